@@ -1,0 +1,239 @@
+//! A DNS server on loopback, for SRV records that lead from one rehearsed domain to the next.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hickory_server::Server;
+use hickory_server::net::runtime::{Time, TokioRuntimeProvider};
+use hickory_server::proto::rr::rdata::{A, SOA, SRV};
+use hickory_server::proto::rr::{LowerName, Name, RData, Record};
+use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
+use hickory_server::store::in_memory::InMemoryZoneHandler;
+use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneHandler, ZoneType};
+use tokio::net::{TcpListener, UdpSocket};
+
+use crate::names::to_ascii;
+
+/// Nothing is kept by resolvers: a rehearsal changes records and expects the change to be seen.
+const TIME_TO_LIVE: u32 = 0;
+
+/// How long an idle TCP connection of a resolver is kept.
+const TCP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many answers may wait on one TCP connection.
+const TCP_ANSWERS: usize = 32;
+
+/// How often a free pair of ports is looked for: the port that UDP gets may be taken for TCP.
+const BIND_ATTEMPTS: usize = 32;
+
+/// A real DNS server, authoritative for every name there is, whose records can be changed while it runs.
+///
+/// UDP and TCP answer on the same port. A name without records does not exist (NXDOMAIN). Dropping the server ends it.
+pub struct LoopbackDns {
+    address: SocketAddr,
+    answers: Answers,
+    records: Mutex<Records>,
+    /// Owns the tasks that serve: they are aborted with it.
+    _server: Server<Answers>,
+}
+
+/// The records by owner name.
+type Records = BTreeMap<LowerName, Vec<RData>>;
+
+/// Why the DNS server could not start or take a record.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DnsError {
+    /// The address is one that other machines can reach.
+    #[error("{address} is not a loopback address; the rehearsal DNS server listens on this machine alone")]
+    NotLoopback {
+        /// The address as it was given.
+        address: SocketAddr,
+    },
+    /// The sockets could not be bound.
+    #[error("cannot listen for DNS on {address}: {cause}; choose another port")]
+    Bind {
+        /// The address as it was given.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// A name cannot be an owner or a target of a record.
+    #[error("{name:?} is not a name that DNS can carry; use one like \"volunteers.example\"")]
+    Name {
+        /// The name as it was given.
+        name: String,
+    },
+}
+
+impl LoopbackDns {
+    /// Starts the server on this loopback address; port 0 takes a free one, see [`address`](Self::address).
+    ///
+    /// Must be called within a tokio runtime with I/O and time. Fails with [`DnsError::NotLoopback`] or [`DnsError::Bind`].
+    pub async fn start(address: SocketAddr) -> Result<Self, DnsError> {
+        if !address.ip().is_loopback() {
+            return Err(DnsError::NotLoopback { address });
+        }
+        let (udp, tcp, address) = bind(address).await.map_err(|cause| DnsError::Bind { address, cause })?;
+        let answers = Answers::new(&Records::new());
+        let mut server = Server::new(answers.clone());
+        server.register_socket(udp);
+        server.register_listener(tcp, TCP_TIMEOUT, TCP_ANSWERS);
+        Ok(Self { address, answers, records: Mutex::default(), _server: server })
+    }
+
+    /// The address on which the server answers, by UDP and TCP.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Counts the queries that have arrived.
+    #[must_use]
+    pub fn queries(&self) -> usize {
+        self.answers.0.queries.load(Ordering::Relaxed)
+    }
+
+    /// Adds an SRV record (RFC 2782) for a service such as `_xmpp-server._tcp` of this domain.
+    ///
+    /// Fails with [`DnsError::Name`].
+    pub fn srv(
+        &self,
+        domain: &str,
+        service: &str,
+        priority: u16,
+        weight: u16,
+        port: u16,
+        target: &str,
+    ) -> Result<(), DnsError> {
+        let record = RData::SRV(SRV::new(priority, weight, port, parse(target)?));
+        self.add(parse(&format!("{service}.{domain}"))?, record);
+        Ok(())
+    }
+
+    /// Adds an address record. Fails with [`DnsError::Name`].
+    pub fn a(&self, name: &str, address: Ipv4Addr) -> Result<(), DnsError> {
+        self.add(parse(name)?, RData::A(A(address)));
+        Ok(())
+    }
+
+    /// Says that the domain does not offer the service at all: one SRV record with the target `.` in place of all others
+    /// (RFC 2782, "Target"). Fails with [`DnsError::Name`].
+    pub fn no_service(&self, domain: &str, service: &str) -> Result<(), DnsError> {
+        let owner = parse(&format!("{service}.{domain}"))?;
+        let nowhere = RData::SRV(SRV::new(0, 0, 0, Name::root()));
+        self.change(|records| {
+            records.insert(owner.into(), vec![nowhere]);
+        });
+        Ok(())
+    }
+
+    /// Removes the records of this name and of every name below it: a domain with all its services. Fails with [`DnsError::Name`].
+    pub fn remove(&self, name: &str) -> Result<(), DnsError> {
+        let gone = LowerName::from(parse(name)?);
+        self.change(|records| records.retain(|owner, _| !gone.zone_of(owner)));
+        Ok(())
+    }
+
+    fn add(&self, owner: Name, record: RData) {
+        self.change(|records| records.entry(owner.into()).or_default().push(record));
+    }
+
+    /// Changes the records and publishes them, under one lock so that no change is lost.
+    fn change(&self, change: impl FnOnce(&mut Records)) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut records);
+        self.answers.publish(&records);
+    }
+}
+
+impl fmt::Debug for LoopbackDns {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("LoopbackDns").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// What the server answers from, shared by its tasks and the handle.
+#[derive(Clone)]
+struct Answers(Arc<Shared>);
+
+struct Shared {
+    /// Replaced whole at each change, so that a query sees one state.
+    catalog: RwLock<Arc<Catalog>>,
+    queries: AtomicUsize,
+}
+
+impl Answers {
+    fn new(records: &Records) -> Self {
+        let catalog = RwLock::new(Arc::new(catalog(records)));
+        Self(Arc::new(Shared { catalog, queries: AtomicUsize::new(0) }))
+    }
+
+    fn publish(&self, records: &Records) {
+        *self.0.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog(records));
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.0.catalog.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl RequestHandler for Answers {
+    async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, response: R) -> ResponseInfo {
+        self.0.queries.fetch_add(1, Ordering::Relaxed);
+        self.catalog().handle_request::<R, T>(request, response).await
+    }
+}
+
+/// One zone, the root: so every unknown name is ours to deny.
+fn catalog(records: &Records) -> Catalog {
+    let mut zone =
+        InMemoryZoneHandler::<TokioRuntimeProvider>::empty(Name::root(), ZoneType::Primary, AxfrPolicy::Deny);
+    let authority = SOA::new(Name::root(), Name::root(), 1, 0, 0, 0, TIME_TO_LIVE);
+    zone.upsert_mut(Record::from_rdata(Name::root(), TIME_TO_LIVE, RData::SOA(authority)), 1);
+    for (owner, data) in records {
+        for datum in data {
+            zone.upsert_mut(Record::from_rdata(owner.into(), TIME_TO_LIVE, datum.clone()), 1);
+        }
+    }
+    let mut catalog = Catalog::new();
+    catalog.upsert(LowerName::from(Name::root()), vec![Arc::new(zone) as Arc<dyn ZoneHandler>]);
+    catalog
+}
+
+/// Binds UDP and TCP to one port; with port 0 tries again when the port that UDP got is taken for TCP.
+async fn bind(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener, SocketAddr)> {
+    let mut attempts = BIND_ATTEMPTS;
+    loop {
+        attempts -= 1;
+        match bind_once(address).await {
+            Err(cause) if address.port() == 0 && attempts > 0 && cause.kind() == io::ErrorKind::AddrInUse => continue,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn bind_once(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener, SocketAddr)> {
+    let udp = UdpSocket::bind(address).await?;
+    let bound = udp.local_addr()?;
+    Ok((udp, TcpListener::bind(bound).await?, bound))
+}
+
+/// A fully qualified name; `.` is the root.
+fn parse(name: &str) -> Result<Name, DnsError> {
+    let error = || DnsError::Name { name: name.to_owned() };
+    if name == "." {
+        return Ok(Name::root());
+    }
+    let mut parsed = Name::from_ascii(to_ascii(name).ok_or_else(error)?).map_err(|_| error())?;
+    parsed.set_fqdn(true);
+    Ok(parsed)
+}

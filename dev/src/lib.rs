@@ -1,0 +1,23 @@
+//! A federation on one machine: a development certificate authority and a loopback DNS server, for rehearsals and tests.
+//!
+//! Several domains on one machine need what the internet gives to real ones: certificates from an authority that all of
+//! them trust ([`CertificateAuthority`]) and SRV records that lead to each other ([`LoopbackDns`]). Both are real: real
+//! X.509 and a real DNS server, so that a rehearsal takes every step that production takes.
+//!
+//! ```
+//! use convoke_dev::{CertificateAuthority, Subject};
+//!
+//! let authority = CertificateAuthority::new("Rehearsal CA")?;
+//! let issued = authority.issue(&Subject::domain("volunteers.example"))?;
+//! assert!(issued.chain_pem.starts_with("-----BEGIN CERTIFICATE-----"));
+//! # Ok::<(), convoke_dev::CertificateError>(())
+//! ```
+
+mod certificates;
+mod dns;
+mod names;
+
+pub use certificates::{
+    AUTHORITY_CERTIFICATE_FILE, AUTHORITY_KEY_FILE, CertificateAuthority, CertificateError, Eku, Issued, Subject,
+};
+pub use dns::{DnsError, LoopbackDns};
