@@ -1,0 +1,3 @@
+//! The Convoke daemon.
+
+fn main() {}

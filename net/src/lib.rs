@@ -1,0 +1,1 @@
+//! The sockets of Convoke: TLS, the negotiation driver, outboxes, listeners and shutdown.

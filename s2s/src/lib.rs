@@ -1,0 +1,1 @@
+//! XMPP server-to-server federation: SRV, STARTTLS, mutual certificates, SASL EXTERNAL, links.

@@ -1,0 +1,1 @@
+//! XMPP messaging middleware for volunteer clouds.

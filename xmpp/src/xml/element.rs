@@ -1,0 +1,417 @@
+//! Element trees: payloads, features and everything else that is small and looked into.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::scan::{Sink, StreamBindings, Tag, scan};
+use super::{ReadError, escape_into};
+use crate::namespace;
+
+type Name = Cow<'static, str>;
+
+/// How many attributes a parsed element may have.
+const MAX_ATTRIBUTES: usize = 256;
+/// How deep a parsed element may nest.
+const MAX_DEPTH: usize = 128;
+
+/// One XML element with its namespace, attributes and children.
+///
+/// Built by its chaining methods, or parsed by [`Element::parse`]. The content namespace of stanzas is always
+/// `jabber:client` here, whatever stream they came by.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Element {
+    name: Name,
+    namespace: Name,
+    attributes: Vec<Attribute>,
+    children: Vec<Node>,
+}
+
+/// One attribute; `namespace` is empty for one without a prefix.
+#[derive(Clone, PartialEq, Eq)]
+struct Attribute {
+    name: Name,
+    namespace: Name,
+    value: String,
+}
+
+/// What an element holds: elements and text, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Node {
+    /// A child element.
+    Element(Element),
+    /// Character data, references resolved.
+    Text(String),
+}
+
+impl Element {
+    /// An empty element.
+    pub fn new(name: impl Into<Name>, namespace: impl Into<Name>) -> Self {
+        Self { name: name.into(), namespace: namespace.into(), attributes: Vec::new(), children: Vec::new() }
+    }
+
+    /// Parses one complete element; inherited namespaces are none.
+    ///
+    /// Fails on anything that a stream may not hold, and on nesting of more than 128 elements.
+    pub fn parse(text: &str) -> Result<Self, ReadError> {
+        parse_element(text, &StreamBindings::default())
+    }
+
+    /// Adds an attribute without a namespace, or replaces its value.
+    pub fn attr(mut self, name: impl Into<Name>, value: impl fmt::Display) -> Self {
+        self.set_attribute(name, value.to_string());
+        self
+    }
+
+    /// Adds the attribute if there is a value.
+    pub fn attr_opt(self, name: impl Into<Name>, value: Option<impl fmt::Display>) -> Self {
+        match value {
+            Some(value) => self.attr(name, value),
+            None => self,
+        }
+    }
+
+    /// Adds a child element.
+    pub fn child(mut self, child: Element) -> Self {
+        self.children.push(Node::Element(child));
+        self
+    }
+
+    /// Adds child elements.
+    pub fn with_children(mut self, children: impl IntoIterator<Item = Element>) -> Self {
+        self.children.extend(children.into_iter().map(Node::Element));
+        self
+    }
+
+    /// Adds character data.
+    pub fn text(mut self, text: impl Into<String>) -> Self {
+        self.children.push(Node::Text(text.into()));
+        self
+    }
+
+    /// Adds a child element to this one.
+    pub fn push(&mut self, child: Element) {
+        self.children.push(Node::Element(child));
+    }
+
+    /// Sets an attribute without a namespace.
+    pub fn set_attribute(&mut self, name: impl Into<Name>, value: impl Into<String>) {
+        let (name, value) = (name.into(), value.into());
+        match self.attributes.iter_mut().find(|a| a.name == name && a.namespace.is_empty()) {
+            Some(attribute) => attribute.value = value,
+            None => self.attributes.push(Attribute { name, namespace: Cow::Borrowed(""), value }),
+        }
+    }
+
+    /// The local name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The namespace; empty if there is none.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Whether this is the element of that name and namespace.
+    pub fn is(&self, name: &str, namespace: &str) -> bool {
+        self.name == name && self.namespace == namespace
+    }
+
+    /// The value of an attribute without a namespace.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|a| a.name == name && a.namespace.is_empty()).map(|a| a.value.as_str())
+    }
+
+    /// The attributes without a namespace, as name and value.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.attributes.iter().filter(|a| a.namespace.is_empty()).map(|a| (&*a.name, a.value.as_str()))
+    }
+
+    /// `xml:lang` (RFC 6120, section 8.1.5).
+    pub fn lang(&self) -> Option<&str> {
+        self.attributes.iter().find(|a| a.name == "lang" && a.namespace == namespace::XML).map(|a| a.value.as_str())
+    }
+
+    /// Sets `xml:lang`.
+    pub fn with_lang(mut self, lang: &str) -> Self {
+        self.attributes.retain(|a| !(a.name == "lang" && a.namespace == namespace::XML));
+        self.attributes.push(Attribute {
+            name: Cow::Borrowed("lang"),
+            namespace: Cow::Borrowed(namespace::XML),
+            value: lang.to_owned(),
+        });
+        self
+    }
+
+    /// The child elements, in order.
+    pub fn children(&self) -> impl Iterator<Item = &Element> {
+        self.children.iter().filter_map(|node| match node {
+            Node::Element(element) => Some(element),
+            Node::Text(_) => None,
+        })
+    }
+
+    /// All children, text included.
+    pub fn nodes(&self) -> &[Node] {
+        &self.children
+    }
+
+    /// The first child of that name and namespace.
+    pub fn find(&self, name: &str, namespace: &str) -> Option<&Element> {
+        self.children().find(|child| child.is(name, namespace))
+    }
+
+    /// The first child of that name and namespace, taken out of the tree.
+    pub fn take(&mut self, name: &str, namespace: &str) -> Option<Element> {
+        let at = self.children.iter().position(|n| matches!(n, Node::Element(e) if e.is(name, namespace)))?;
+        match self.children.remove(at) {
+            Node::Element(element) => Some(element),
+            Node::Text(_) => None,
+        }
+    }
+
+    /// The character data directly within this element, joined.
+    pub fn content(&self) -> String {
+        self.children.iter().fold(String::new(), |mut text, node| {
+            if let Node::Text(part) = node {
+                text.push_str(part);
+            }
+            text
+        })
+    }
+
+    /// Appends the element as XML, where `inherited` is the default namespace in force around it.
+    pub fn write(&self, out: &mut String, inherited: &str) {
+        out.push('<');
+        out.push_str(&self.name);
+        if self.namespace != inherited {
+            write_attribute(out, "xmlns", &self.namespace);
+        }
+        self.write_attributes(out);
+        if self.children.is_empty() {
+            out.push_str("/>");
+            return;
+        }
+        out.push('>');
+        self.write_children(out);
+        out.push_str("</");
+        out.push_str(&self.name);
+        out.push('>');
+    }
+
+    /// The element as it goes into a stream: one of the stream namespace gets the prefix `stream`.
+    ///
+    /// The prefix is not required, but there are peers that know features and errors by no other (RFC 6120,
+    /// section 4.8.5).
+    pub fn to_stream_xml(&self) -> String {
+        let mut out = String::new();
+        if self.namespace == namespace::STREAM {
+            out.push_str("<stream:");
+            out.push_str(&self.name);
+            self.write_attributes(&mut out);
+            out.push('>');
+            for child in self.children() {
+                child.write(&mut out, namespace::SERVER);
+            }
+            out.push_str("</stream:");
+            out.push_str(&self.name);
+            out.push('>');
+        } else {
+            self.write(&mut out, namespace::CLIENT);
+        }
+        out
+    }
+
+    pub(crate) fn write_children(&self, out: &mut String) {
+        for child in &self.children {
+            match child {
+                Node::Element(element) => element.write(out, &self.namespace),
+                Node::Text(text) => escape_into(out, text),
+            }
+        }
+    }
+
+    fn write_attributes(&self, out: &mut String) {
+        for (at, attribute) in self.attributes.iter().enumerate() {
+            match &*attribute.namespace {
+                "" => write_attribute(out, &attribute.name, &attribute.value),
+                namespace::XML => write_attribute(out, &format!("xml:{}", attribute.name), &attribute.value),
+                other => {
+                    write_attribute(out, &format!("xmlns:a{at}"), other);
+                    write_attribute(out, &format!("a{at}:{}", attribute.name), &attribute.value);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn remove_attribute(&mut self, name: &str) {
+        self.attributes.retain(|a| !(a.name == name && a.namespace.is_empty()));
+    }
+
+    pub(crate) fn write_attributes_except_lang(&self, out: &mut String) {
+        let mut copy = Element { children: Vec::new(), ..self.clone() };
+        copy.attributes.retain(|a| !(a.name == "lang" && a.namespace == namespace::XML));
+        copy.write_attributes(out);
+    }
+}
+
+fn write_attribute(out: &mut String, name: &str, value: &str) {
+    out.push(' ');
+    out.push_str(name);
+    out.push_str("='");
+    escape_into(out, value);
+    out.push('\'');
+}
+
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = String::new();
+        self.write(&mut out, "");
+        f.write_str(&out)
+    }
+}
+
+impl fmt::Debug for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Parses an element as it stands in a stanza: its default namespace is that of stanzas.
+pub(crate) fn parse_with_content_default(text: &str) -> Result<Element, ReadError> {
+    parse_element(text, &StreamBindings::with_default(namespace::CLIENT))
+}
+
+pub(super) fn parse_element(text: &str, bindings: &StreamBindings) -> Result<Element, ReadError> {
+    let mut tree = Tree::default();
+    scan(text, bindings, MAX_ATTRIBUTES, &mut tree)?;
+    match (tree.done, tree.open.is_empty()) {
+        (Some(element), true) => Ok(element),
+        _ => Err(ReadError::NotWellFormed("no complete element")),
+    }
+}
+
+/// Builds the tree: the elements that are open, outermost first.
+#[derive(Default)]
+struct Tree {
+    open: Vec<Element>,
+    done: Option<Element>,
+    stray: bool,
+}
+
+impl Sink for Tree {
+    fn start(&mut self, tag: &Tag<'_>) -> Result<(), ReadError> {
+        if self.done.is_some() || self.stray {
+            return Err(ReadError::NotWellFormed("more than one element"));
+        }
+        if self.open.len() == MAX_DEPTH {
+            return Err(ReadError::TooLarge { what: "nested elements", limit: MAX_DEPTH });
+        }
+        let mut element = Element::new(tag.local.to_owned(), content_as_client(tag.namespace).to_owned());
+        element.attributes = tag.attributes.iter().map(owned_attribute).collect();
+        self.open.push(element);
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        let Some(element) = self.open.pop() else { return };
+        match self.open.last_mut() {
+            Some(parent) => parent.children.push(Node::Element(element)),
+            None => self.done = Some(element),
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let Some(parent) = self.open.last_mut() else {
+            self.stray = true;
+            return;
+        };
+        match parent.children.last_mut() {
+            Some(Node::Text(before)) => before.push_str(text),
+            _ => parent.children.push(Node::Text(text.to_owned())),
+        }
+    }
+}
+
+fn owned_attribute(attribute: &super::scan::Attribute<'_>) -> Attribute {
+    Attribute {
+        name: Cow::Owned(attribute.local.to_owned()),
+        namespace: Cow::Owned(attribute.namespace.clone().into_owned()),
+        value: attribute.value.clone().into_owned(),
+    }
+}
+
+/// Inside Convoke the content namespace of every stream is `jabber:client` (RFC 6120, section 4.8.3).
+pub(super) fn content_as_client(uri: &str) -> &str {
+    if uri == namespace::SERVER { namespace::CLIENT } else { uri }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_parses_back_to_the_same_tree() {
+        let element = Element::new("query", "urn:a")
+            .attr("node", "x'<&>\n")
+            .with_lang("de")
+            .child(Element::new("item", "urn:a").text("a < b & c"))
+            .child(Element::new("item", "urn:b").child(Element::new("none", "")));
+        assert_eq!(Element::parse(&element.to_string()).unwrap(), element);
+    }
+
+    #[test]
+    fn resolves_prefixes_of_elements_and_attributes() {
+        let element = Element::parse("<p:a xmlns:p='urn:p' xmlns:q='urn:q' q:x='1' x='2'><p:b/></p:a>").unwrap();
+        assert!(element.is("a", "urn:p"));
+        assert_eq!(element.attribute("x"), Some("2"));
+        assert!(element.find("b", "urn:p").is_some());
+        assert_eq!(Element::parse(&element.to_string()).unwrap(), element);
+    }
+
+    #[test]
+    fn refuses_more_or_less_than_one_element() {
+        for text in ["", "text", "<a/><b/>", "<a>", "<a></b>", "x<a/>", "</a>"] {
+            assert!(Element::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_quick_xml_lets_through() {
+        for text in [
+            "<a>\u{1}</a>",
+            "<a b='\u{1}'/>",
+            "<a>\u{fffe}</a>",
+            "<a>&#1;</a>",
+            "<a b='&#1;'/>",
+            "<a b='<'/>",
+            "<a xmlns:p='u' xmlns:q='u' p:x='1' q:x='2'/>",
+            "<a xmlns:p=''/>",
+            "<!DOCTYPE a><a/>",
+            "<a><?pi?></a>",
+            "<a><!-- c --></a>",
+            "<1a/>",
+            "<a$b/>",
+            "<a 1x='1'/>",
+            "<a:b:c xmlns:a='u'/>",
+            "<a b='1'c='2'/>",
+            "<a>]]></a>",
+            "<a><?xml version='1.0'?></a>",
+            "<p:a/>",
+            "<a p:b='1'/>",
+            "<a b='1' b='2'/>",
+            "<a b=1/>",
+            "<a b/>",
+            "<a>&nbsp;</a>",
+            "<a>&</a>",
+            "< a/>",
+            "<a></ a>",
+            "<a xmlns='u' xmlns='v'/>",
+            "<a xmlns:xmlns='u'/>",
+            "<a xmlns:xml='u'/>",
+            "<></>",
+        ] {
+            assert!(Element::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

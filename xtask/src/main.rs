@@ -1,0 +1,3 @@
+//! Convoke's own commands.
+
+fn main() {}
