@@ -1,1 +1,6 @@
 //! The integration tests of Convoke, in one binary.
+
+// Helpers of tests unwrap as tests do.
+#![allow(clippy::unwrap_used)]
+
+mod layering;

@@ -1,0 +1,37 @@
+//! `cargo xtask test`: everything that must hold.
+
+use std::process::ExitCode;
+
+use crate::command::{cargo, cargo_with};
+use crate::report::{self, Step};
+use crate::{layers, system};
+
+/// In the order in which a failure is cheapest to find; what they need comes first.
+const STEPS: &[Step] = &[
+    Step { name: "tools: rustfmt and clippy", work: system::ensure_components },
+    Step { name: "peer: Prosody for the federation tests", work: system::ensure_prosody },
+    Step { name: "formatting", work: || cargo(&["fmt", "--all", "--check"]) },
+    Step { name: "no tokio below net", work: layers::check_tokio_free },
+    Step { name: "clippy, warnings denied", work: clippy },
+    Step { name: "tests, among them the layering; examples compile too", work: tests },
+    Step { name: "documentation examples", work: || cargo(&["test", "--workspace", "--doc"]) },
+    Step { name: "documentation, warnings denied", work: documentation },
+    Step { name: "the main job: three federated domains compute", work: || cargo(&["run", "--release", "--", "demo"]) },
+];
+
+/// Runs every step and reports.
+pub(crate) fn run() -> ExitCode {
+    report::run(STEPS)
+}
+
+fn clippy() -> Result<(), String> {
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+}
+
+fn tests() -> Result<(), String> {
+    cargo(&["test", "--workspace", "--all-targets"])
+}
+
+fn documentation() -> Result<(), String> {
+    cargo_with(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
+}
