@@ -1,1 +1,23 @@
 //! XMPP messaging middleware for volunteer clouds.
+//!
+//! A [`Domain`] is what a program embeds: a router, presence, and the entities of one XMPP domain. Its components and
+//! volunteers are [`Component`]s: they send, ask, receive, and know each other's availability by presence. Other
+//! domains are reached by federation.
+
+mod component;
+mod discovery;
+mod domain;
+mod mailbox;
+mod presence;
+mod router;
+#[cfg(test)]
+mod tests;
+
+pub use component::{Component, ComponentHandle, RequestError};
+pub use convoke_xmpp as xmpp;
+pub use discovery::About;
+pub use domain::{Domain, DomainBuilder, DomainError};
+pub use router::RouterStatistics;
+
+/// The feature by which a domain says that it speaks the volunteer cloud's protocols.
+const ROLE_NAMESPACE: &str = "urn:convoke:role:0";

@@ -174,17 +174,17 @@ pub struct Stanza {
 impl Stanza {
     /// A new iq without addresses.
     pub fn iq(kind: IqType, id: &str) -> Self {
-        Self::build(Kind::Iq(kind), None, None, Some(id), None, ">", "</iq>", None)
+        Self::build(Kind::Iq(kind), None, None, Some(id), None, "/>", "", None)
     }
 
     /// A new message without addresses.
     pub fn message(kind: MessageType) -> Self {
-        Self::build(Kind::Message(kind), None, None, None, None, ">", "</message>", None)
+        Self::build(Kind::Message(kind), None, None, None, None, "/>", "", None)
     }
 
     /// A new presence without addresses.
     pub fn presence(kind: PresenceType) -> Self {
-        Self::build(Kind::Presence(kind), None, None, None, None, ">", "</presence>", None)
+        Self::build(Kind::Presence(kind), None, None, None, None, "/>", "", None)
     }
 
     /// Parses a stanza that stands alone; without a namespace it is taken for `jabber:client`.
@@ -347,7 +347,7 @@ impl Stanza {
 
     /// An answer to this iq, addressed back to its sender (RFC 6120, section 8.2.3).
     pub fn result(&self, payload: Option<Element>) -> Self {
-        let answer = Self::build(Kind::Iq(IqType::Result), self.from(), self.to(), self.id(), None, ">", "</iq>", None);
+        let answer = Self::build(Kind::Iq(IqType::Result), self.from(), self.to(), self.id(), None, "/>", "", None);
         match payload {
             Some(payload) => answer.with_payload(payload),
             None => answer,
@@ -365,8 +365,7 @@ impl Stanza {
             Kind::Presence(_) => Kind::Presence(PresenceType::Error),
         };
         let back_to = self.from()?;
-        let end_tag = format!("</{}>", kind.name());
-        let bare = Self::build(kind, Some(back_to), self.to(), self.id(), None, ">", &end_tag, None);
+        let bare = Self::build(kind, Some(back_to), self.to(), self.id(), None, "/>", "", None);
         Some(bare.with_payload(error.to_element()))
     }
 

@@ -1,0 +1,268 @@
+//! The handle by which code of this process is an XMPP entity.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use convoke_xmpp::{Element, IqType, Jid, Kind, Origin, PresenceType, Router, Stanza, StanzaError, Undelivered};
+use thiserror::Error;
+
+use crate::discovery::About;
+use crate::mailbox::Mailbox;
+use crate::router::LocalRouter;
+
+/// Why a request got no result.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The peer, or a server on the way, answered with an error.
+    #[error("{to} answered {error}")]
+    Refused {
+        /// Who was asked.
+        to: Jid,
+        /// The answer.
+        error: StanzaError,
+    },
+    /// No answer came in time; whether the request had its effect is not known.
+    #[error("{to} did not answer within {after:?}")]
+    TimedOut {
+        /// Who was asked.
+        to: Jid,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// This entity or its domain was shut down while it waited.
+    #[error("the entity was closed before {to} answered")]
+    Closed {
+        /// Who was asked.
+        to: Jid,
+    },
+}
+
+impl RequestError {
+    /// The stanza error, if there was one.
+    pub fn stanza_error(&self) -> Option<&StanzaError> {
+        match self {
+            Self::Refused { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// An entity of a domain: a component (`scheduler@a.example`) or a session (`alice@b.example/desk`).
+///
+/// Whoever holds it must call [`Component::receive`] in a loop: that answers pings and discovery too, so a component
+/// that hangs is found out. Dropping it ends the entity: its subscribers are told that it is unavailable.
+#[derive(Debug)]
+pub struct Component {
+    handle: ComponentHandle,
+}
+
+/// A cheap copy of a component's address and way out; it receives nothing.
+#[derive(Clone)]
+pub struct ComponentHandle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    jid: Jid,
+    about: Arc<About>,
+    mailbox: Arc<Mailbox>,
+    router: Arc<LocalRouter>,
+    /// A random prefix: an answer cannot be guessed by one who was not asked.
+    id_prefix: String,
+    next_id: AtomicU64,
+}
+
+impl Component {
+    /// Registers the address; gives `None` if it is taken.
+    pub(crate) fn register(
+        jid: Jid,
+        about: About,
+        mailbox: Mailbox,
+        router: Arc<LocalRouter>,
+        id_prefix: String,
+    ) -> Option<Self> {
+        let (about, mailbox) = (Arc::new(about), Arc::new(mailbox));
+        if !router.register(&jid, mailbox.clone(), about.clone()) {
+            return None;
+        }
+        let inner = Inner { jid, about, mailbox, router, id_prefix, next_id: AtomicU64::new(0) };
+        Some(Self { handle: ComponentHandle { inner: Arc::new(inner) } })
+    }
+
+    /// Its address.
+    pub fn jid(&self) -> &Jid {
+        self.handle.jid()
+    }
+
+    /// A copy for sending and asking.
+    pub fn handle(&self) -> ComponentHandle {
+        self.handle.clone()
+    }
+
+    /// The next stanza with its origin; pings, discovery and version requests are answered on the way.
+    ///
+    /// `None` when the domain was shut down. Cancel-safe: dropping the future loses nothing.
+    pub async fn receive(&mut self) -> Option<(Stanza, Origin)> {
+        loop {
+            let (stanza, origin) = self.handle.inner.mailbox.receive().await?;
+            match self.handle.inner.answer_discovery(&stanza) {
+                Some(answer) => self.handle.inner.route(answer),
+                None => return Some((stanza, origin)),
+            }
+        }
+    }
+}
+
+impl Component {
+    /// The next stanza, whatever it is.
+    pub(crate) async fn receive_any(&mut self) -> Option<(Stanza, Origin)> {
+        self.handle.inner.mailbox.receive().await
+    }
+
+    pub(crate) fn about(&self) -> &About {
+        &self.handle.inner.about
+    }
+}
+
+impl std::ops::Deref for Component {
+    type Target = ComponentHandle;
+
+    fn deref(&self) -> &ComponentHandle {
+        &self.handle
+    }
+}
+
+impl Drop for Component {
+    fn drop(&mut self) {
+        let inner = &self.handle.inner;
+        inner.router.unregister(&inner.jid, &inner.mailbox);
+    }
+}
+
+impl ComponentHandle {
+    /// The address of the entity.
+    pub fn jid(&self) -> &Jid {
+        &self.inner.jid
+    }
+
+    /// Sends a stanza from this entity; its `from` is set.
+    ///
+    /// Gives the stanza back if it cannot be delivered at once. A later failure comes as an error stanza.
+    pub fn send(&self, stanza: Stanza) -> Result<(), Undelivered> {
+        self.inner.router.route(stanza.with_from(&self.inner.jid), &Origin::Local)
+    }
+
+    /// Asks and waits for the answer: the payload of the result, if it has one.
+    pub async fn request(
+        &self,
+        to: &Jid,
+        kind: IqType,
+        payload: Element,
+        timeout: Duration,
+    ) -> Result<Option<Element>, RequestError> {
+        let id = self.new_id();
+        let answer = self.inner.mailbox.await_answer(&id, to.clone());
+        let forget = ForgetAnswer { mailbox: &self.inner.mailbox, id: &id };
+        if let Err(undelivered) = self.send(Stanza::iq(kind, &id).with_to(to).with_payload(payload)) {
+            return Err(RequestError::Refused { to: to.clone(), error: undelivered.error });
+        }
+        let answer = tokio::time::timeout(timeout, answer).await;
+        drop(forget);
+        let answer = answer.map_err(|_| RequestError::TimedOut { to: to.clone(), after: timeout })?;
+        let answer = answer.map_err(|_| RequestError::Closed { to: to.clone() })?;
+        match answer.error() {
+            Some(error) => Err(RequestError::Refused { to: to.clone(), error }),
+            None => Ok(answer.payload()),
+        }
+    }
+
+    /// Asks for information (iq get).
+    pub async fn get(&self, to: &Jid, payload: Element, timeout: Duration) -> Result<Option<Element>, RequestError> {
+        self.request(to, IqType::Get, payload, timeout).await
+    }
+
+    /// Asks for an action (iq set).
+    pub async fn set(&self, to: &Jid, payload: Element, timeout: Duration) -> Result<Option<Element>, RequestError> {
+        self.request(to, IqType::Set, payload, timeout).await
+    }
+
+    /// Answers a request with a result or an error; anything but an iq of type get or set is left alone.
+    pub fn reply(&self, request: &Stanza, answer: Result<Option<Element>, StanzaError>) {
+        if !request.is_request() {
+            return;
+        }
+        let stanza = match answer {
+            Ok(payload) => Some(request.result(payload)),
+            Err(error) => request.bounce(&error),
+        };
+        if let Some(stanza) = stanza {
+            self.inner.route(stanza);
+        }
+    }
+
+    /// Becomes available, or changes what it says of itself; the children go into the presence.
+    pub fn available(&self, children: impl IntoIterator<Item = Element>) {
+        let presence = Stanza::presence(PresenceType::Available);
+        self.inner.route(children.into_iter().fold(presence, |p, child| p.with_payload(child)).with_from(self.jid()));
+    }
+
+    /// Becomes available to one entity only (directed presence, RFC 6121, section 4.6).
+    pub fn available_to(&self, to: &Jid, children: impl IntoIterator<Item = Element>) {
+        let presence = Stanza::presence(PresenceType::Available).with_addresses(self.jid().as_ref(), to.as_ref());
+        self.inner.route(children.into_iter().fold(presence, |p, child| p.with_payload(child)));
+    }
+
+    /// Becomes unavailable to everybody, politely.
+    pub fn unavailable(&self, children: impl IntoIterator<Item = Element>) {
+        let presence = Stanza::presence(PresenceType::Unavailable).with_from(self.jid());
+        self.inner.route(children.into_iter().fold(presence, |p, child| p.with_payload(child)));
+    }
+
+    /// Sends a presence of another kind: subscribe, subscribed, unsubscribe, unsubscribed or probe.
+    pub fn presence(&self, kind: PresenceType, to: &Jid) {
+        self.inner.route(Stanza::presence(kind).with_addresses(self.jid().as_ref(), to.as_ref()));
+    }
+
+    /// An `id` that this entity has not used before.
+    pub fn new_id(&self) -> String {
+        format!("{}{}", self.inner.id_prefix, self.inner.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Routes a stanza whose `from` is set; what cannot be delivered is answered to this entity.
+    pub(crate) fn route(&self, stanza: Stanza) {
+        self.inner.route(stanza);
+    }
+}
+
+impl Inner {
+    fn answer_discovery(&self, stanza: &Stanza) -> Option<Stanza> {
+        // A session shows its items to nobody; a component has none. The domain itself answers elsewhere.
+        matches!(stanza.kind(), Kind::Iq(IqType::Get)).then(|| self.about.answer(stanza, Vec::new)).flatten()
+    }
+
+    fn route(&self, stanza: Stanza) {
+        if let Err(undelivered) = self.router.route(stanza, &Origin::Local) {
+            self.router.undelivered(undelivered);
+        }
+    }
+}
+
+/// Forgets an awaited answer however the wait ends, cancellation included.
+struct ForgetAnswer<'a> {
+    mailbox: &'a Mailbox,
+    id: &'a str,
+}
+
+impl Drop for ForgetAnswer<'_> {
+    fn drop(&mut self) {
+        self.mailbox.forget_answer(self.id);
+    }
+}
+
+impl std::fmt::Debug for ComponentHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ComponentHandle").field(&self.inner.jid).finish()
+    }
+}

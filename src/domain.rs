@@ -1,0 +1,192 @@
+//! A domain: what a program holds that embeds Convoke.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use convoke_xmpp::{AddressError, Condition, Domainpart, Jid, Router, Service, StanzaError};
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::component::Component;
+use crate::discovery::About;
+use crate::mailbox::Mailbox;
+use crate::router::{LocalRouter, RouterStatistics};
+
+/// Why a domain could not be started or an entity not be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DomainError {
+    /// A name is no address.
+    #[error("`{name}` is no valid name: {error}")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        error: AddressError,
+    },
+    /// The address is in use.
+    #[error("{0} is in use already")]
+    Taken(Jid),
+    /// The operating system gave no random numbers.
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A running domain: its router, its entities and its way to other domains.
+///
+/// Cheap to clone. End it by [`Domain::shutdown`].
+#[derive(Clone)]
+pub struct Domain {
+    name: Domainpart,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    router: Arc<LocalRouter>,
+    domains: Vec<Domainpart>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Collects what a domain needs, then starts it.
+#[derive(Default)]
+pub struct DomainBuilder {
+    names: Vec<String>,
+}
+
+impl DomainBuilder {
+    /// Serves a further domain in the same process: stanzas between the two never leave it.
+    pub fn also_serve(mut self, name: &str) -> Self {
+        self.names.push(name.to_owned());
+        self
+    }
+
+    /// Starts the domain; must be called within a tokio runtime.
+    pub async fn start(self) -> Result<Domain, DomainError> {
+        let domains = self.names.iter().map(|name| domainpart(name)).collect::<Result<Vec<_>, _>>()?;
+        let router = Arc::new(LocalRouter::new(domains.clone()));
+        let shared = Shared { router, domains, tasks: TaskTracker::new(), stop: CancellationToken::new() };
+        let shared = Arc::new(shared);
+        for name in &shared.domains {
+            Domain { name: name.clone(), shared: shared.clone() }.start_domain_entity()?;
+        }
+        let name = shared.domains[0].clone();
+        Ok(Domain { name, shared })
+    }
+}
+
+impl Domain {
+    /// Begins to describe a domain of this name, such as `volunteers.example`.
+    pub fn builder(name: &str) -> DomainBuilder {
+        DomainBuilder { names: vec![name.to_owned()] }
+    }
+
+    /// The name of the domain.
+    pub fn name(&self) -> &Domainpart {
+        &self.name
+    }
+
+    /// The domain of that name in the same process; `None` if it is not served here.
+    pub fn sibling(&self, name: &str) -> Option<Self> {
+        let name = self.shared.domains.iter().find(|domain| domain.as_str() == name)?;
+        Some(Self { name: name.clone(), shared: self.shared.clone() })
+    }
+
+    /// Makes the component `name@domain`; it takes stanzas for its bare JID and for every resource of it.
+    pub fn component(&self, name: &str) -> Result<Component, DomainError> {
+        self.component_about(name, About::new("component", "generic", name))
+    }
+
+    /// Makes a component that says this about itself in service discovery.
+    pub fn component_about(&self, name: &str, about: About) -> Result<Component, DomainError> {
+        self.register(Some(name), None, about, Mailbox::default())
+    }
+
+    /// Makes the session `user@domain/resource`, as a volunteer's node has one.
+    pub fn session(&self, user: &str, resource: &str) -> Result<Component, DomainError> {
+        let about = About::new("client", "bot", format!("{user}/{resource}"));
+        self.register(Some(user), Some(resource), about, Mailbox::default())
+    }
+
+    /// Lets a service take every stanza for `name@domain` and its resources, in order, until shutdown.
+    pub fn serve(&self, name: &str, about: About, service: Arc<dyn Service>) -> Result<(), DomainError> {
+        let mut component = self.register(Some(name), None, about, Mailbox::for_service())?;
+        let router = self.shared.router.clone();
+        self.shared.tasks.spawn(async move {
+            while let Some((stanza, origin)) = component.receive_any().await {
+                service.handle(stanza, &origin, &*router);
+            }
+        });
+        Ok(())
+    }
+
+    /// The router, for services that send of their own accord.
+    pub fn router(&self) -> Arc<dyn Router> {
+        self.shared.router.clone()
+    }
+
+    /// What went through the router so far.
+    pub fn statistics(&self) -> RouterStatistics {
+        self.shared.router.statistics()
+    }
+
+    /// Ends the domain: entities receive what waits for them and then `None`. Waits at most `deadline`.
+    pub async fn shutdown(&self, deadline: Duration) {
+        self.shared.stop.cancel();
+        self.shared.router.close_all();
+        self.shared.tasks.close();
+        if tokio::time::timeout(deadline, self.shared.tasks.wait()).await.is_err() {
+            tracing::warn!(domain = %self.name, "entities did not end within {deadline:?}");
+        }
+    }
+
+    fn register(
+        &self,
+        local: Option<&str>,
+        resource: Option<&str>,
+        about: About,
+        mailbox: Mailbox,
+    ) -> Result<Component, DomainError> {
+        let jid = Jid::from_parts(local, self.name.as_str(), resource);
+        let jid = jid.map_err(|error| DomainError::Name { name: local.unwrap_or_default().to_owned(), error })?;
+        let router = self.shared.router.clone();
+        Component::register(jid.clone(), about, mailbox, router, random_prefix()?).ok_or(DomainError::Taken(jid))
+    }
+
+    /// The domain itself answers discovery, and lists its components (XEP-0030, section 4).
+    fn start_domain_entity(&self) -> Result<(), DomainError> {
+        let about = About::new("server", "im", "Convoke").feature(crate::ROLE_NAMESPACE);
+        let mut entity = self.register(None, None, about, Mailbox::default())?;
+        let router = self.shared.router.clone();
+        self.shared.tasks.spawn(async move {
+            while let Some((stanza, _)) = entity.receive_any().await {
+                let domain = entity.jid().domain().to_owned();
+                let items = || {
+                    let components = router.components(&domain);
+                    components.into_iter().map(|(jid, about)| (jid.to_string(), about.name().to_owned())).collect()
+                };
+                match entity.about().answer(&stanza, items) {
+                    Some(answer) => entity.route(answer),
+                    None => entity.reply(&stanza, Err(StanzaError::new(Condition::ServiceUnavailable))),
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Domain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Domain").field(&self.name).finish()
+    }
+}
+
+fn domainpart(name: &str) -> Result<Domainpart, DomainError> {
+    Domainpart::new(name).map_err(|error| DomainError::Name { name: name.to_owned(), error })
+}
+
+fn random_prefix() -> Result<String, DomainError> {
+    let random = getrandom::u64().map_err(DomainError::Random)?;
+    Ok(format!("{random:016x}-"))
+}

@@ -1,0 +1,338 @@
+//! Presence of the entities of this process: subscriptions, availability, probes (RFC 6121, sections 3 and 4).
+//!
+//! The table is pure: it is told which presence an entity sent or is sent, and gives the stanzas that follow. An
+//! entity is known by its bare JID; a component has one availability, a volunteer one for each resource.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use convoke_xmpp::{Jid, JidRef, Kind, PresenceType, Stanza};
+
+/// What follows from a presence.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Effects {
+    /// Stanzas to route, in order.
+    pub(crate) route: Vec<Stanza>,
+    /// Stanzas for the mailboxes of the entity that was addressed.
+    pub(crate) deliver: Vec<Stanza>,
+}
+
+/// Subscriptions and availability of all local entities.
+#[derive(Debug, Default)]
+pub(crate) struct PresenceTable {
+    entities: HashMap<Box<str>, Entity>,
+}
+
+#[derive(Debug, Default)]
+struct Entity {
+    contacts: BTreeMap<Box<str>, Subscription>,
+    available: BTreeMap<Jid, Availability>,
+}
+
+/// The states of RFC 6121, section 3.1.2, as far as they differ here.
+#[derive(Debug, Default, Clone, Copy)]
+struct Subscription {
+    /// The contact's presence comes to the entity.
+    to: bool,
+    /// The entity's presence goes to the contact.
+    from: bool,
+    /// The entity has asked and was not answered yet.
+    pending_out: bool,
+}
+
+#[derive(Debug)]
+struct Availability {
+    last: Stanza,
+    /// Who was told by directed presence (RFC 6121, section 4.6).
+    directed: BTreeSet<Jid>,
+}
+
+impl PresenceTable {
+    /// An entity sends a presence; `from` is its full JID, or a component's bare one.
+    pub(crate) fn sent(&mut self, stanza: Stanza) -> Effects {
+        let (Kind::Presence(kind), Some(from)) = (stanza.kind(), stanza.from().map(JidRef::to_owned)) else {
+            return Effects::default();
+        };
+        let entity = self.entities.entry(from.bare().into()).or_default();
+        let to = stanza.to().map(JidRef::to_owned);
+        let route = match (kind, to) {
+            (PresenceType::Available, None) => entity.become_available(&from, stanza),
+            (PresenceType::Unavailable, None) => entity.become_unavailable(&from, stanza),
+            (PresenceType::Available, Some(to)) => {
+                entity.direct(&from, to, &stanza);
+                vec![stanza]
+            }
+            (PresenceType::Unavailable, Some(to)) => {
+                entity.undirect(&from, &to);
+                vec![stanza]
+            }
+            (kind, Some(to)) if kind.is_subscription() => entity.manage(kind, &from, &to, &stanza),
+            (PresenceType::Probe | PresenceType::Error, Some(_)) => vec![stanza],
+            _ => Vec::new(),
+        };
+        Effects { route, deliver: Vec::new() }
+    }
+
+    /// Somebody sends a presence to a local entity.
+    pub(crate) fn received(&mut self, stanza: Stanza) -> Effects {
+        let (Kind::Presence(kind), Some(from), Some(to)) = (stanza.kind(), stanza.from(), stanza.to()) else {
+            return Effects::default();
+        };
+        let (from, to) = (from.to_owned(), to.to_owned());
+        match kind {
+            PresenceType::Subscribe => self.asked_to_subscribe(&from, &to, stanza),
+            PresenceType::Probe => Effects { route: self.probed(&from, &to), deliver: Vec::new() },
+            PresenceType::Subscribed | PresenceType::Unsubscribed => self.answered(kind, &from, &to, stanza),
+            PresenceType::Unsubscribe => self.left(&from, &to, stanza),
+            PresenceType::Available | PresenceType::Unavailable | PresenceType::Error => {
+                Effects { route: Vec::new(), deliver: vec![stanza] }
+            }
+        }
+    }
+
+    /// The full JIDs under which an entity is available now.
+    pub(crate) fn resources(&self, bare: &str) -> Vec<Jid> {
+        self.entities.get(bare).map(|entity| entity.available.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// An approved contact that asks again is approved again, without asking the entity (RFC 6121, section 3.1.3).
+    fn asked_to_subscribe(&mut self, from: &Jid, to: &Jid, stanza: Stanza) -> Effects {
+        let approved = self.entities.get(to.bare()).is_some_and(|e| e.contact(from).from);
+        if !approved {
+            return Effects { route: Vec::new(), deliver: vec![stanza] };
+        }
+        let mut route = vec![presence(PresenceType::Subscribed, &to.to_bare(), &from.to_bare())];
+        route.extend(self.probed(from, to));
+        Effects { route, deliver: Vec::new() }
+    }
+
+    /// The answer to a probe (RFC 6121, section 4.3.2).
+    fn probed(&self, from: &Jid, to: &Jid) -> Vec<Stanza> {
+        let refusal = || vec![presence(PresenceType::Unsubscribed, &to.to_bare(), &from.to_bare())];
+        let Some(entity) = self.entities.get(to.bare()) else { return refusal() };
+        let subscribed = entity.contact(from).from;
+        let knows = |a: &&Availability| subscribed || a.directed.iter().any(|d| d.bare() == from.bare());
+        let known = entity.available.iter().filter(|(jid, _)| to.is_bare() || *jid == to);
+        let answers: Vec<_> = known.map(|(_, a)| a).filter(knows).map(|a| a.last.with_to(from)).collect();
+        match (answers.is_empty(), subscribed) {
+            (true, true) => vec![presence(PresenceType::Unavailable, &to.to_bare(), from)],
+            (true, false) => refusal(),
+            _ => answers,
+        }
+    }
+
+    /// Only what was asked for changes anything (RFC 6121, section 3.1.6).
+    fn answered(&mut self, kind: PresenceType, from: &Jid, to: &Jid, stanza: Stanza) -> Effects {
+        let Some(entity) = self.entities.get_mut(to.bare()) else { return Effects::default() };
+        let Some(contact) = entity.contacts.get_mut(from.bare()) else { return Effects::default() };
+        let expected = contact.pending_out || (kind == PresenceType::Unsubscribed && contact.to);
+        if !expected {
+            return Effects::default();
+        }
+        contact.pending_out = false;
+        contact.to = kind == PresenceType::Subscribed;
+        entity.forget_strangers();
+        Effects { route: Vec::new(), deliver: vec![stanza] }
+    }
+
+    fn left(&mut self, from: &Jid, to: &Jid, stanza: Stanza) -> Effects {
+        let Some(entity) = self.entities.get_mut(to.bare()) else { return Effects::default() };
+        if !entity.contact(from).from {
+            return Effects::default();
+        }
+        entity.set_contact(from, |contact| contact.from = false);
+        let told = entity.available.keys().map(|jid| presence(PresenceType::Unavailable, jid, &from.to_bare()));
+        Effects { route: told.collect(), deliver: vec![stanza] }
+    }
+}
+
+impl Entity {
+    fn contact(&self, jid: &Jid) -> Subscription {
+        self.contacts.get(jid.bare()).copied().unwrap_or_default()
+    }
+
+    fn set_contact(&mut self, jid: &Jid, change: impl FnOnce(&mut Subscription)) {
+        change(self.contacts.entry(jid.bare().into()).or_default());
+        self.forget_strangers();
+    }
+
+    fn forget_strangers(&mut self) {
+        self.contacts.retain(|_, c| c.to || c.from || c.pending_out);
+    }
+
+    fn contacts_where(&self, wanted: impl Fn(&Subscription) -> bool) -> impl Iterator<Item = Jid> {
+        self.contacts.iter().filter(move |(_, c)| wanted(c)).filter_map(|(bare, _)| Jid::new(bare).ok())
+    }
+
+    /// Broadcasts; the first time it also asks for the contacts' presence (RFC 6121, sections 4.2 and 4.4).
+    fn become_available(&mut self, from: &Jid, stanza: Stanza) -> Vec<Stanza> {
+        let mut route: Vec<_> = self.contacts_where(|c| c.from).map(|to| stanza.with_to(&to)).collect();
+        match self.available.get_mut(from) {
+            Some(availability) => {
+                route.extend(availability.directed.iter().map(|to| stanza.with_to(to)));
+                availability.last = stanza;
+            }
+            None => {
+                route.extend(self.contacts_where(|c| c.to).map(|to| presence(PresenceType::Probe, from, &to)));
+                self.available.insert(from.clone(), Availability { last: stanza, directed: BTreeSet::new() });
+            }
+        }
+        route
+    }
+
+    /// Tells the subscribers and everyone who got directed presence (RFC 6121, section 4.5.2).
+    fn become_unavailable(&mut self, from: &Jid, stanza: Stanza) -> Vec<Stanza> {
+        let Some(availability) = self.available.remove(from) else { return Vec::new() };
+        let mut told: BTreeSet<Jid> = self.contacts_where(|c| c.from).collect();
+        told.extend(availability.directed);
+        told.iter().map(|to| stanza.with_to(to)).collect()
+    }
+
+    fn direct(&mut self, from: &Jid, to: Jid, stanza: &Stanza) {
+        if !self.contact(&to).from {
+            let fresh = || Availability { last: stanza.clone(), directed: BTreeSet::new() };
+            let availability = self.available.entry(from.clone()).or_insert_with(fresh);
+            availability.last = stanza.clone();
+            availability.directed.insert(to);
+        }
+    }
+
+    fn undirect(&mut self, from: &Jid, to: &Jid) {
+        if let Some(availability) = self.available.get_mut(from) {
+            availability.directed.remove(to);
+        }
+    }
+
+    fn manage(&mut self, kind: PresenceType, from: &Jid, to: &Jid, stanza: &Stanza) -> Vec<Stanza> {
+        let (from, to) = (from.to_bare(), to.to_bare());
+        self.set_contact(&to, |contact| match kind {
+            PresenceType::Subscribe => contact.pending_out = !contact.to,
+            PresenceType::Unsubscribe => (contact.to, contact.pending_out) = (false, false),
+            PresenceType::Subscribed => contact.from = true,
+            _ => contact.from = false,
+        });
+        let mut route = vec![stanza.with_addresses(from.as_ref(), to.as_ref())];
+        match kind {
+            PresenceType::Subscribed => route.extend(self.available.values().map(|a| a.last.with_to(&to))),
+            PresenceType::Unsubscribed => {
+                let unavailable = |jid: &Jid| presence(PresenceType::Unavailable, jid, &to);
+                route.extend(self.available.keys().map(unavailable));
+            }
+            _ => {}
+        }
+        route
+    }
+}
+
+fn presence(kind: PresenceType, from: &Jid, to: &Jid) -> Stanza {
+    Stanza::presence(kind).with_addresses(from.as_ref(), to.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(table: &mut PresenceTable, text: &str) -> Vec<String> {
+        texts(table.sent(Stanza::parse(text).unwrap()).route)
+    }
+
+    fn received(table: &mut PresenceTable, text: &str) -> (Vec<String>, Vec<String>) {
+        let effects = table.received(Stanza::parse(text).unwrap());
+        (texts(effects.route), texts(effects.deliver))
+    }
+
+    fn texts(stanzas: Vec<Stanza>) -> Vec<String> {
+        stanzas.iter().map(|s| s.as_str().to_owned()).collect()
+    }
+
+    fn subscribed(table: &mut PresenceTable) {
+        sent(table, "<presence type='subscribed' from='monitor@b.example' to='scheduler@a.example'/>");
+    }
+
+    #[test]
+    fn a_subscription_is_made_in_four_steps() {
+        let (mut a, mut b) = (PresenceTable::default(), PresenceTable::default());
+        sent(&mut b, "<presence from='monitor@b.example'><show>chat</show></presence>");
+        let ask = sent(&mut a, "<presence type='subscribe' from='scheduler@a.example' to='monitor@b.example'/>");
+        assert_eq!(ask, ["<presence to='monitor@b.example' from='scheduler@a.example' type='subscribe'/>"]);
+        let (route, deliver) = received(&mut b, &ask[0]);
+        assert_eq!((route.len(), deliver.len()), (0, 1));
+        let answer = sent(&mut b, "<presence type='subscribed' from='monitor@b.example' to='scheduler@a.example'/>");
+        assert_eq!(
+            answer[1],
+            "<presence to='scheduler@a.example' from='monitor@b.example'><show>chat</show></presence>"
+        );
+        assert_eq!(received(&mut a, &answer[0]).1.len(), 1);
+        assert_eq!(received(&mut a, &answer[1]).1.len(), 1);
+    }
+
+    #[test]
+    fn an_approval_nobody_asked_for_is_ignored() {
+        let mut table = PresenceTable::default();
+        let text = "<presence type='subscribed' from='x@b.example' to='scheduler@a.example'/>";
+        assert_eq!(received(&mut table, text), (vec![], vec![]));
+    }
+
+    #[test]
+    fn subscribers_and_those_told_directly_learn_of_the_end() {
+        let mut table = PresenceTable::default();
+        sent(&mut table, "<presence type='subscribed' from='alice@b.example/desk' to='monitor@b.example'/>");
+        assert_eq!(sent(&mut table, "<presence from='alice@b.example/desk'/>").len(), 1);
+        sent(&mut table, "<presence from='alice@b.example/desk' to='scheduler@a.example'/>");
+        assert_eq!(
+            sent(&mut table, "<presence from='alice@b.example/desk' type='unavailable'/>"),
+            [
+                "<presence to='monitor@b.example' from='alice@b.example/desk' type='unavailable'/>",
+                "<presence to='scheduler@a.example' from='alice@b.example/desk' type='unavailable'/>"
+            ]
+        );
+        assert!(sent(&mut table, "<presence from='alice@b.example/desk' type='unavailable'/>").is_empty());
+    }
+
+    #[test]
+    fn the_first_presence_probes_the_contacts() {
+        let mut table = PresenceTable::default();
+        sent(&mut table, "<presence type='subscribe' from='monitor@b.example' to='alice@c.example'/>");
+        received(&mut table, "<presence type='subscribed' from='alice@c.example' to='monitor@b.example'/>");
+        let probe = ["<presence to='alice@c.example' from='monitor@b.example' type='probe'/>"];
+        assert_eq!(sent(&mut table, "<presence from='monitor@b.example'/>"), probe);
+        assert!(sent(&mut table, "<presence from='monitor@b.example'/>").is_empty());
+    }
+
+    #[test]
+    fn a_probe_tells_a_subscriber_the_truth_and_a_stranger_nothing() {
+        let mut table = PresenceTable::default();
+        subscribed(&mut table);
+        let probe = |who: &str| format!("<presence type='probe' from='{who}' to='monitor@b.example'/>");
+        let unavailable = "<presence to='scheduler@a.example' from='monitor@b.example' type='unavailable'/>";
+        assert_eq!(received(&mut table, &probe("scheduler@a.example")).0, [unavailable]);
+        sent(&mut table, "<presence from='monitor@b.example'/>");
+        assert_eq!(
+            received(&mut table, &probe("scheduler@a.example")).0,
+            ["<presence to='scheduler@a.example' from='monitor@b.example'/>"]
+        );
+        assert_eq!(
+            received(&mut table, &probe("x@c.example")).0,
+            ["<presence to='x@c.example' from='monitor@b.example' type='unsubscribed'/>"]
+        );
+    }
+
+    #[test]
+    fn who_unsubscribes_is_told_unavailable_and_nothing_more() {
+        let mut table = PresenceTable::default();
+        subscribed(&mut table);
+        sent(&mut table, "<presence from='monitor@b.example'/>");
+        let (route, deliver) =
+            received(&mut table, "<presence type='unsubscribe' from='scheduler@a.example' to='monitor@b.example'/>");
+        assert_eq!((route.len(), deliver.len()), (1, 1));
+        assert!(sent(&mut table, "<presence from='monitor@b.example'><show>dnd</show></presence>").is_empty());
+    }
+
+    #[test]
+    fn an_approved_contact_is_approved_again() {
+        let mut table = PresenceTable::default();
+        subscribed(&mut table);
+        let (route, deliver) =
+            received(&mut table, "<presence type='subscribe' from='scheduler@a.example' to='monitor@b.example'/>");
+        assert!(route[0].contains("type='subscribed'") && deliver.is_empty(), "{route:?}");
+    }
+}

@@ -1,0 +1,258 @@
+//! The way of every stanza: to an entity of this process, or to another domain.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use convoke_xmpp::{
+    Condition, Domainpart, IqType, Jid, JidRef, Kind, MessageType, Origin, Outbound, PresenceType, Router, Stanza,
+    Undelivered,
+};
+
+use crate::discovery::About;
+use crate::mailbox::Mailbox;
+use crate::presence::{Effects, PresenceTable};
+
+/// Routes between the entities of the served domains and, by federation, to all others.
+#[derive(Default)]
+pub(crate) struct LocalRouter {
+    domains: RwLock<Vec<Domainpart>>,
+    /// Mailboxes by address: a component's by its bare JID, which takes every resource; a session's by its full JID.
+    mailboxes: RwLock<HashMap<Box<str>, Entry>>,
+    presence: Mutex<PresenceTable>,
+    federation: OnceLock<Arc<dyn Outbound>>,
+    counters: Counters,
+}
+
+#[derive(Clone)]
+struct Entry {
+    mailbox: Arc<Mailbox>,
+    about: Arc<About>,
+}
+
+/// What went through the router since it started.
+#[derive(Debug, Default)]
+struct Counters {
+    local: AtomicU64,
+    remote: AtomicU64,
+    bounced: AtomicU64,
+}
+
+/// A reading of the router's counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RouterStatistics {
+    /// Stanzas for entities of this process.
+    pub local: u64,
+    /// Stanzas handed to federation.
+    pub remote: u64,
+    /// Stanzas that were answered with an error because they could not be delivered.
+    pub bounced: u64,
+}
+
+impl LocalRouter {
+    pub(crate) fn new(domains: Vec<Domainpart>) -> Self {
+        Self { domains: RwLock::new(domains), ..Self::default() }
+    }
+
+    /// Sets the way to other domains; only the first one counts.
+    pub(crate) fn set_federation(&self, federation: Arc<dyn Outbound>) {
+        let _already_set = self.federation.set(federation);
+    }
+
+    /// Whether the domain is served here.
+    pub(crate) fn serves(&self, domain: &str) -> bool {
+        read(&self.domains).iter().any(|served| served.as_str() == domain)
+    }
+
+    /// Gives an address its mailbox; `false` if it has one already.
+    pub(crate) fn register(&self, address: &Jid, mailbox: Arc<Mailbox>, about: Arc<About>) -> bool {
+        let mut mailboxes = self.mailboxes.write().unwrap_or_else(PoisonError::into_inner);
+        if mailboxes.contains_key(address.as_str()) {
+            return false;
+        }
+        mailboxes.insert(address.as_str().into(), Entry { mailbox, about });
+        true
+    }
+
+    /// Takes the mailbox away, bounces what waited in it, and tells the subscribers that the entity is gone.
+    pub(crate) fn unregister(&self, address: &Jid, mailbox: &Arc<Mailbox>) {
+        {
+            let mut mailboxes = self.mailboxes.write().unwrap_or_else(PoisonError::into_inner);
+            match mailboxes.get(address.as_str()) {
+                Some(entry) if Arc::ptr_eq(&entry.mailbox, mailbox) => mailboxes.remove(address.as_str()),
+                _ => return,
+            };
+        }
+        self.announce_end(address);
+        for (stanza, _) in mailbox.close_and_drain() {
+            self.undelivered(Undelivered::new(stanza, Condition::RecipientUnavailable));
+        }
+    }
+
+    /// Closes every mailbox: entities receive what waits and then nothing more.
+    pub(crate) fn close_all(&self) {
+        for entry in read(&self.mailboxes).values() {
+            entry.mailbox.close();
+        }
+    }
+
+    /// The components of a domain with what they say about themselves, by address (disco#items).
+    pub(crate) fn components(&self, domain: &str) -> BTreeMap<Jid, Arc<About>> {
+        let mailboxes = read(&self.mailboxes);
+        let all = mailboxes.iter().filter_map(|(address, entry)| Some((Jid::new(address).ok()?, entry.about.clone())));
+        all.filter(|(jid, _)| jid.domain() == domain && jid.is_bare() && jid.local().is_some()).collect()
+    }
+
+    pub(crate) fn statistics(&self) -> RouterStatistics {
+        RouterStatistics {
+            local: self.counters.local.load(Ordering::Relaxed),
+            remote: self.counters.remote.load(Ordering::Relaxed),
+            bounced: self.counters.bounced.load(Ordering::Relaxed),
+        }
+    }
+
+    /// An entity that ends without a word is unavailable all the same (RFC 6121, section 4.5.1).
+    fn announce_end(&self, address: &Jid) {
+        let known = self.with_presence(|table| table.resources(address.bare()));
+        for resource in known.into_iter().filter(|resource| address.is_bare() || resource == address) {
+            let unavailable = Stanza::presence(PresenceType::Unavailable).with_from(&resource);
+            self.route_or_bounce(unavailable);
+        }
+    }
+
+    fn route_or_bounce(&self, stanza: Stanza) {
+        if let Err(undelivered) = self.route(stanza, &Origin::Local) {
+            self.undelivered(undelivered);
+        }
+    }
+
+    fn deliver_here(&self, stanza: Stanza, origin: &Origin) -> Result<(), Undelivered> {
+        self.counters.local.fetch_add(1, Ordering::Relaxed);
+        if matches!(stanza.kind(), Kind::Presence(_)) {
+            let effects = self.with_presence(|table| table.received(stanza));
+            self.carry_out(effects, origin);
+            return Ok(());
+        }
+        self.deliver(stanza, origin)
+    }
+
+    fn carry_out(&self, effects: Effects, origin: &Origin) {
+        for stanza in effects.route {
+            if let Err(undelivered) = self.route_directly(stanza, &Origin::Local) {
+                self.undelivered(undelivered);
+            }
+        }
+        for stanza in effects.deliver {
+            self.deliver_presence(stanza, origin);
+        }
+    }
+
+    /// Presence goes to the resource or component it names, or to all available resources of a bare JID.
+    fn deliver_presence(&self, stanza: Stanza, origin: &Origin) {
+        let Some(to) = stanza.to().map(JidRef::to_owned) else { return };
+        if let Some(entry) = self.find(to.as_ref()) {
+            return self.deliver_or_bounce(&entry, stanza, origin);
+        }
+        // RFC 6121, section 8.5.3.2.2: presence for a resource that is not there is dropped.
+        let resources = if to.is_bare() { self.with_presence(|table| table.resources(to.bare())) } else { Vec::new() };
+        for resource in resources {
+            if let Some(entry) = self.find(resource.as_ref()) {
+                self.deliver_or_bounce(&entry, stanza.with_to(&resource), origin);
+            }
+        }
+    }
+
+    fn deliver_or_bounce(&self, entry: &Entry, stanza: Stanza, origin: &Origin) {
+        if let Err(undelivered) = entry.mailbox.deliver(stanza, origin) {
+            self.undelivered(undelivered);
+        }
+    }
+
+    /// Messages and iqs by the rules of RFC 6121, section 8.5.
+    fn deliver(&self, stanza: Stanza, origin: &Origin) -> Result<(), Undelivered> {
+        let Some(to) = stanza.to() else { return Err(Undelivered::new(stanza, Condition::ServiceUnavailable)) };
+        if let Some(entry) = self.find(to) {
+            return entry.mailbox.deliver(stanza, origin);
+        }
+        let is_plain_message = matches!(stanza.kind(), Kind::Message(kind) if kind != MessageType::Error);
+        if is_plain_message {
+            let mut resources = self.with_presence(|table| table.resources(to.bare())).into_iter();
+            if let Some(entry) = resources.find_map(|resource| self.find(resource.as_ref())) {
+                return entry.mailbox.deliver(stanza, origin);
+            }
+        }
+        match stanza.kind() {
+            Kind::Iq(IqType::Result | IqType::Error) | Kind::Message(MessageType::Error) => Ok(()),
+            _ => Err(Undelivered::new(stanza, Condition::ServiceUnavailable)),
+        }
+    }
+
+    fn find(&self, to: JidRef<'_>) -> Option<Entry> {
+        let mailboxes = read(&self.mailboxes);
+        mailboxes.get(to.as_str()).or_else(|| mailboxes.get(to.bare())).cloned()
+    }
+
+    /// Routes by the address alone.
+    fn route_directly(&self, stanza: Stanza, origin: &Origin) -> Result<(), Undelivered> {
+        let Some(to) = stanza.to() else { return Err(Undelivered::new(stanza, Condition::ServiceUnavailable)) };
+        if self.serves(to.domain()) {
+            return self.deliver_here(stanza, origin);
+        }
+        match self.federation.get() {
+            Some(federation) if *origin == Origin::Local => {
+                self.counters.remote.fetch_add(1, Ordering::Relaxed);
+                federation.send(stanza)
+            }
+            // A domain does not relay for others (RFC 6120, section 8.1.1.2), nor beyond itself without federation.
+            _ => Err(Undelivered::new(stanza, Condition::RemoteServerNotFound)),
+        }
+    }
+
+    fn with_presence<T>(&self, act: impl FnOnce(&mut PresenceTable) -> T) -> T {
+        act(&mut self.presence.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Router for LocalRouter {
+    fn route(&self, stanza: Stanza, origin: &Origin) -> Result<(), Undelivered> {
+        if let Some(fault) = stanza.fault() {
+            return Err(Undelivered::new(stanza, fault));
+        }
+        if *origin == Origin::Local && matches!(stanza.kind(), Kind::Presence(_)) {
+            let effects = self.with_presence(|table| table.sent(stanza));
+            self.carry_out(effects, origin);
+            return Ok(());
+        }
+        if stanza.to().is_none()
+            && let Some(account) = stanza.from().map(JidRef::to_bare)
+        {
+            // RFC 6120, section 8.1.1.1: without `to` it is for the sender's own account.
+            return self.route_directly(stanza.with_to(&account), origin);
+        }
+        self.route_directly(stanza, origin)
+    }
+
+    fn undelivered(&self, undelivered: Undelivered) {
+        let Undelivered { stanza, error } = undelivered;
+        // Availability is not answered: its sender cannot do anything about it (RFC 6121, section 8.5.3.2.2).
+        if matches!(
+            stanza.kind(),
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe)
+        ) {
+            tracing::debug!(to = stanza.to().map(tracing::field::display), %error, "presence not delivered");
+            return;
+        }
+        let Some(bounced) = stanza.bounce(&error) else { return };
+        self.counters.bounced.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(to = stanza.to().map(tracing::field::display), %error, "stanza bounced");
+        if let Err(lost) = self.route_directly(bounced, &Origin::Local) {
+            // Errors are never answered (RFC 6120, section 8.3.1): this is where it ends.
+            tracing::debug!(error = %lost.error, "an error could not be delivered");
+        }
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}

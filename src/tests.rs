@@ -1,0 +1,119 @@
+//! The house in memory: entities of one process by presence and iq, without sockets.
+
+use std::time::Duration;
+
+use convoke_xmpp::payload::ping;
+use convoke_xmpp::{Condition, Element, Jid, Kind, PresenceType, Stanza, namespace};
+
+use crate::{Component, Domain, RequestError};
+
+const SOON: Duration = Duration::from_secs(5);
+
+async fn domain() -> Domain {
+    Domain::builder("a.example").also_serve("b.example").start().await.unwrap()
+}
+
+async fn next(component: &mut Component) -> Stanza {
+    tokio::time::timeout(SOON, component.receive()).await.expect("a stanza in time").expect("a running domain").0
+}
+
+fn jid(text: &str) -> Jid {
+    Jid::new(text).unwrap()
+}
+
+#[tokio::test]
+async fn the_domain_answers_ping_discovery_and_lists_its_components() {
+    let domain = domain().await;
+    let asker = domain.component("asker").unwrap();
+    assert_eq!(asker.get(&jid("a.example"), ping(), SOON).await.unwrap(), None);
+    let query = Element::new("query", namespace::DISCO_INFO);
+    let info = asker.get(&jid("a.example"), query, SOON).await.unwrap().unwrap();
+    assert_eq!(info.find("identity", namespace::DISCO_INFO).unwrap().attribute("category"), Some("server"));
+    let query = Element::new("query", namespace::DISCO_ITEMS);
+    let items = asker.get(&jid("a.example"), query, SOON).await.unwrap().unwrap();
+    let listed: Vec<_> = items.children().filter_map(|item| item.attribute("jid")).collect();
+    assert_eq!(listed, ["asker@a.example"]);
+}
+
+#[tokio::test]
+async fn a_component_that_receives_answers_pings_and_one_that_hangs_does_not() {
+    let domain = domain().await;
+    let asker = domain.component("asker").unwrap();
+    let mut alive = domain.component("alive").unwrap();
+    let _hangs = domain.component("hangs").unwrap();
+    let serving = tokio::spawn(async move { alive.receive().await });
+    assert!(asker.get(&jid("alive@a.example"), ping(), SOON).await.is_ok());
+    let error = asker.get(&jid("hangs@a.example"), ping(), Duration::from_millis(20)).await.unwrap_err();
+    assert!(matches!(error, RequestError::TimedOut { .. }), "{error}");
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_request_to_nobody_is_answered_at_once() {
+    let domain = domain().await;
+    let asker = domain.component("asker").unwrap();
+    for (to, condition) in [
+        ("nobody@a.example", Condition::ServiceUnavailable),
+        ("nobody@b.example/x", Condition::ServiceUnavailable),
+        ("c.example", Condition::RemoteServerNotFound),
+    ] {
+        let error = asker.get(&jid(to), ping(), SOON).await.unwrap_err();
+        assert_eq!(error.stanza_error().unwrap().condition, condition, "{to}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_dies_is_announced_to_whom_it_was_available() {
+    let domain = domain().await;
+    let mut monitor = domain.sibling("b.example").unwrap().component("monitor").unwrap();
+    let volunteer = domain.session("alice", "desk").unwrap();
+    volunteer.available_to(&jid("monitor@b.example"), [Element::new("node", "urn:convoke:offer:0")]);
+    assert_eq!(next(&mut monitor).await.kind(), Kind::Presence(PresenceType::Available));
+    drop(volunteer);
+    let gone = next(&mut monitor).await;
+    assert_eq!(gone.kind(), Kind::Presence(PresenceType::Unavailable));
+    assert_eq!(gone.from().unwrap().as_str(), "alice@a.example/desk");
+}
+
+#[tokio::test]
+async fn a_subscription_between_components_brings_presence_both_times_it_changes() {
+    let domain = domain().await;
+    let mut scheduler = domain.component("scheduler").unwrap();
+    let mut resources = domain.sibling("b.example").unwrap().component("resources").unwrap();
+    resources.available([]);
+    scheduler.presence(PresenceType::Subscribe, &jid("resources@b.example"));
+    assert_eq!(next(&mut resources).await.kind(), Kind::Presence(PresenceType::Subscribe));
+    resources.presence(PresenceType::Subscribed, &jid("scheduler@a.example"));
+    assert_eq!(next(&mut scheduler).await.kind(), Kind::Presence(PresenceType::Subscribed));
+    assert_eq!(next(&mut scheduler).await.kind(), Kind::Presence(PresenceType::Available));
+    drop(resources);
+    assert_eq!(next(&mut scheduler).await.kind(), Kind::Presence(PresenceType::Unavailable));
+}
+
+#[tokio::test]
+async fn a_message_to_a_bare_address_reaches_an_available_session() {
+    let domain = domain().await;
+    let sender = domain.component("sender").unwrap();
+    let mut session = domain.session("alice", "desk").unwrap();
+    session.available([]);
+    let message = Stanza::parse("<message to='alice@a.example'><body>x</body></message>").unwrap();
+    sender.send(message).unwrap();
+    assert_eq!(next(&mut session).await.from().unwrap().as_str(), "sender@a.example");
+}
+
+#[tokio::test]
+async fn an_address_is_given_once_and_free_again_after_its_end() {
+    let domain = domain().await;
+    let first = domain.component("x").unwrap();
+    assert!(domain.component("x").is_err());
+    drop(first);
+    assert!(domain.component("x").is_ok());
+}
+
+#[tokio::test]
+async fn shutdown_ends_every_entity() {
+    let domain = domain().await;
+    let mut component = domain.component("x").unwrap();
+    domain.shutdown(SOON).await;
+    assert!(component.receive().await.is_none());
+}
