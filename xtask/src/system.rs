@@ -44,8 +44,12 @@ pub(crate) fn ensure_prosody() -> Result<(), String> {
         return Ok(());
     }
     check_that_apt_can_install()?;
+    let was_here = is_installed("prosody");
     show(Command::new("apt-get").arg("update"))?;
     install()?;
+    if !was_here {
+        keep_from_starting_at_boot()?;
+    }
     if prosody_is_installed() {
         Ok(())
     } else {
@@ -90,6 +94,17 @@ fn install() -> Result<(), String> {
         ));
     }
     show(Command::new(command[0]).args(&command[1..]).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// The ban ends with the installation, but the package has also asked for a start at every boot.
+fn keep_from_starting_at_boot() -> Result<(), String> {
+    if on_path("systemctl") {
+        show(Command::new("systemctl").args(["disable", "prosody.service"]))
+    } else if on_path("update-rc.d") {
+        show(Command::new("update-rc.d").args(["prosody", "disable"]))
+    } else {
+        Ok(())
+    }
 }
 
 fn under_ban(policy: &str, command: &[&str]) -> Command {
