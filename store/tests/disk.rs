@@ -35,6 +35,18 @@ fn keeps_data_when_it_is_opened_again() {
 }
 
 #[test]
+fn what_was_acknowledged_survives_a_crash() {
+    let (directory, after_crash) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = RedbStore::open(directory.path()).unwrap();
+    write(&store, Batch::new().put("leases", "node", "epoch 7"));
+    // The file as a crash at this moment would leave it: never closed, so redb has to repair it.
+    std::fs::copy(directory.path().join("convoke.redb"), after_crash.path().join("convoke.redb")).unwrap();
+    let repaired = RedbStore::open(after_crash.path()).unwrap();
+    assert_eq!(repaired.get("leases", b"node").unwrap(), Some(b"epoch 7".to_vec()));
+    write(&repaired, Batch::new().put("leases", "node", "epoch 8"));
+}
+
+#[test]
 fn finishes_what_is_queued_when_it_is_dropped() {
     let directory = tempfile::tempdir().unwrap();
     let store = RedbStore::open(directory.path()).unwrap();
