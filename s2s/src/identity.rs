@@ -1,0 +1,164 @@
+//! Whose certificate it is: one engine for both directions.
+//!
+//! The TLS handshake proves only that the peer has the key of the certificate that it showed. Everything else is judged
+//! here, for the initiating and for the receiving entity alike and on every stream, resumed TLS sessions included:
+//!
+//! 1. The chain leads to a configured root (RFC 5280), is in force, is not revoked, and its extended key usage allows
+//!    `serverAuth`. Both roles of a federation are played by servers, and public authorities issue for nothing else
+//!    any more; a certificate without the extension is good for everything, one for `clientAuth` alone is not accepted.
+//! 2. The certificate names the domain (RFC 6120, section 13.7.1.2): as dNSName (a wildcard may stand for the whole
+//!    left-most label), as SRVName `_xmpp-server.<domain>` or as xmppAddr. A common name is no name.
+//!
+//! A [`PeerIdentity`] cannot be made in any other way.
+
+mod anchors;
+mod error;
+mod names;
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use convoke_xmpp::Domainpart;
+use convoke_xmpp::negotiation::TlsInfo;
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+pub use anchors::{TrustAnchors, TrustError};
+pub use error::IdentityError;
+pub use names::NameKind;
+
+/// How many certificates a peer may show. Public chains have two to four; webpki follows six intermediates at most.
+pub const MAX_CHAIN_LENGTH: usize = 8;
+
+/// The algorithms that may sign certificates.
+pub type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
+
+/// A domain whose certificate has been verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerIdentity {
+    domain: Domainpart,
+    matched: NameKind,
+    not_after: SystemTime,
+}
+
+impl PeerIdentity {
+    /// The domain that the certificate proves.
+    pub fn domain(&self) -> &Domainpart {
+        &self.domain
+    }
+
+    /// When the first certificate of the path expires, the root's own apart: nothing is proved beyond
+    /// (RFC 6120, section 13.7.2.3).
+    pub fn not_after(&self) -> SystemTime {
+        self.not_after
+    }
+
+    /// By which kind of name the certificate names the domain.
+    pub fn matched(&self) -> NameKind {
+        self.matched
+    }
+}
+
+/// Judges certificates by configured roots and revocation lists.
+pub struct IdentityVerifier {
+    anchors: TrustAnchors,
+    algorithms: Algorithms,
+}
+
+impl IdentityVerifier {
+    /// A verifier that accepts signatures by these algorithms.
+    pub fn new(anchors: TrustAnchors, algorithms: Algorithms) -> Self {
+        Self { anchors, algorithms }
+    }
+
+    /// A verifier that accepts all algorithms of the cryptographic library that the crate's features chose.
+    #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+    pub fn with_default_algorithms(anchors: TrustAnchors) -> Self {
+        Self::new(anchors, webpki::ALL_VERIFICATION_ALGS)
+    }
+
+    /// Verifies that the certificates which the peer showed prove the domain `reference`.
+    ///
+    /// The reference is the domain that was asked for or that the peer claims to be, never a name out of DNS
+    /// (RFC 6120, section 13.7.2.1). The wall clock is that of [`TlsInfo::at`].
+    pub fn verify(&self, tls: &TlsInfo<'_>, reference: &Domainpart) -> Result<PeerIdentity, IdentityError> {
+        self.verify_chain(tls.peer_chain, tls.at, reference)
+    }
+
+    pub(crate) fn verify_chain(
+        &self,
+        chain: &[impl AsRef<[u8]>],
+        at: SystemTime,
+        reference: &Domainpart,
+    ) -> Result<PeerIdentity, IdentityError> {
+        let (first, rest) = chain.split_first().ok_or_else(|| IdentityError::NoCertificate(reference.clone()))?;
+        if chain.len() > MAX_CHAIN_LENGTH {
+            return Err(IdentityError::ChainTooLong { certificates: chain.len() });
+        }
+        let leaf = CertificateDer::from(first.as_ref());
+        let rest: Vec<_> = rest.iter().map(|der| CertificateDer::from(der.as_ref())).collect();
+        let entity = EndEntityCert::try_from(&leaf).map_err(|error| IdentityError::path(error, &leaf))?;
+        let path = self.verified_path(&entity, &rest, at).map_err(|error| IdentityError::path(error, &leaf))?;
+        identify(&leaf, &path, reference)
+    }
+
+    fn verified_path<'p>(
+        &'p self,
+        entity: &'p EndEntityCert<'p>,
+        intermediates: &'p [CertificateDer<'p>],
+        at: SystemTime,
+    ) -> Result<VerifiedPath<'p>, webpki::Error> {
+        let revocation_lists = self.anchors.revocation_lists();
+        entity.verify_for_usage(
+            self.algorithms,
+            self.anchors.roots(),
+            intermediates,
+            // A clock before 1970 finds every certificate not yet valid.
+            UnixTime::since_unix_epoch(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+            KeyUsage::server_auth(),
+            anchors::revocation(&revocation_lists),
+            None,
+        )
+    }
+}
+
+impl fmt::Debug for IdentityVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdentityVerifier").field("anchors", &self.anchors).finish_non_exhaustive()
+    }
+}
+
+/// Finds the name on a certificate whose path is verified already.
+fn identify(
+    leaf: &CertificateDer<'_>,
+    path: &VerifiedPath<'_>,
+    reference: &Domainpart,
+) -> Result<PeerIdentity, IdentityError> {
+    let certificate = parse(leaf)?;
+    let mut not_after = expiry(&certificate);
+    let mut constrained = path.anchor().name_constraints.is_some();
+    for issuer in path.intermediate_certificates() {
+        let der = issuer.der();
+        let issuer = parse(&der)?;
+        not_after = not_after.min(expiry(&issuer));
+        constrained |= issuer.name_constraints().map_or(true, |found| found.is_some());
+    }
+    let matched = names::matching(&certificate, reference, constrained)?;
+    Ok(PeerIdentity { domain: reference.clone(), matched, not_after })
+}
+
+fn parse<'a>(der: &'a [u8]) -> Result<X509Certificate<'a>, IdentityError> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        _ => Err(IdentityError::Unreadable),
+    }
+}
+
+fn expiry(certificate: &X509Certificate<'_>) -> SystemTime {
+    let seconds = certificate.validity().not_after.timestamp();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.try_into().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,311 @@
+//! The initiating entity: the side that dials.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use convoke_xmpp::negotiation::{Input, Negotiator, Output, TlsInfo, TlsStart};
+use convoke_xmpp::stream::{Content, Features, StreamHeader, Version};
+use convoke_xmpp::{Domainpart, Element, namespace};
+
+use super::machine::{Machine, Role, Step, Wire, unexpected, unexpected_handshake, unexpected_header};
+use super::{Authzid, Established};
+use crate::error::{NegotiationFailure, Stage};
+use crate::identity::{IdentityVerifier, PeerIdentity};
+use crate::sasl;
+
+/// How many mechanisms an error tells.
+const TOLD_MECHANISMS: usize = 8;
+
+/// Whom to reach, as whom.
+#[derive(Debug, Clone)]
+pub struct InitiatingConfig {
+    /// The domain of this side; its certificate is shown.
+    pub local: Domainpart,
+    /// The domain to reach; its certificate is expected.
+    pub remote: Domainpart,
+    /// What to name as authorization identity. Default [`Authzid::Domain`].
+    pub authzid: Authzid,
+    /// How long the whole negotiation may take, TLS included. Default 30 s: six round trips and two handshakes, and a
+    /// peer that answers more slowly would not carry stanzas either.
+    pub deadline: Duration,
+}
+
+impl InitiatingConfig {
+    /// The defaults for this pair of domains.
+    pub fn new(local: Domainpart, remote: Domainpart) -> Self {
+        Self { local, remote, authzid: Authzid::default(), deadline: Duration::from_secs(30) }
+    }
+}
+
+/// The negotiation of an outgoing stream, from the first header to the last features.
+///
+/// TLS is begun even if the peer does not offer it (RFC 7590, section 3.1), and nothing goes on without it; EXTERNAL is
+/// the only mechanism. The peer's certificate has to name the domain that was asked for.
+pub struct Initiating {
+    machine: Machine<Dialing>,
+}
+
+impl Initiating {
+    /// Begins a negotiation over a connection that has just been made; the first output is the stream header.
+    pub fn new(config: InitiatingConfig, verifier: Arc<IdentityVerifier>, now: Instant) -> Self {
+        let deadline = now + config.deadline;
+        let role = Dialing { config, verifier };
+        let mut wire = Wire::default();
+        wire.open(role.header());
+        Self { machine: Machine::new(role, State::Header(ExpectHeader), wire, deadline) }
+    }
+}
+
+impl Negotiator for Initiating {
+    type Established = Established;
+    type Error = NegotiationFailure;
+
+    fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), NegotiationFailure> {
+        self.machine.handle(now, input)
+    }
+
+    fn poll_output(&mut self) -> Option<Output<Established>> {
+        self.machine.poll_output()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.machine.poll_timeout()
+    }
+}
+
+struct Dialing {
+    config: InitiatingConfig,
+    verifier: Arc<IdentityVerifier>,
+}
+
+type Outcome = Result<Step<State>, NegotiationFailure>;
+
+/// What is waited for; each state owns what is known by then and nothing from before TLS (RFC 6120, section 5.4.3.3).
+enum State {
+    Header(ExpectHeader),
+    Features(ExpectFeatures),
+    Proceed(ExpectProceed),
+    Handshake(ExpectHandshake),
+    SecuredHeader(ExpectSecuredHeader),
+    SecuredFeatures(ExpectSecuredFeatures),
+    Success(ExpectSuccess),
+    FinalHeader(ExpectFinalHeader),
+    FinalFeatures(ExpectFinalFeatures),
+}
+
+struct ExpectHeader;
+
+struct ExpectFeatures;
+
+struct ExpectProceed {
+    offered: bool,
+}
+
+struct ExpectHandshake;
+
+struct ExpectSecuredHeader {
+    secured: Secured,
+}
+
+struct ExpectSecuredFeatures {
+    secured: Secured,
+}
+
+struct ExpectSuccess {
+    secured: Secured,
+    /// The response that was sent at once and may be asked for again, once.
+    response: Option<String>,
+}
+
+struct ExpectFinalHeader {
+    secured: Secured,
+}
+
+struct ExpectFinalFeatures {
+    secured: Secured,
+}
+
+/// What TLS has proved.
+struct Secured {
+    identity: PeerIdentity,
+    tls_version: &'static str,
+    resumed: bool,
+}
+
+impl Role for Dialing {
+    type State = State;
+
+    fn stage(&self, state: &State) -> Stage {
+        match state {
+            State::Header(_) | State::Features(_) => Stage::Opening,
+            State::Proceed(_) => Stage::StartTls,
+            State::Handshake(_) => Stage::Tls,
+            State::SecuredHeader(_) | State::SecuredFeatures(_) => Stage::Secured,
+            State::Success(_) => Stage::Authentication,
+            State::FinalHeader(_) | State::FinalFeatures(_) => Stage::Authenticated,
+        }
+    }
+
+    fn opened(&self, state: State, header: StreamHeader, _: &mut Wire) -> Outcome {
+        let stage = self.stage(&state);
+        let next = match state {
+            State::Header(ExpectHeader) => State::Features(ExpectFeatures),
+            State::SecuredHeader(ExpectSecuredHeader { secured }) => {
+                State::SecuredFeatures(ExpectSecuredFeatures { secured })
+            }
+            State::FinalHeader(ExpectFinalHeader { secured }) => State::FinalFeatures(ExpectFinalFeatures { secured }),
+            _ => return unexpected_header(stage),
+        };
+        self.check(header, stage)?;
+        Ok(Step::Next(next))
+    }
+
+    fn element(&self, state: State, element: Element, wire: &mut Wire) -> Outcome {
+        let stage = self.stage(&state);
+        let features = Features::from_element(&element);
+        match (state, features) {
+            (State::Features(state), Some(features)) => Ok(state.features(&features, wire)),
+            (State::SecuredFeatures(state), Some(features)) => state.features(features, &self.config, wire),
+            (State::FinalFeatures(state), Some(features)) => state.features(features, &self.config),
+            (State::Proceed(state), None) => state.element(&element, &self.config, wire),
+            (State::Success(state), None) => state.element(&element, self, wire),
+            _ => unexpected(stage, &element),
+        }
+    }
+
+    fn secured(&self, state: State, tls: &TlsInfo<'_>, wire: &mut Wire) -> Outcome {
+        match state {
+            State::Handshake(state) => state.secured(tls, self, wire),
+            state => unexpected_handshake(self.stage(&state)),
+        }
+    }
+
+    fn closed(&self, state: &State) -> Option<NegotiationFailure> {
+        matches!(state, State::Proceed(ExpectProceed { offered: false })).then_some(NegotiationFailure::TlsNotOffered)
+    }
+
+    fn header_of_error(&self) -> Result<StreamHeader, NegotiationFailure> {
+        Ok(self.header())
+    }
+}
+
+impl Dialing {
+    /// RFC 6120, section 4.7: `from`, `to` and the version, but no `id`.
+    fn header(&self) -> StreamHeader {
+        StreamHeader::server(Some(&self.config.local), Some(&self.config.remote))
+    }
+
+    /// Whether the response header is one that can be gone on with.
+    ///
+    /// `to` and `id` are of no use here and may be missing (RFC 6120, sections 4.7.1 and 4.7.2, interoperability notes).
+    fn check(&self, header: StreamHeader, stage: Stage) -> Result<(), NegotiationFailure> {
+        if !matches!(header.content, Content::Server | Content::Undeclared) {
+            return Err(NegotiationFailure::ContentNamespace);
+        }
+        if header.version.is_none_or(|version| version.major != Version::XMPP_1_0.major) {
+            return Err(NegotiationFailure::UnsupportedVersion { version: header.version });
+        }
+        match header.from {
+            // Before TLS a name is worth nothing; a host may also answer with another of its names before an error
+            // (section 4.9.1.3).
+            Some(from) if stage != Stage::Opening && from.as_str() != self.config.remote.as_str() => {
+                Err(NegotiationFailure::InvalidFrom { from, expected: self.config.remote.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ExpectFeatures {
+    fn features(self, features: &Features, wire: &mut Wire) -> Step<State> {
+        wire.send(Element::new("starttls", namespace::TLS));
+        Step::Next(State::Proceed(ExpectProceed { offered: features.starttls }))
+    }
+}
+
+impl ExpectProceed {
+    fn element(self, element: &Element, config: &InitiatingConfig, wire: &mut Wire) -> Outcome {
+        if element.is("proceed", namespace::TLS) {
+            wire.start_tls(TlsStart::Initiating { local: config.local.clone(), remote: config.remote.clone() });
+            return Ok(Step::Next(State::Handshake(ExpectHandshake)));
+        }
+        if element.is("failure", namespace::TLS) {
+            wire.close();
+            return Err(if self.offered { NegotiationFailure::TlsRefused } else { NegotiationFailure::TlsNotOffered });
+        }
+        unexpected(Stage::StartTls, element)
+    }
+}
+
+impl ExpectHandshake {
+    /// The certificate is judged before anything is said within TLS; if it is bad, a stream is opened to say so.
+    fn secured(self, tls: &TlsInfo<'_>, role: &Dialing, wire: &mut Wire) -> Outcome {
+        wire.restart();
+        let identity = role.verifier.verify(tls, &role.config.remote)?;
+        wire.open(role.header());
+        let secured = Secured { identity, tls_version: tls.version, resumed: tls.resumed };
+        Ok(Step::Next(State::SecuredHeader(ExpectSecuredHeader { secured })))
+    }
+}
+
+impl ExpectSecuredFeatures {
+    fn features(self, features: Features, config: &InitiatingConfig, wire: &mut Wire) -> Outcome {
+        if !features.mechanisms.iter().any(|mechanism| mechanism == sasl::EXTERNAL) {
+            return Err(without_external(features));
+        }
+        let response = sasl::initial_response(config.authzid, &config.local).ok_or(NegotiationFailure::SaslEngine)?;
+        wire.send(sasl::auth(&response));
+        Ok(Step::Next(State::Success(ExpectSuccess { secured: self.secured, response: Some(response) })))
+    }
+}
+
+/// Only a feature that is not known here, or mechanisms that are not, or nothing at all.
+fn without_external(features: Features) -> NegotiationFailure {
+    match features.unknown_required.into_iter().next() {
+        Some((name, namespace)) if features.mechanisms.is_empty() => {
+            NegotiationFailure::UnsupportedFeature { name, namespace }
+        }
+        _ => {
+            let offered = features.mechanisms.into_iter().take(TOLD_MECHANISMS).collect();
+            NegotiationFailure::MechanismsLacking { offered }
+        }
+    }
+}
+
+impl ExpectSuccess {
+    fn element(self, element: &Element, role: &Dialing, wire: &mut Wire) -> Outcome {
+        match (element.name(), element.namespace()) {
+            ("success", namespace::SASL) => {
+                wire.restart();
+                wire.open(role.header());
+                Ok(Step::Next(State::FinalHeader(ExpectFinalHeader { secured: self.secured })))
+            }
+            ("failure", namespace::SASL) => {
+                // There is no other mechanism to try (RFC 6120, section 6.4.5).
+                wire.close();
+                Err(NegotiationFailure::Sasl(sasl::failure_condition(element)))
+            }
+            ("challenge", namespace::SASL) => self.challenge(element, wire),
+            _ => unexpected(Stage::Authentication, element),
+        }
+    }
+
+    /// A peer that takes no initial response asks for it (RFC 6120, section 6.4.3).
+    fn challenge(mut self, element: &Element, wire: &mut Wire) -> Outcome {
+        let Some(response) = self.response.take() else { return unexpected(Stage::Authentication, element) };
+        wire.send(Element::new("response", namespace::SASL).text(response));
+        Ok(Step::Next(State::Success(self)))
+    }
+}
+
+impl ExpectFinalFeatures {
+    /// Empty features or voluntary ones alone complete the negotiation (RFC 6120, section 4.3.5).
+    fn features(self, features: Features, config: &InitiatingConfig) -> Outcome {
+        if let Some((name, namespace)) = features.unknown_required.into_iter().next() {
+            return Err(NegotiationFailure::UnsupportedFeature { name, namespace });
+        }
+        let Secured { identity, tls_version, resumed } = self.secured;
+        let peer_max_bytes = features.max_bytes;
+        Ok(Step::Done(Established { local: config.local.clone(), identity, peer_max_bytes, tls_version, resumed }))
+    }
+}

@@ -1,0 +1,172 @@
+//! What both roles have in common: the effects, the deadline, and what ends every negotiation alike.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use convoke_xmpp::negotiation::{Failure, Input, Output, TlsInfo, TlsStart};
+use convoke_xmpp::stream::{StreamError, StreamHeader};
+use convoke_xmpp::{Element, StreamEvent};
+
+use super::Established;
+use crate::error::{NegotiationFailure, Stage, Unexpected};
+
+type Outcome<S> = Result<S, NegotiationFailure>;
+
+/// One side of a negotiation: which states it has, and what they expect.
+pub(super) trait Role {
+    /// One variant for each thing that can be waited for.
+    type State;
+
+    fn stage(&self, state: &Self::State) -> Stage;
+    /// The peer's stream header has come.
+    fn opened(&self, state: Self::State, header: StreamHeader, wire: &mut Wire) -> Outcome<Step<Self::State>>;
+    /// The peer sent an element that is no stream error.
+    fn element(&self, state: Self::State, element: Element, wire: &mut Wire) -> Outcome<Step<Self::State>>;
+    /// The TLS handshake has succeeded.
+    fn secured(&self, state: Self::State, tls: &TlsInfo<'_>, wire: &mut Wire) -> Outcome<Step<Self::State>>;
+    /// What it means that the peer closes the stream now, if this state knows better than "without a reason".
+    fn closed(&self, state: &Self::State) -> Option<NegotiationFailure>;
+    /// The header that has to precede an error on a stream that this side has not opened.
+    fn header_of_error(&self) -> Outcome<StreamHeader>;
+}
+
+/// What a state leads to.
+pub(super) enum Step<S> {
+    /// The next thing is waited for.
+    Next(S),
+    /// The negotiation has succeeded.
+    Done(Established),
+}
+
+/// The effects of a negotiation, in order.
+#[derive(Default)]
+pub(super) struct Wire {
+    outputs: VecDeque<Output<Established>>,
+    /// Whether this side has opened the stream that is in force.
+    opened: bool,
+    closed: bool,
+}
+
+impl Wire {
+    pub(super) fn send(&mut self, element: Element) {
+        self.outputs.push_back(Output::Send(element));
+    }
+
+    pub(super) fn open(&mut self, header: StreamHeader) {
+        self.opened = true;
+        self.outputs.push_back(Output::OpenStream(header));
+    }
+
+    pub(super) fn start_tls(&mut self, start: TlsStart) {
+        self.outputs.push_back(Output::StartTls(start));
+    }
+
+    /// The old stream is replaced, not closed (RFC 6120, section 4.3.3).
+    pub(super) fn restart(&mut self) {
+        self.opened = false;
+        self.outputs.push_back(Output::RestartStream);
+    }
+
+    /// Closes the stream without an error, once.
+    pub(super) fn close(&mut self) {
+        if self.opened && !self.closed {
+            self.closed = true;
+            self.outputs.push_back(Output::Close(None));
+        }
+    }
+}
+
+/// A role and how far it has come.
+pub(super) struct Machine<R: Role> {
+    role: R,
+    /// `None` when the negotiation has ended.
+    state: Option<R::State>,
+    wire: Wire,
+    deadline: Instant,
+}
+
+impl<R: Role> Machine<R> {
+    pub(super) fn new(role: R, state: R::State, wire: Wire, deadline: Instant) -> Self {
+        Self { role, state: Some(state), wire, deadline }
+    }
+
+    /// What is heard after the end says nothing any more.
+    pub(super) fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), NegotiationFailure> {
+        let Some(state) = self.state.take() else { return Ok(()) };
+        match self.step(state, now, input) {
+            Ok(Step::Next(state)) => self.state = Some(state),
+            Ok(Step::Done(established)) => self.wire.outputs.push_back(Output::Established(established)),
+            Err(failure) => {
+                self.prepare_error(&failure);
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn poll_output(&mut self) -> Option<Output<Established>> {
+        self.wire.outputs.pop_front()
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.state.as_ref().map(|_| self.deadline)
+    }
+
+    fn step(&mut self, state: R::State, now: Instant, input: Input<'_>) -> Outcome<Step<R::State>> {
+        let stage = self.role.stage(&state);
+        match input {
+            Input::Stream(event) => self.heard(state, stage, event),
+            Input::Malformed(error) => Err(NegotiationFailure::Malformed(error)),
+            Input::TlsEstablished(tls) => self.role.secured(state, &tls, &mut self.wire),
+            Input::TlsFailed(failure) => Err(NegotiationFailure::TlsFailed(failure)),
+            Input::Disconnected => Err(self.role.closed(&state).unwrap_or(NegotiationFailure::Disconnected { stage })),
+            Input::Timeout if now < self.deadline => Ok(Step::Next(state)),
+            Input::Timeout => Err(NegotiationFailure::TimedOut { stage }),
+        }
+    }
+
+    fn heard(&mut self, state: R::State, stage: Stage, event: StreamEvent) -> Outcome<Step<R::State>> {
+        match event {
+            StreamEvent::Open(header) => self.role.opened(state, header, &mut self.wire),
+            StreamEvent::Stanza(_) => Err(NegotiationFailure::EarlyStanza { stage }),
+            StreamEvent::Element(element) => match StreamError::from_element(&element) {
+                Some(error) => {
+                    // RFC 6120, section 4.9.1.1: who receives an error closes too.
+                    self.wire.close();
+                    Err(NegotiationFailure::StreamError { stage, error })
+                }
+                None => self.role.element(state, element, &mut self.wire),
+            },
+            StreamEvent::Close => {
+                self.wire.close();
+                Err(self.role.closed(&state).unwrap_or(NegotiationFailure::PeerClosed { stage }))
+            }
+        }
+    }
+
+    /// An error needs a stream that carries it (RFC 6120, section 4.9.1.2).
+    fn prepare_error(&mut self, failure: &NegotiationFailure) {
+        if failure.stream_error().is_some() && !self.wire.opened {
+            // Without random numbers there is no stream, and the error is lost with it.
+            if let Ok(header) = self.role.header_of_error() {
+                self.wire.open(header);
+            }
+        }
+    }
+}
+
+/// The element has no place in this stage.
+pub(super) fn unexpected<T>(stage: Stage, element: &Element) -> Outcome<T> {
+    let (name, namespace) = (element.name().to_owned(), element.namespace().to_owned());
+    Err(NegotiationFailure::Unexpected { stage, found: Unexpected::Element { name, namespace } })
+}
+
+/// A stream header has no place in this stage.
+pub(super) fn unexpected_header<T>(stage: Stage) -> Outcome<T> {
+    Err(NegotiationFailure::Unexpected { stage, found: Unexpected::StreamHeader })
+}
+
+/// Nobody asked for TLS in this stage.
+pub(super) fn unexpected_handshake<T>(stage: Stage) -> Outcome<T> {
+    Err(NegotiationFailure::Unexpected { stage, found: Unexpected::TlsHandshake })
+}

@@ -1,0 +1,376 @@
+//! The receiving entity: the side that was dialled.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use convoke_xmpp::negotiation::{Input, Negotiator, Output, TlsInfo, TlsStart};
+use convoke_xmpp::stream::{Content, Features, SaslFailure, StreamHeader, Version};
+use convoke_xmpp::{Domainpart, Element, Jid, namespace};
+
+use super::Established;
+use super::identifier::stream_id;
+use super::machine::{Machine, Role, Step, Wire, unexpected, unexpected_handshake, unexpected_header};
+use crate::error::{NegotiationFailure, Stage};
+use crate::identity::{IdentityVerifier, MAX_CHAIN_LENGTH, PeerIdentity};
+use crate::sasl;
+
+/// Who is served here, and what a peer may do before it is known.
+#[derive(Debug, Clone)]
+pub struct ReceivingConfig {
+    /// The domains that are served here. The first one speaks where a peer asks for none of them.
+    pub domains: Arc<[Domainpart]>,
+    /// The largest first-level element that is accepted after the negotiation, in bytes; peers are told (XEP-0478).
+    pub max_bytes: usize,
+    /// How long the whole negotiation may take, whatever the peer sends meanwhile. Default 30 s.
+    pub deadline: Duration,
+    /// How many SASL attempts may fail before the stream is closed. Default 3; RFC 6120, section 6.4.5, wants 2 to 5.
+    pub attempts: u8,
+}
+
+impl ReceivingConfig {
+    /// The defaults for these domains.
+    pub fn new(domains: Arc<[Domainpart]>, max_bytes: usize) -> Self {
+        Self { domains, max_bytes, deadline: Duration::from_secs(30), attempts: 3 }
+    }
+}
+
+/// The negotiation of an incoming stream, from the first header to the last features.
+///
+/// TLS is required. EXTERNAL is offered only if the peer's certificate proves the `from` of its stream header; if not,
+/// the stream ends at once and its error names the cause (RFC 6120, section 6.4.5).
+pub struct Receiving {
+    machine: Machine<Listening>,
+}
+
+impl Receiving {
+    /// Waits for the stream header on a connection that has just been accepted.
+    pub fn new(config: ReceivingConfig, verifier: Arc<IdentityVerifier>, now: Instant) -> Self {
+        let deadline = now + config.deadline;
+        let role = Listening { config, verifier };
+        Self { machine: Machine::new(role, State::Header(ExpectHeader), Wire::default(), deadline) }
+    }
+}
+
+impl Negotiator for Receiving {
+    type Established = Established;
+    type Error = NegotiationFailure;
+
+    fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), NegotiationFailure> {
+        self.machine.handle(now, input)
+    }
+
+    fn poll_output(&mut self) -> Option<Output<Established>> {
+        self.machine.poll_output()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.machine.poll_timeout()
+    }
+}
+
+struct Listening {
+    config: ReceivingConfig,
+    verifier: Arc<IdentityVerifier>,
+}
+
+type Outcome = Result<Step<State>, NegotiationFailure>;
+
+/// What is waited for; each state owns what is known by then and nothing from before TLS (RFC 6120, section 5.4.3.3).
+enum State {
+    Header(ExpectHeader),
+    StartTls(ExpectStartTls),
+    Handshake(ExpectHandshake),
+    SecuredHeader(ExpectSecuredHeader),
+    Auth(ExpectAuth),
+    Response(ExpectResponse),
+    FinalHeader(ExpectFinalHeader),
+}
+
+struct ExpectHeader;
+
+struct ExpectStartTls {
+    /// Whose certificate to show.
+    local: Domainpart,
+    failures: Failures,
+}
+
+struct ExpectHandshake;
+
+struct ExpectSecuredHeader {
+    chain: Vec<Vec<u8>>,
+    at: SystemTime,
+    tls_version: &'static str,
+    resumed: bool,
+}
+
+struct ExpectAuth {
+    proved: Proved,
+    failures: Failures,
+}
+
+struct ExpectResponse {
+    proved: Proved,
+    failures: Failures,
+}
+
+struct ExpectFinalHeader {
+    proved: Proved,
+}
+
+/// What TLS and the header within it have proved.
+struct Proved {
+    local: Domainpart,
+    identity: PeerIdentity,
+    tls_version: &'static str,
+    resumed: bool,
+}
+
+/// The SASL attempts that failed.
+#[derive(Default)]
+struct Failures {
+    attempts: u8,
+    last: Option<SaslFailure>,
+}
+
+impl Role for Listening {
+    type State = State;
+
+    fn stage(&self, state: &State) -> Stage {
+        match state {
+            State::Header(_) => Stage::Opening,
+            State::StartTls(_) => Stage::StartTls,
+            State::Handshake(_) => Stage::Tls,
+            State::SecuredHeader(_) => Stage::Secured,
+            State::Auth(_) | State::Response(_) => Stage::Authentication,
+            State::FinalHeader(_) => Stage::Authenticated,
+        }
+    }
+
+    fn opened(&self, state: State, header: StreamHeader, wire: &mut Wire) -> Outcome {
+        match state {
+            State::Header(ExpectHeader) => self.offer_tls(&header, wire),
+            State::SecuredHeader(state) => state.opened(&header, self, wire),
+            State::FinalHeader(state) => state.opened(&header, self, wire),
+            state => unexpected_header(self.stage(&state)),
+        }
+    }
+
+    fn element(&self, state: State, element: Element, wire: &mut Wire) -> Outcome {
+        match state {
+            // A second <starttls/>, or one before the features.
+            state if element.is("starttls", namespace::TLS) => match state {
+                State::StartTls(state) => state.starttls(&element, wire),
+                _ => refuse_tls(wire),
+            },
+            State::StartTls(state) if element.namespace() == namespace::SASL => state.sasl(&element, self, wire),
+            State::Auth(state) => state.element(&element, self, wire),
+            State::Response(state) => state.element(&element, self, wire),
+            state => unexpected(self.stage(&state), &element),
+        }
+    }
+
+    fn secured(&self, state: State, tls: &TlsInfo<'_>, wire: &mut Wire) -> Outcome {
+        match state {
+            State::Handshake(ExpectHandshake) => {
+                wire.restart();
+                Ok(Step::Next(State::SecuredHeader(ExpectSecuredHeader::new(tls))))
+            }
+            state => unexpected_handshake(self.stage(&state)),
+        }
+    }
+
+    fn closed(&self, state: &State) -> Option<NegotiationFailure> {
+        match state {
+            State::StartTls(ExpectStartTls { failures, .. })
+            | State::Auth(ExpectAuth { failures, .. })
+            | State::Response(ExpectResponse { failures, .. }) => failures.last.map(NegotiationFailure::Sasl),
+            _ => None,
+        }
+    }
+
+    fn header_of_error(&self) -> Result<StreamHeader, NegotiationFailure> {
+        Ok(StreamHeader::server(self.config.domains.first(), None).with_id(stream_id()?))
+    }
+}
+
+impl Listening {
+    fn offer_tls(&self, header: &StreamHeader, wire: &mut Wire) -> Outcome {
+        let local = self.answer(header, wire)?;
+        wire.send(Features::element().child(Features::starttls_required()));
+        Ok(Step::Next(State::StartTls(ExpectStartTls { local, failures: Failures::default() })))
+    }
+
+    /// Answers with our own header, and only then says what is wrong with the peer's (RFC 6120, section 4.9.1.2).
+    ///
+    /// Gives the domain that is asked for.
+    fn answer(&self, header: &StreamHeader, wire: &mut Wire) -> Result<Domainpart, NegotiationFailure> {
+        let served = header.to.as_ref().and_then(|to| self.served(to));
+        wire.open(self.response(header, served.or(self.config.domains.first()))?);
+        if !matches!(header.content, Content::Server | Content::Undeclared) {
+            return Err(NegotiationFailure::ContentNamespace);
+        }
+        if header.version.is_none_or(|version| version < Version::XMPP_1_0) {
+            return Err(NegotiationFailure::UnsupportedVersion { version: header.version });
+        }
+        served.cloned().ok_or_else(|| NegotiationFailure::HostUnknown { to: header.to.clone() })
+    }
+
+    fn served(&self, to: &Jid) -> Option<&Domainpart> {
+        self.config.domains.iter().find(|domain| domain.as_str() == to.as_str())
+    }
+
+    fn response(&self, header: &StreamHeader, from: Option<&Domainpart>) -> Result<StreamHeader, NegotiationFailure> {
+        let mut response = StreamHeader::server(from, None).with_id(stream_id()?);
+        response.to = header.from.as_ref().map(|from| Jid::from(from.to_domainpart()));
+        // The lower version; none in answer to none (RFC 6120, section 4.7.5, rules 2 and 4).
+        response.version = header.version.map(|version| version.min(Version::XMPP_1_0));
+        Ok(response)
+    }
+}
+
+impl ExpectStartTls {
+    fn starttls(self, element: &Element, wire: &mut Wire) -> Outcome {
+        if !element.nodes().is_empty() {
+            return refuse_tls(wire);
+        }
+        wire.send(Element::new("proceed", namespace::TLS));
+        wire.start_tls(TlsStart::Receiving { local: self.local });
+        Ok(Step::Next(State::Handshake(ExpectHandshake)))
+    }
+
+    fn sasl(mut self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
+        if element.name() != "auth" {
+            return unexpected(Stage::StartTls, element);
+        }
+        self.failures.add(SaslFailure::EncryptionRequired, role, wire)?;
+        Ok(Step::Next(State::StartTls(self)))
+    }
+}
+
+/// RFC 6120, section 5.4.2.2: the failure, the end of the stream, and the end of the connection.
+fn refuse_tls(wire: &mut Wire) -> Outcome {
+    wire.send(Element::new("failure", namespace::TLS));
+    wire.close();
+    Err(NegotiationFailure::TlsRefused)
+}
+
+impl ExpectSecuredHeader {
+    fn new(tls: &TlsInfo<'_>) -> Self {
+        // One more than is accepted is kept, so that the judgement can still tell that there were too many.
+        let chain = tls.peer_chain.iter().take(MAX_CHAIN_LENGTH + 1).map(|der| der.to_vec()).collect();
+        Self { chain, at: tls.at, tls_version: tls.version, resumed: tls.resumed }
+    }
+
+    /// The certificate is judged by the name that the peer gives itself within TLS (RFC 6120, section 5.4.3.3).
+    fn opened(self, header: &StreamHeader, role: &Listening, wire: &mut Wire) -> Outcome {
+        let local = role.answer(header, wire)?;
+        let reference = claimed_domain(header)?;
+        let identity = role.verifier.verify_chain(&self.chain, self.at, &reference)?;
+        wire.send(Features::element().child(Features::sasl(&[sasl::EXTERNAL])));
+        let proved = Proved { local, identity, tls_version: self.tls_version, resumed: self.resumed };
+        Ok(Step::Next(State::Auth(ExpectAuth { proved, failures: Failures::default() })))
+    }
+}
+
+/// Who the peer says that it is; a server has to say it within TLS, and a domain only (RFC 6120, section 4.7.1).
+fn claimed_domain(header: &StreamHeader) -> Result<Domainpart, NegotiationFailure> {
+    let bare = header.from.as_ref().filter(|from| from.as_str() == from.domain());
+    bare.map(Jid::to_domainpart).ok_or_else(|| NegotiationFailure::ImproperFrom { from: header.from.clone() })
+}
+
+impl ExpectAuth {
+    fn element(self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
+        match (element.name(), element.namespace()) {
+            ("auth", namespace::SASL) => self.auth(element, role, wire),
+            ("abort", namespace::SASL) => self.fail(SaslFailure::Aborted, role, wire),
+            ("response", namespace::SASL) => self.fail(SaslFailure::MalformedRequest, role, wire),
+            _ => unexpected(Stage::Authentication, element),
+        }
+    }
+
+    fn auth(self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
+        if element.attribute("mechanism") != Some(sasl::EXTERNAL) {
+            return self.fail(SaslFailure::InvalidMechanism, role, wire);
+        }
+        match data(element) {
+            Err(failure) => self.fail(failure, role, wire),
+            Ok(Some(response)) => self.judge(&response, role, wire),
+            Ok(None) => {
+                wire.send(Element::new("challenge", namespace::SASL));
+                Ok(Step::Next(State::Response(ExpectResponse { proved: self.proved, failures: self.failures })))
+            }
+        }
+    }
+
+    fn judge(self, response: &[u8], role: &Listening, wire: &mut Wire) -> Outcome {
+        if let Err(failure) = sasl::authorise(response, self.proved.identity.domain()) {
+            return self.fail(failure, role, wire);
+        }
+        wire.send(Element::new("success", namespace::SASL));
+        wire.restart();
+        Ok(Step::Next(State::FinalHeader(ExpectFinalHeader { proved: self.proved })))
+    }
+
+    fn fail(mut self, failure: SaslFailure, role: &Listening, wire: &mut Wire) -> Outcome {
+        self.failures.add(failure, role, wire)?;
+        Ok(Step::Next(State::Auth(self)))
+    }
+}
+
+impl ExpectResponse {
+    /// Whatever comes ends this exchange: an answer, an abort, or a new `<auth/>` (RFC 6120, section 6.4.2).
+    fn element(self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
+        let next = ExpectAuth { proved: self.proved, failures: self.failures };
+        if !element.is("response", namespace::SASL) {
+            return next.element(element, role, wire);
+        }
+        match data(element) {
+            Err(failure) => next.fail(failure, role, wire),
+            Ok(response) => next.judge(&response.unwrap_or_default(), role, wire),
+        }
+    }
+}
+
+fn data(element: &Element) -> Result<Option<Vec<u8>>, SaslFailure> {
+    if element.children().next().is_some() {
+        return Err(SaslFailure::MalformedRequest);
+    }
+    sasl::decode(&element.content())
+}
+
+impl Failures {
+    /// Tells the peer, and gives up with it when it has failed too often.
+    fn add(&mut self, failure: SaslFailure, role: &Listening, wire: &mut Wire) -> Result<(), NegotiationFailure> {
+        self.attempts += 1;
+        self.last = Some(failure);
+        wire.send(sasl::failure(failure));
+        if self.attempts < role.config.attempts {
+            return Ok(());
+        }
+        Err(NegotiationFailure::TooManyAttempts { attempts: self.attempts, last: failure })
+    }
+}
+
+impl ExpectFinalHeader {
+    fn opened(self, header: &StreamHeader, role: &Listening, wire: &mut Wire) -> Outcome {
+        let Proved { local, identity, tls_version, resumed } = self.proved;
+        let to = role.answer(header, wire)?;
+        if to != local {
+            // The peer was authenticated towards another domain of ours.
+            return Err(NegotiationFailure::HostUnknown { to: header.to.clone() });
+        }
+        check_from(header, &identity)?;
+        wire.send(Features::element().child(Features::limits(role.config.max_bytes)));
+        Ok(Step::Done(Established { local, identity, peer_max_bytes: None, tls_version, resumed }))
+    }
+}
+
+/// The peer stays who it is (RFC 6120, section 6.4.6).
+fn check_from(header: &StreamHeader, identity: &PeerIdentity) -> Result<(), NegotiationFailure> {
+    match &header.from {
+        Some(from) if from.as_str() != identity.domain().as_str() => {
+            Err(NegotiationFailure::InvalidFrom { from: from.clone(), expected: identity.domain().clone() })
+        }
+        _ => Ok(()),
+    }
+}
