@@ -1,1 +1,34 @@
-//! The sockets of Convoke: TLS, the negotiation driver, outboxes, listeners and shutdown.
+//! The sockets of Convoke: the only crate that touches TCP and TLS.
+//!
+//! * [`pem`] and [`credentials`]: certificates and keys from files; [`tls`]: what to show and to ask of a peer.
+//! * [`driver`]: performs what a [`Negotiator`](convoke_xmpp::negotiation::Negotiator) wants, on a TCP connection.
+//! * [`session`]: runs a negotiated stream; [`outbox`]: the bounded queue of what it sends.
+//! * [`listener`] and [`shutdown`]: accepting connections, and ending everything in time.
+
+#[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+compile_error!("convoke-net needs a crypto provider: enable the feature `ring` or `aws-lc-rs`");
+
+pub mod connection;
+pub mod credentials;
+pub mod driver;
+pub mod listener;
+pub mod outbox;
+pub mod pem;
+pub mod roots;
+pub mod session;
+pub mod shutdown;
+pub mod tls;
+
+mod provider;
+mod verifier;
+mod writer;
+
+pub use connection::Connection;
+pub use credentials::{Credentials, CredentialsError};
+pub use driver::{Negotiated, NegotiationError, negotiate};
+pub use listener::accept;
+pub use outbox::{Full, Outbox, OutboxLimits, Traffic};
+pub use pem::PemError;
+pub use session::{End, SessionHandler, SessionSettings};
+pub use shutdown::{Drained, Tasks};
+pub use tls::{TlsContext, TlsError};

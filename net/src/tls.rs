@@ -1,0 +1,216 @@
+//! What each local domain shows and asks in TLS handshakes.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use convoke_xmpp::Domainpart;
+use convoke_xmpp::negotiation::{TlsInfo, TlsStart};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::rustls::client::Resumption;
+use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::server::NoServerSessionStorage;
+use tokio_rustls::rustls::sign::SingleCertAndKey;
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{self, ClientConfig, CommonState, ProtocolVersion, ServerConfig, SupportedProtocolVersion};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use crate::credentials::Credentials;
+use crate::provider::provider;
+use crate::verifier::PossessionVerifier;
+
+/// TLS 1.2 is the oldest version that RFC 7590 (section 3.3, by RFC 9325) allows.
+const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+
+/// Label and length of the exporter for channel binding (RFC 9266, section 2).
+const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
+
+/// The TLS configurations of all local domains. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct TlsContext {
+    domains: Arc<HashMap<Domainpart, DomainTls>>,
+}
+
+#[derive(Debug)]
+struct DomainTls {
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+}
+
+/// Why a TLS handshake cannot be prepared or did not succeed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// The crypto provider does not support a version or signature that is needed.
+    #[error("the crypto provider cannot be used: {0}")]
+    Provider(#[source] rustls::Error),
+    /// The domain is not one of those that this context was made with.
+    #[error("there is no certificate for {0}")]
+    UnknownDomain(Domainpart),
+    /// The domain cannot be named in a TLS handshake.
+    #[error("{0} is no name that TLS can carry")]
+    NoServerName(Domainpart),
+    /// The handshake failed.
+    #[error("{0}")]
+    Handshake(#[source] std::io::Error),
+}
+
+impl TlsContext {
+    /// Prepares clients and servers of these domains: TLS 1.2 and 1.3, both with certificates.
+    pub fn new(domains: impl IntoIterator<Item = (Domainpart, Credentials)>) -> Result<Self, TlsError> {
+        let provider = provider();
+        let mut prepared = HashMap::new();
+        for (domain, credentials) in domains {
+            prepared.insert(domain, DomainTls::new(&credentials, &provider)?);
+        }
+        Ok(Self { domains: Arc::new(prepared) })
+    }
+
+    /// Shakes hands as the side that `start` names.
+    pub(crate) async fn handshake(&self, start: &TlsStart, tcp: TcpStream) -> Result<TlsStream<TcpStream>, TlsError> {
+        match start {
+            TlsStart::Initiating { local, remote } => {
+                let connector = TlsConnector::from(Arc::clone(&self.domain(local)?.client));
+                let stream = connector.connect(server_name(remote)?, tcp).await.map_err(TlsError::Handshake)?;
+                Ok(TlsStream::Client(stream))
+            }
+            TlsStart::Receiving { local } => {
+                let acceptor = TlsAcceptor::from(Arc::clone(&self.domain(local)?.server));
+                Ok(TlsStream::Server(acceptor.accept(tcp).await.map_err(TlsError::Handshake)?))
+            }
+        }
+    }
+
+    fn domain(&self, domain: &Domainpart) -> Result<&DomainTls, TlsError> {
+        self.domains.get(domain).ok_or_else(|| TlsError::UnknownDomain(domain.clone()))
+    }
+}
+
+impl DomainTls {
+    fn new(credentials: &Credentials, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        let verifier = Arc::new(PossessionVerifier::new(Arc::clone(provider)));
+        Ok(Self {
+            client: Arc::new(client_config(credentials, provider, Arc::clone(&verifier))?),
+            server: Arc::new(server_config(credentials, provider, verifier)?),
+        })
+    }
+}
+
+fn client_config(
+    credentials: &Credentials,
+    provider: &Arc<CryptoProvider>,
+    verifier: Arc<PossessionVerifier>,
+) -> Result<ClientConfig, TlsError> {
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(VERSIONS)
+        .map_err(TlsError::Provider)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(credentials.certified_key())));
+    // On resumption no verifier is asked and certificates of earlier are shown. Nothing depends on it (every stream
+    // judges its TlsInfo anew), and it saves little against a link that lives for hours.
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+fn server_config(
+    credentials: &Credentials,
+    provider: &Arc<CryptoProvider>,
+    verifier: Arc<PossessionVerifier>,
+) -> Result<ServerConfig, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(VERSIONS)
+        .map_err(TlsError::Provider)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(credentials.certified_key())));
+    // See client_config.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+/// The name for SNI: the domain as A-labels (RFC 6120, section 13.9.2), or an address, which goes unnamed.
+fn server_name(domain: &Domainpart) -> Result<ServerName<'static>, TlsError> {
+    let literal = domain.as_str().trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = literal.parse::<IpAddr>() {
+        return Ok(ServerName::IpAddress(address.into()));
+    }
+    ServerName::try_from(domain.to_ascii()).map_err(|_| TlsError::NoServerName(domain.clone()))
+}
+
+/// What a finished handshake found, owned.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    chain: Vec<CertificateDer<'static>>,
+    version: &'static str,
+    alpn: Option<Vec<u8>>,
+    resumed: bool,
+    at: SystemTime,
+    exporter: Option<[u8; 32]>,
+}
+
+impl Handshake {
+    pub(crate) fn of(stream: &TlsStream<TcpStream>) -> Self {
+        let exporter = |key: Result<[u8; 32], rustls::Error>| key.ok();
+        match stream {
+            TlsStream::Client(client) => {
+                let tls = client.get_ref().1;
+                Self::from_state(tls, exporter(tls.export_keying_material([0; 32], EXPORTER_LABEL, None)))
+            }
+            TlsStream::Server(server) => {
+                let tls = server.get_ref().1;
+                Self::from_state(tls, exporter(tls.export_keying_material([0; 32], EXPORTER_LABEL, None)))
+            }
+        }
+    }
+
+    /// Calls `f` with the borrowed form that a negotiator takes.
+    pub(crate) fn with_info<T>(&self, f: impl FnOnce(TlsInfo<'_>) -> T) -> T {
+        let chain: Vec<&[u8]> = self.chain.iter().map(AsRef::as_ref).collect();
+        f(TlsInfo {
+            peer_chain: &chain,
+            version: self.version,
+            alpn: self.alpn.as_deref(),
+            resumed: self.resumed,
+            at: self.at,
+            exporter: self.exporter,
+        })
+    }
+
+    fn from_state(tls: &CommonState, exporter: Option<[u8; 32]>) -> Self {
+        let is_tls13 = tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        Self {
+            chain: tls.peer_certificates().unwrap_or_default().iter().map(|c| c.clone().into_owned()).collect(),
+            version: if is_tls13 { "TLSv1.3" } else { "TLSv1.2" },
+            alpn: tls.alpn_protocol().map(<[u8]>::to_vec),
+            resumed: tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+            at: SystemTime::now(),
+            // Only TLS 1.3 binds it to the whole handshake in every case (RFC 9266, section 2).
+            exporter: exporter.filter(|_| is_tls13),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(domain: &str) -> String {
+        server_name(&Domainpart::new(domain).unwrap()).unwrap().to_str().into_owned()
+    }
+
+    #[test]
+    fn names_an_international_domain_by_its_a_labels() {
+        assert_eq!(name("bücher.example"), "xn--bcher-kva.example");
+        assert_eq!(name("a.example"), "a.example");
+    }
+
+    #[test]
+    fn takes_an_address_for_what_it_is() {
+        assert_eq!(name("127.0.0.1"), "127.0.0.1");
+        assert_eq!(name("[::1]"), "::1");
+    }
+}

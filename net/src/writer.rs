@@ -1,0 +1,137 @@
+//! The write buffer of a session: many stanzas, one write.
+
+use std::collections::VecDeque;
+use std::io;
+
+use convoke_xmpp::Stanza;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::outbox::Outbox;
+
+/// Bytes on their way to the transport, and the stanzas that they are.
+pub(crate) struct Writer<'a> {
+    outbox: &'a Outbox,
+    buffer: Vec<u8>,
+    /// How much of the buffer the transport has accepted.
+    accepted: usize,
+    /// The stanzas that it has not accepted whole, with the offset of their ends.
+    stanzas: VecDeque<(usize, Stanza)>,
+    /// Whether the transport may still hold accepted bytes back.
+    dirty: bool,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(outbox: &'a Outbox) -> Self {
+        Self { outbox, buffer: Vec::new(), accepted: 0, stanzas: VecDeque::new(), dirty: false }
+    }
+
+    /// Adds something that is no stanza.
+    pub(crate) fn push_text(&mut self, text: &str) {
+        self.buffer.extend_from_slice(text.as_bytes());
+    }
+
+    /// Takes the next batch of the outbox; says whether there was one.
+    pub(crate) fn refill(&mut self) -> bool {
+        let batch = self.outbox.take_batch();
+        let any = !batch.is_empty();
+        for stanza in batch {
+            self.buffer.extend_from_slice(stanza.bytes());
+            self.stanzas.push_back((self.buffer.len(), stanza));
+        }
+        any
+    }
+
+    /// Whether everything in the buffer has been accepted: time for more.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Whether there is something to write or to flush.
+    pub(crate) fn has_work(&self) -> bool {
+        self.dirty || !self.is_drained()
+    }
+
+    /// Writes once, or flushes when all is written. May be cancelled: nothing is lost or written twice.
+    pub(crate) async fn advance(&mut self, transport: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        if self.is_drained() {
+            transport.flush().await?;
+            self.dirty = false;
+            return Ok(());
+        }
+        let length = transport.write(&self.buffer[self.accepted..]).await?;
+        if length == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.dirty = true;
+        self.accept(length);
+        Ok(())
+    }
+
+    /// Puts what the transport has not accepted whole back into the outbox: the peer cannot have received it.
+    pub(crate) fn give_back(&mut self) {
+        let stanzas = std::mem::take(&mut self.stanzas);
+        self.outbox.give_back(stanzas.into_iter().map(|(_, stanza)| stanza));
+        self.buffer = Vec::new();
+    }
+
+    fn accept(&mut self, length: usize) {
+        self.outbox.count_write();
+        self.accepted += length;
+        while self.stanzas.front().is_some_and(|(end, _)| *end <= self.accepted) {
+            let sent = self.stanzas.pop_front();
+            sent.iter().for_each(|(_, stanza)| self.outbox.count_sent(stanza));
+        }
+        if self.accepted == self.buffer.len() {
+            self.accepted = 0;
+            // Kept between writes of a burst, never while idle: see `release`.
+            self.buffer.clear();
+        }
+    }
+
+    /// Frees the buffer when there is nothing to do: an idle session holds none.
+    pub(crate) fn release(&mut self) {
+        if !self.has_work() {
+            self.buffer = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: usize) -> Stanza {
+        Stanza::parse(&format!("<message id='{id}'/>")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn writes_many_stanzas_at_once() {
+        let outbox = Outbox::default();
+        (0..100).for_each(|id| outbox.push(message(id)).unwrap());
+        let mut writer = Writer::new(&outbox);
+        let mut wire = Vec::new();
+        assert!(writer.refill());
+        while writer.has_work() {
+            writer.advance(&mut wire).await.unwrap();
+        }
+        let expected: String = (0..100).map(|id| format!("<message id='{id}'/>")).collect();
+        assert_eq!(String::from_utf8(wire).unwrap(), expected);
+        let traffic = outbox.traffic();
+        assert_eq!((traffic.stanzas, traffic.bytes, traffic.writes), (100, expected.len() as u64, 1));
+    }
+
+    #[tokio::test]
+    async fn gives_back_only_what_was_not_accepted_whole() {
+        let outbox = Outbox::default();
+        (0..3).for_each(|id| outbox.push(message(id)).unwrap());
+        let mut writer = Writer::new(&outbox);
+        writer.refill();
+        // The transport takes the first stanza and half of the second, then nothing.
+        let (mut near, _far) = tokio::io::duplex("<message id='0'/>".len() + 5);
+        writer.advance(&mut near).await.unwrap();
+        writer.give_back();
+        let ids: Vec<_> = outbox.take_all().iter().filter_map(|s| s.id().map(str::to_owned)).collect();
+        assert_eq!(ids, ["1", "2"]);
+        assert_eq!(outbox.traffic().stanzas, 1);
+    }
+}
