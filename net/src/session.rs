@@ -93,6 +93,7 @@ pub async fn run(
         closing: None,
         closed: false,
         refused: false,
+        malformed: false,
         write_by: now,
         last_stanza: now,
     };
@@ -112,6 +113,8 @@ struct Runner<'a, H> {
     closed: bool,
     /// Whether the handler has refused a stanza: the rest is not looked at.
     refused: bool,
+    /// Whether what the peer sends cannot be read any more.
+    malformed: bool,
     /// When the peer must have read something, while there is something to write.
     write_by: Instant,
     last_stanza: Instant,
@@ -131,10 +134,9 @@ impl<H: SessionHandler> Runner<'_, H> {
     async fn run(mut self, transport: Transport, stop: &Stop) -> End {
         let (mut input, mut output) = tokio::io::split(transport);
         let mut buffer = vec![0; READ_BYTES];
-        // What came in one piece with the end of the negotiation.
-        self.take_events();
         let end = loop {
-            if let Some(end) = self.perform() {
+            // The first time: what came in one piece with the end of the negotiation.
+            if let Some(end) = self.take_events() {
                 break End::Stream(end);
             }
             self.prepare_writes();
@@ -170,7 +172,6 @@ impl<H: SessionHandler> Runner<'_, H> {
         match wake {
             Wake::Read(Ok(length)) if length > 0 => {
                 self.reader.push(&buffer[..length]);
-                self.take_events();
             }
             Wake::Read(_) | Wake::Written(Err(_)) => self.session.disconnected(),
             Wake::Written(Ok(())) => self.written(),
@@ -182,12 +183,20 @@ impl<H: SessionHandler> Runner<'_, H> {
         None
     }
 
-    fn take_events(&mut self) {
+    /// Handles what was read, one event at a time: a stanza that is refused decides what becomes of the next.
+    fn take_events(&mut self) -> Option<SessionEnd> {
         loop {
+            if let Some(end) = self.perform() {
+                return Some(end);
+            }
             match self.reader.poll() {
+                _ if self.malformed => return None,
                 Ok(Some(event)) => self.session.handle(now(), event),
-                Ok(None) => return,
-                Err(error) => return self.session.malformed(now(), error),
+                Ok(None) => return None,
+                Err(error) => {
+                    self.malformed = true;
+                    self.session.malformed(now(), error);
+                }
             }
         }
     }
