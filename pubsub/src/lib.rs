@@ -1,1 +1,23 @@
 //! The publish-subscribe service of Convoke (XEP-0060): a pure broker and its protocol mapping.
+//!
+//! Three rooms, each of which knows only the one before it:
+//!
+//! * `broker`: nodes, subscriptions, affiliations and items. Operations go in, an answer and notifications come out.
+//!   It knows no XML beyond the opaque payload of an item.
+//! * `protocol`: what stanzas mean as operations, and what answers, refusals and events look like on the wire.
+//! * `service`: [`PubSubService`], the entity that takes stanzas and gives its answers to a router.
+//!
+//! [`client`] is the other side: payloads of requests, and events read from notifications.
+//!
+//! There is no clock, no I/O and no task in here; everything lives in memory and ends with the service.
+
+mod broker;
+pub mod client;
+mod config;
+mod ids;
+mod outbox;
+mod protocol;
+mod service;
+
+pub use config::{Creators, NotificationType, PubSubConfig, SendLast};
+pub use service::PubSubService;

@@ -1,0 +1,16 @@
+//! The service as its requesters and subscribers see it: stanzas in, stanzas out.
+//!
+//! The transcripts are the numbered examples of XEP-0060, version 1.30, shortened, with the attributes
+//! that an example leaves out. `type='headline'` is added to notifications, and their ids are not compared.
+
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod client;
+mod entity;
+mod limits;
+mod ordering;
+mod owner;
+mod publisher;
+mod subscriber;
+mod support;

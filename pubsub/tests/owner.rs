@@ -1,0 +1,200 @@
+//! XEP-0060, section 8: owner use cases.
+
+use convoke_pubsub::client;
+
+use crate::support::{House, open_config, verdict};
+
+const HAMLET: &str = "hamlet@denmark.lit/elsinore";
+
+fn form(field: &str) -> String {
+    format!(
+        "<create node='n'/><configure><x xmlns='jabber:x:data' type='submit'>\
+         <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#node_config</value></field>\
+         {field}</x></configure>"
+    )
+}
+
+fn access_model(model: &str) -> String {
+    form(&format!("<field var='pubsub#access_model'><value>{model}</value></field>"))
+}
+
+/// Examples 125, 129 and 133.
+#[test]
+fn a_node_is_created_once() {
+    let house = House::new();
+    let create = "<iq type='set' from='hamlet@denmark.lit/elsinore' to='pubsub.shakespeare.lit' id='create1'>
+           <pubsub xmlns='http://jabber.org/protocol/pubsub'><create node='princely_musings'/></pubsub>
+         </iq>";
+    house.exchange(
+        create,
+        &["<iq type='result' from='pubsub.shakespeare.lit' to='hamlet@denmark.lit/elsinore' id='create1'>
+             <pubsub xmlns='http://jabber.org/protocol/pubsub'><create node='princely_musings'/></pubsub>
+           </iq>"],
+    );
+    house.exchange(
+        create,
+        &["<iq type='error' from='pubsub.shakespeare.lit' to='hamlet@denmark.lit/elsinore' id='create1'>
+             <error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>
+           </iq>"],
+    );
+}
+
+/// Examples 131 and 132.
+#[test]
+fn an_instant_node_is_given_a_name_of_its_own() {
+    let house = House::new();
+    let create = || house.request(HAMLET, "set", "<create/>")[0].payload().unwrap();
+    let (one, other) = (create(), create());
+    let (one, other) = (client::created_node(&one).unwrap(), client::created_node(&other).unwrap());
+    assert_ne!(one, other);
+    assert!(house.done(HAMLET, "get", &format!("<items node='{one}'/>")).is_empty());
+}
+
+/// Examples 134, 136 and 137.
+#[test]
+fn only_the_default_configuration_is_accepted() {
+    let title = form("<field var='pubsub#title'><value>Princely Musings (Atom)</value></field>");
+    for (verb, expected) in [
+        (access_model("whitelist"), "not-acceptable/unsupported-access-model"),
+        (access_model("authorize"), "not-acceptable/unsupported-access-model"),
+        (access_model("presence"), "not-acceptable/unsupported-access-model"),
+        (access_model("roster"), "not-acceptable/unsupported-access-model"),
+        (access_model("open"), "result"),
+        (title, "feature-not-implemented/unsupported create-and-configure"),
+        ("<create node='n'/><configure/>".to_owned(), "result"),
+        ("<create node='n'/><configure node='n'/>".to_owned(), "bad-request"),
+        ("<configure/><create node='n'/>".to_owned(), "bad-request"),
+        (format!("<create node='{}'/>", "n".repeat(1024)), "not-acceptable"),
+    ] {
+        assert_eq!(verdict(&House::new().request(HAMLET, "set", &verb)), expected, "{verb}");
+    }
+}
+
+/// Examples 158 to 160: the subscribers learn where the node went, and its name is free again.
+#[test]
+fn an_owner_deletes_a_node_and_the_subscribers_are_notified() {
+    let house = House::with_node(open_config());
+    house.publish("1", "<a xmlns='urn:a'/>");
+    for jid in ["bernardo@denmark.lit", "francisco@denmark.lit"] {
+        house.subscribe(jid);
+    }
+    let deleted = |to: &str| {
+        format!(
+            "<message type='headline' from='pubsub.shakespeare.lit' to='{to}'>
+               <event xmlns='http://jabber.org/protocol/pubsub#event'>
+                 <delete node='princely_musings'><redirect uri='xmpp:hamlet@denmark.lit?;node=blog'/></delete>
+               </event>
+             </message>"
+        )
+    };
+    house.exchange(
+        "<iq type='set' from='hamlet@denmark.lit/elsinore' to='pubsub.shakespeare.lit' id='delete1'>
+           <pubsub xmlns='http://jabber.org/protocol/pubsub#owner'>
+             <delete node='princely_musings'><redirect uri='xmpp:hamlet@denmark.lit?;node=blog'/></delete>
+           </pubsub>
+         </iq>",
+        &[
+            "<iq type='result' from='pubsub.shakespeare.lit' to='hamlet@denmark.lit/elsinore' id='delete1'/>",
+            &deleted("bernardo@denmark.lit"),
+            &deleted("francisco@denmark.lit"),
+        ],
+    );
+    house.done("claudius@denmark.lit", "set", "<create node='princely_musings'/>");
+    let items = house.request(HAMLET, "get", "<items node='princely_musings'/>");
+    assert!(client::parse_items(&items[0].payload().unwrap()).unwrap().is_empty());
+}
+
+/// Examples 161 and 162; no answer of the service tells more than that.
+#[test]
+fn only_an_owner_deletes_a_node_and_only_one_that_exists() {
+    let house = House::with_node(open_config());
+    let delete = |from, node: &str| verdict(&house.owner_request(from, "set", &format!("<delete {node}/>")));
+    assert_eq!(delete("francisco@denmark.lit", "node='princely_musings'"), "forbidden");
+    assert_eq!(delete(HAMLET, "node='nowhere'"), "item-not-found");
+    assert_eq!(delete(HAMLET, ""), "bad-request/nodeid-required");
+    assert_eq!(delete("hamlet@denmark.lit/another", "node='princely_musings'"), "result");
+}
+
+/// Examples 141, 155, 166, 186 and 191.
+#[test]
+fn what_owners_cannot_do_yet_is_refused_by_name() {
+    let house = House::with_node(open_config());
+    for (kind, verb, feature) in [
+        ("get", "<configure node='princely_musings'/>", "config-node"),
+        ("set", "<configure node='princely_musings'/>", "config-node"),
+        ("get", "<default/>", "config-node"),
+        ("set", "<purge node='princely_musings'/>", "purge-nodes"),
+        ("get", "<subscriptions node='princely_musings'/>", "manage-subscriptions"),
+        ("set", "<subscriptions node='princely_musings'/>", "manage-subscriptions"),
+    ] {
+        let error = house.owner_request(HAMLET, kind, verb)[0].error().unwrap();
+        let specific = error.application.unwrap();
+        assert_eq!(error.condition, convoke_xmpp::Condition::FeatureNotImplemented);
+        assert_eq!((specific.name(), specific.attribute("feature")), ("unsupported", Some(feature)), "{verb}");
+    }
+}
+
+/// Examples 197, 198 and 202.
+#[test]
+fn an_owner_changes_and_retrieves_affiliations() {
+    let house = House::with_node(open_config());
+    house.affiliate("bard@shakespeare.lit/globe", "publisher");
+    house.affiliate("polonius@denmark.lit", "outcast");
+    house.affiliate("laertes@denmark.lit", "member");
+    house.affiliate("laertes@denmark.lit", "none");
+    house.exchange(
+        "<iq type='get' from='hamlet@denmark.lit/elsinore' to='pubsub.shakespeare.lit' id='ent1'>
+           <pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><affiliations node='princely_musings'/></pubsub>
+         </iq>",
+        &["<iq type='result' from='pubsub.shakespeare.lit' to='hamlet@denmark.lit/elsinore' id='ent1'>
+             <pubsub xmlns='http://jabber.org/protocol/pubsub#owner'>
+               <affiliations node='princely_musings'>
+                 <affiliation jid='bard@shakespeare.lit' affiliation='publisher'/>
+                 <affiliation jid='hamlet@denmark.lit' affiliation='owner'/>
+                 <affiliation jid='polonius@denmark.lit' affiliation='outcast'/>
+               </affiliations>
+             </pubsub>
+           </iq>"],
+    );
+}
+
+/// Examples 208 and 209: all of the changes or none.
+#[test]
+fn a_node_keeps_an_owner() {
+    let house = House::with_node(open_config());
+    let changes = "<affiliations node='princely_musings'>
+             <affiliation jid='hamlet@denmark.lit' affiliation='none'/>
+             <affiliation jid='bard@shakespeare.lit' affiliation='publisher'/>
+           </affiliations>";
+    assert_eq!(verdict(&house.owner_request(HAMLET, "set", changes)), "not-acceptable");
+    let publish = "<publish node='princely_musings'><item><a xmlns='urn:a'/></item></publish>";
+    assert_eq!(verdict(&house.request("bard@shakespeare.lit", "set", publish)), "forbidden");
+    assert_eq!(verdict(&house.request(HAMLET, "set", publish)), "result");
+}
+
+/// Examples 203 to 207, and what section 8.9 says without an example.
+#[test]
+fn a_wrong_change_of_affiliations_is_refused_with_its_own_condition() {
+    let house = House::with_node(open_config());
+    let entry =
+        |attributes: &str| format!("<affiliations node='princely_musings'><affiliation {attributes}/></affiliations>");
+    for (from, verb, expected) in [
+        ("claudius@denmark.lit", entry("jid='claudius@denmark.lit' affiliation='owner'"), "forbidden"),
+        (HAMLET, "<affiliations node='nowhere'/>".to_owned(), "item-not-found"),
+        (HAMLET, "<affiliations/>".to_owned(), "bad-request/nodeid-required"),
+        (HAMLET, entry("affiliation='member'"), "bad-request/jid-required"),
+        (HAMLET, entry("jid='@' affiliation='member'"), "bad-request/invalid-jid"),
+        (HAMLET, entry("jid='a.example' affiliation='king'"), "bad-request"),
+        (HAMLET, entry("jid='hamlet@denmark.lit'"), "result"),
+    ] {
+        assert_eq!(verdict(&house.owner_request(from, "set", &verb)), expected, "{verb}");
+    }
+}
+
+#[test]
+fn an_outcast_is_a_subscriber_no_longer() {
+    let house = House::with_node(open_config());
+    house.subscribe("polonius@denmark.lit/arras");
+    house.affiliate("polonius@denmark.lit", "outcast");
+    assert!(house.publish("1", "<a xmlns='urn:a'/>").is_empty());
+}

@@ -1,0 +1,166 @@
+//! A service with a router that records what it is given.
+
+use std::sync::Mutex;
+
+use convoke_pubsub::{Creators, PubSubConfig, PubSubService};
+use convoke_xmpp::xml::Node;
+use convoke_xmpp::{Condition, Domainpart, Element, Jid, Kind, Origin, Router, Service, Stanza, Undelivered};
+
+/// Records stanzas; those for the domain `unreachable.example` it gives back.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    routed: Mutex<Vec<(Stanza, Origin)>>,
+    pub(crate) undelivered: Mutex<Vec<Undelivered>>,
+}
+
+impl Router for Recorder {
+    fn route(&self, stanza: Stanza, origin: &Origin) -> Result<(), Undelivered> {
+        if stanza.to().is_some_and(|to| to.domain() == "unreachable.example") {
+            return Err(Undelivered::new(stanza, Condition::RemoteServerNotFound));
+        }
+        self.routed.lock().unwrap().push((stanza, origin.clone()));
+        Ok(())
+    }
+
+    fn undelivered(&self, undelivered: Undelivered) {
+        self.undelivered.lock().unwrap().push(undelivered);
+    }
+}
+
+impl Recorder {
+    /// What was routed since the last call; all of it by the service itself.
+    pub(crate) fn take(&self) -> Vec<Stanza> {
+        let routed = std::mem::take(&mut *self.routed.lock().unwrap());
+        let local = |(stanza, origin)| {
+            assert_eq!(origin, Origin::Local);
+            stanza
+        };
+        routed.into_iter().map(local).collect()
+    }
+}
+
+/// The service `pubsub.shakespeare.lit` of the examples, where everybody may create nodes.
+pub(crate) struct House {
+    pub(crate) service: PubSubService,
+    pub(crate) router: Recorder,
+}
+
+pub(crate) const NODE: &str = "princely_musings";
+
+impl House {
+    pub(crate) fn new() -> Self {
+        Self::with(open_config())
+    }
+
+    pub(crate) fn with(config: PubSubConfig) -> Self {
+        let address = Jid::new("pubsub.shakespeare.lit").unwrap();
+        Self { service: PubSubService::new(address, config), router: Recorder::default() }
+    }
+
+    /// With the node of the examples, which `hamlet@denmark.lit` owns.
+    pub(crate) fn with_node(config: PubSubConfig) -> Self {
+        let house = Self::with(config);
+        house.done("hamlet@denmark.lit/elsinore", "set", "<create node='princely_musings'/>");
+        house
+    }
+
+    /// Hands a stanza in as if its sender's domain had sent it, and gives what comes out.
+    pub(crate) fn send(&self, text: &str) -> Vec<Stanza> {
+        let stanza = Stanza::parse(text).unwrap();
+        let origin = stanza.from().map_or(Origin::Local, |from| Origin::Remote(domain(from.domain())));
+        self.service.handle(stanza, &origin, &self.router);
+        self.router.take()
+    }
+
+    /// "A sends, B receives": one stanza in, exactly these out, in this order.
+    #[track_caller]
+    pub(crate) fn exchange(&self, sent: &str, received: &[&str]) {
+        let answers: Vec<_> = self.send(sent).iter().map(|stanza| canonical(&stanza.to_element())).collect();
+        let expected: Vec<_> = received.iter().map(|text| canonical(&parse(text))).collect();
+        assert_eq!(answers, expected, "\nanswers to {sent}");
+    }
+
+    /// Sends a request of the namespace `pubsub`.
+    pub(crate) fn request(&self, from: &str, kind: &str, verb: &str) -> Vec<Stanza> {
+        self.send(&request(from, kind, "http://jabber.org/protocol/pubsub", verb))
+    }
+
+    /// Sends a request of the namespace `pubsub#owner`.
+    pub(crate) fn owner_request(&self, from: &str, kind: &str, verb: &str) -> Vec<Stanza> {
+        self.send(&request(from, kind, "http://jabber.org/protocol/pubsub#owner", verb))
+    }
+
+    /// Sends a request that must succeed; gives what follows the result.
+    #[track_caller]
+    pub(crate) fn done(&self, from: &str, kind: &str, verb: &str) -> Vec<Stanza> {
+        let mut answers = self.request(from, kind, verb);
+        assert_eq!(answers[0].error(), None, "{verb}");
+        answers.remove(0);
+        answers
+    }
+
+    #[track_caller]
+    pub(crate) fn publish(&self, id: &str, payload: &str) -> Vec<Stanza> {
+        let item = format!("<publish node='{NODE}'><item id='{id}'>{payload}</item></publish>");
+        self.done("hamlet@denmark.lit/blogbot", "set", &item)
+    }
+
+    #[track_caller]
+    pub(crate) fn subscribe(&self, jid: &str) -> Vec<Stanza> {
+        self.done(jid, "set", &format!("<subscribe node='{NODE}' jid='{jid}'/>"))
+    }
+
+    #[track_caller]
+    pub(crate) fn affiliate(&self, jid: &str, affiliation: &str) {
+        let change = format!(
+            "<affiliations node='{NODE}'><affiliation jid='{jid}' affiliation='{affiliation}'/></affiliations>"
+        );
+        let answers = self.owner_request("hamlet@denmark.lit/elsinore", "set", &change);
+        assert_eq!(answers[0].error(), None);
+    }
+}
+
+pub(crate) fn open_config() -> PubSubConfig {
+    PubSubConfig { creators: Creators::Anyone, ..PubSubConfig::default() }
+}
+
+pub(crate) fn request(from: &str, kind: &str, namespace: &str, verb: &str) -> String {
+    format!(
+        "<iq type='{kind}' from='{from}' to='pubsub.shakespeare.lit' id='r'><pubsub xmlns='{namespace}'>{verb}</pubsub></iq>"
+    )
+}
+
+pub(crate) fn domain(text: &str) -> Domainpart {
+    Domainpart::new(text).unwrap()
+}
+
+/// The conditions of an error, general and specific, and the feature: `bad-request/nodeid-required`; or `result`.
+pub(crate) fn verdict(answers: &[Stanza]) -> String {
+    let Some(error) = answers[0].error() else { return "result".to_owned() };
+    let Some(specific) = error.application else { return error.condition.as_str().to_owned() };
+    let feature = specific.attribute("feature").map(|feature| format!(" {feature}")).unwrap_or_default();
+    format!("{}/{}{feature}", error.condition.as_str(), specific.name())
+}
+
+/// The ids of the items in an answer.
+pub(crate) fn item_ids(answers: &[Stanza]) -> Vec<String> {
+    let items = convoke_pubsub::client::parse_items(&answers[0].payload().unwrap()).unwrap();
+    items.into_iter().map(|item| item.id).collect()
+}
+
+fn parse(text: &str) -> Element {
+    Stanza::parse(text).unwrap().to_element()
+}
+
+/// A tree as text in which the order of attributes and the white space around elements make no difference.
+fn canonical(element: &Element) -> String {
+    let is_message = Stanza::from_element(element.clone()).is_ok_and(|s| matches!(s.kind(), Kind::Message(_)));
+    let mut attributes: Vec<_> = element.attributes().filter(|(name, _)| !(is_message && *name == "id")).collect();
+    attributes.sort();
+    let children = element.nodes().iter().map(|node| match node {
+        Node::Element(child) => canonical(child),
+        Node::Text(text) => text.trim().to_owned(),
+    });
+    let children: Vec<_> = children.filter(|child| !child.is_empty()).collect();
+    format!("\n<{{{}}}{} {attributes:?}>{}", element.namespace(), element.name(), children.concat())
+}
