@@ -1,1 +1,7 @@
+//! Both roles, driven without sockets and with virtual time: against each other, and against transcripts.
 
+mod harness;
+mod initiating;
+mod pair;
+mod receiving;
+mod seed;
