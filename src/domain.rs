@@ -121,6 +121,11 @@ impl Domain {
         Ok(())
     }
 
+    /// Runs a task of the domain; shutdown waits for it.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.shared.tasks.spawn(task);
+    }
+
     /// The router, for services that send of their own accord.
     pub fn router(&self) -> Arc<dyn Router> {
         self.shared.router.clone()

@@ -4,6 +4,7 @@
 //! volunteers are [`Component`]s: they send, ask, receive, and know each other's availability by presence. Other
 //! domains are reached by federation.
 
+pub mod cloud;
 mod component;
 mod discovery;
 mod domain;

@@ -1,0 +1,34 @@
+//! The volunteer cloud: who offers nodes, who borrows them for how long, and what runs on them.
+//!
+//! * [`ResourceManager`] (`resources@D`) knows the nodes of its domain by presence and lends them: request, grant, renew,
+//!   release, expire. Every lease carries an *epoch* that was made durable before the grant left; a node obeys only the
+//!   lease it was told of last, and results of older epochs are fenced.
+//! * [`Monitor`] (`monitor@D`) pings the nodes and tells why one is gone.
+//! * [`Scheduler`] (`scheduler@D`) borrows nodes in any domain, hands out tasks, and commits each result once.
+//! * [`Volunteer`] is a node: it joins by presence, obeys its leaseholder and keeps a result until the verdict.
+//!
+//! The wire formats are in [`lease`] and [`task`]; the rules are in `ledger` and `board`, which know no clock and no I/O.
+
+mod board;
+mod client;
+mod duration;
+pub mod lease;
+mod ledger;
+mod monitor;
+mod offer;
+mod resources;
+mod scheduler;
+pub mod task;
+#[cfg(test)]
+mod tests;
+mod volunteer;
+
+pub use board::BatchStatistics;
+pub use client::{LeaseClient, LeaseError};
+pub use ledger::{Allowance, LeaseTimes};
+pub use monitor::{Monitor, MonitorConfig, MonitorEvent};
+pub use offer::{Departure, Offer};
+pub use resources::{ResourceManager, ResourceManagerConfig, ResourceManagerError, ResourceStatistics};
+pub use scheduler::{Batch, Scheduler, SchedulerConfig, SchedulerEvent, SubmitError};
+pub use task::{Task, TaskError};
+pub use volunteer::{Volunteer, VolunteerBuilder, VolunteerReport, Worker};

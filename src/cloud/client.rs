@@ -1,0 +1,111 @@
+//! The holder's side of a lease.
+
+use std::time::{Duration, Instant};
+
+use convoke_xmpp::{Condition, Element, Jid, StanzaError, namespace};
+use thiserror::Error;
+
+use super::duration;
+use super::lease::{Grant, LeaseRef, Renewal, Request, renew, renewed_from_element};
+use crate::component::{ComponentHandle, RequestError};
+
+/// Why a manager did not lend, renew or take back.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum LeaseError {
+    /// The request was refused, or got no answer.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The answer makes no sense.
+    #[error("{manager} sent an answer that is none: {error}")]
+    Answer {
+        /// Who answered.
+        manager: Jid,
+        /// What is wrong.
+        error: StanzaError,
+    },
+}
+
+impl LeaseError {
+    /// After how long it makes sense to ask again; `None` if it never does.
+    pub fn retry(&self) -> Option<Duration> {
+        const SOON: Duration = Duration::from_secs(1);
+        let Self::Request(request) = self else { return None };
+        let Some(error) = request.stanza_error() else { return Some(SOON) };
+        let hint = error.application.as_ref().and_then(|e| e.attribute("retry")).and_then(duration::parse);
+        match error.condition {
+            Condition::Forbidden | Condition::FeatureNotImplemented | Condition::BadRequest => None,
+            _ => Some(hint.unwrap_or(SOON)),
+        }
+    }
+}
+
+/// Asks one manager for nodes, on behalf of one entity.
+#[derive(Debug, Clone)]
+pub struct LeaseClient {
+    holder: ComponentHandle,
+    manager: Jid,
+    timeout: Duration,
+}
+
+/// A lease as its holder sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldLease {
+    /// What was granted.
+    pub grant: Grant,
+    /// When the holder stops using it: always before the manager ends it, since it is counted from *sending* the
+    /// request, and shortened by a tenth.
+    pub use_until: Instant,
+}
+
+impl HeldLease {
+    /// Counts the time to live anew, from when the renewal was sent.
+    pub fn renewed(&mut self, sent: Instant, ttl: Duration) {
+        self.use_until = sent + ttl.mul_f64(0.9);
+    }
+}
+
+impl LeaseClient {
+    /// A client of this manager; every request waits at most `timeout`.
+    pub fn new(holder: ComponentHandle, manager: Jid, timeout: Duration) -> Self {
+        Self { holder, manager, timeout }
+    }
+
+    /// The manager.
+    pub fn manager(&self) -> &Jid {
+        &self.manager
+    }
+
+    /// Asks for at most `count` nodes. `req` names the request: asking again with the same name gives the same grant.
+    pub async fn request(&self, req: &str, count: u32, ttl: Option<Duration>) -> Result<HeldLease, LeaseError> {
+        let sent = Instant::now();
+        let request = Request { req: req.to_owned(), count, ttl };
+        let answer = self.holder.set(&self.manager, request.to_element(), self.timeout).await?;
+        let grant = self.read(answer, Grant::from_element)?;
+        let mut held = HeldLease { use_until: sent, grant };
+        held.renewed(sent, held.grant.ttl);
+        Ok(held)
+    }
+
+    /// Renews all these leases by one request; gives the TTL from now on and what became of each.
+    pub async fn renew(&self, leases: &[LeaseRef]) -> Result<(Duration, Vec<Renewal>), LeaseError> {
+        let answer = self.holder.set(&self.manager, renew(leases), self.timeout).await?;
+        self.read(answer, renewed_from_element)
+    }
+
+    /// Gives a lease back.
+    pub async fn release(&self, lease: &LeaseRef) -> Result<(), LeaseError> {
+        self.holder.set(&self.manager, lease.to_element("release"), self.timeout).await?;
+        Ok(())
+    }
+
+    fn read<T>(
+        &self,
+        answer: Option<Element>,
+        parse: impl FnOnce(&Element) -> Result<T, StanzaError>,
+    ) -> Result<T, LeaseError> {
+        let empty = || Element::new("nothing", namespace::CONVOKE_ERRORS);
+        let wrong = |error| LeaseError::Answer { manager: self.manager.clone(), error };
+        parse(&answer.unwrap_or_else(empty)).map_err(wrong)
+    }
+}

@@ -1,0 +1,61 @@
+//! Durations as XML Schema writes them, `PT1M30.5S` (XEP-0082 refers to it), as far as leases need them.
+
+use std::time::Duration;
+
+/// Writes whole and fractional seconds: `PT0.25S`.
+pub(super) fn format(duration: Duration) -> String {
+    let millis = duration.subsec_millis();
+    if millis == 0 {
+        return format!("PT{}S", duration.as_secs());
+    }
+    format!("PT{}.{millis:03}S", duration.as_secs())
+}
+
+/// Reads days, hours, minutes and seconds; years and months have no fixed length and are refused, as are signs.
+pub(super) fn parse(text: &str) -> Option<Duration> {
+    let rest = text.strip_prefix('P')?;
+    let (date, time) = rest.split_once('T').unwrap_or((rest, ""));
+    if (date.is_empty() && time.is_empty()) || (time.is_empty() && rest.contains('T')) {
+        return None;
+    }
+    let seconds = fields(date, &[('D', 86_400.0)])? + fields(time, &[('H', 3_600.0), ('M', 60.0), ('S', 1.0)])?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Adds up number-and-letter pairs whose letters come in this order.
+fn fields(mut text: &str, mut units: &[(char, f64)]) -> Option<f64> {
+    let mut sum = 0.0;
+    while !text.is_empty() {
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let letter = text[end..].chars().next()?;
+        let at = units.iter().position(|(unit, _)| *unit == letter)?;
+        if text[..end].contains('.') && letter != 'S' {
+            return None;
+        }
+        sum += text[..end].parse::<f64>().ok()? * units[at].1;
+        units = &units[at + 1..];
+        text = &text[end + 1..];
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        for millis in [0, 250, 1000, 60_000, 90_500] {
+            let duration = Duration::from_millis(millis);
+            assert_eq!(parse(&format(duration)), Some(duration));
+        }
+    }
+
+    #[test]
+    fn reads_the_forms_of_xml_schema_and_refuses_others() {
+        assert_eq!(parse("P1DT2H3M4.5S"), Some(Duration::from_secs_f64(86_400.0 + 7_200.0 + 180.0 + 4.5)));
+        for bad in ["", "P", "PT", "60", "PT60", "P1Y", "-PT1S", "PT1S1H", "PT1.5H", "PT.S", "PTxS", "PT1e9S", "P1DT"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}
