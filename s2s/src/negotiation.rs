@@ -1,4 +1,31 @@
 //! The two roles of a server-to-server negotiation, without I/O.
+//!
+//! [`Initiating`] and [`Receiving`] are [`Negotiator`](convoke_xmpp::negotiation::Negotiator)s. What their driver has to
+//! know besides that contract:
+//!
+//! * Outputs are performed before an error is acted upon: a stream error that needs a stream header of our own is
+//!   preceded by [`OpenStream`](convoke_xmpp::negotiation::Output::OpenStream).
+//! * An error without a stream error ends a stream that is closed by an output
+//!   [`Close(None)`](convoke_xmpp::negotiation::Output::Close), if there was one to close; the closing tag is to be sent,
+//!   and then the connection is closed.
+//! * The certificates in [`TlsInfo`](convoke_xmpp::negotiation::TlsInfo) are judged here and nowhere else: TLS itself
+//!   has to accept any certificate whose key the peer has.
+//!
+//! ```
+//! use std::{sync::Arc, time::Instant};
+//! use convoke_s2s::{IdentityVerifier, Initiating, InitiatingConfig, TrustAnchors};
+//! use convoke_xmpp::{Domainpart, negotiation::{Negotiator, Output}};
+//! # use convoke_dev::CertificateAuthority;
+//! # use rustls_pki_types::{CertificateDer, pem::PemObject};
+//! # let authority = CertificateAuthority::new("Test CA")?;
+//! # let root = CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes())?.to_vec();
+//!
+//! let verifier = IdentityVerifier::new(TrustAnchors::new(vec![root], vec![])?, webpki::ALL_VERIFICATION_ALGS);
+//! let config = InitiatingConfig::new(Domainpart::new("a.example")?, Domainpart::new("b.example")?);
+//! let mut negotiation = Initiating::new(config, Arc::new(verifier), Instant::now());
+//! assert!(matches!(negotiation.poll_output(), Some(Output::OpenStream(_))));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod identifier;
 mod initiating;

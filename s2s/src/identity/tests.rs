@@ -144,8 +144,11 @@ fn judge_for(verifier: &IdentityVerifier, chain: &[Vec<u8>], reference: &str) ->
     Ok(identity.matched())
 }
 
+/// The names of a certificate, the domain that it should name, and by which kind of name it does.
+type Row<'a> = (Vec<Vec<u8>>, &'a str, Option<NameKind>);
+
 /// Issues a certificate for each list of names and judges it for the domain beside.
-fn assert_matches(table: &[(Vec<Vec<u8>>, &str, Option<NameKind>)]) {
+fn assert_matches(table: &[Row<'_>]) {
     let authority = Authority::new("Test CA");
     let verifier = authority.verifier();
     for (names, reference, expected) in table {
