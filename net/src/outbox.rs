@@ -103,6 +103,16 @@ impl Outbox {
         std::mem::take(&mut queue.stanzas).into()
     }
 
+    /// Takes what matches out of the queue, in order: it cannot be sent; the rest stays.
+    pub fn take_if(&self, matches: impl Fn(&Stanza) -> bool) -> Vec<Stanza> {
+        let mut queue = self.lock();
+        let (taken, kept): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut queue.stanzas).into_iter().partition(matches);
+        queue.bytes -= taken.iter().map(|stanza| stanza.bytes().len()).sum::<usize>();
+        queue.stanzas = kept;
+        taken.into()
+    }
+
     /// What has been sent.
     pub fn traffic(&self) -> Traffic {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -1,0 +1,135 @@
+//! What a federation is made of, and the reasons of its defaults.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use convoke_net::{Credentials, OutboxLimits};
+use convoke_xmpp::{Domainpart, Limits};
+
+use crate::identity::TrustAnchors;
+use crate::negotiation::Authzid;
+use crate::resolver::Resolver;
+
+/// A domain that is served here, and what it proves itself with.
+#[derive(Debug, Clone)]
+pub struct LocalDomain {
+    /// The domain.
+    pub name: Domainpart,
+    /// Its certificate chain and key.
+    pub credentials: Credentials,
+}
+
+/// How to federate.
+pub struct FederationConfig {
+    /// The domains that are served here.
+    pub domains: Vec<LocalDomain>,
+    /// Whose certificates prove other domains.
+    pub trust: TrustAnchors,
+    /// How other domains are found.
+    pub resolver: Arc<dyn Resolver>,
+    /// What is named as authorization identity to peers. Default [`Authzid::Domain`], which all known peers accept.
+    pub authzid: Authzid,
+    /// What a peer may send once it is known; before, [`Limits::before_authentication`] hold. Default [`Limits::default`].
+    pub limits: Limits,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// How much may wait for one domain, while it is dialled or does not read. Default 32,768 stanzas and 16 MiB: half a
+    /// minute of a thousand small stanzas a second.
+    pub queue: OutboxLimits,
+    /// When a domain that could not be reached is dialled again.
+    pub backoff: Backoff,
+    /// How many pairs of domains are kept in mind. Default 10,000; beyond, those without a stream are forgotten, and if
+    /// there are none, stanzas to further domains are answered with `resource-constraint`.
+    pub links: usize,
+    /// How many incoming connections one listener holds. Default 10,000, about 120 MiB; more wait to be accepted.
+    pub connections: usize,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// One question to DNS. Default 10 s: two attempts of five, as resolvers do.
+    pub resolve: Duration,
+    /// One TCP connection. Default 10 s: three lost packets; the next address may be better.
+    pub connect: Duration,
+    /// One negotiation, TLS included, in either role. Default 30 s.
+    pub negotiation: Duration,
+    /// A stream without any stanza. Default 1 h: shorter ones have cost other servers the presence of their peers.
+    pub idle: Duration,
+    /// A peer that does not read. Default 60 s.
+    pub write: Duration,
+    /// Silence before a space keeps the connection alive. Default 5 min (RFC 6120, section 4.6.4).
+    pub keepalive: Duration,
+    /// The closing handshake. Default 5 s.
+    pub close: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            resolve: Duration::from_secs(10),
+            connect: Duration::from_secs(10),
+            negotiation: Duration::from_secs(30),
+            idle: Duration::from_secs(60 * 60),
+            write: Duration::from_secs(60),
+            keepalive: Duration::from_secs(5 * 60),
+            close: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Truncated exponential back-off with full jitter (RFC 6120, section 3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// The upper end of the first pause, which is drawn uniformly from zero on. Default 60 s, as RFC 6120 says.
+    pub first: Duration,
+    /// The upper end of all later pauses, which doubles until here. Default 5 min: a peer that is back is found soon.
+    pub longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(60), longest: Duration::from_secs(300) }
+    }
+}
+
+impl Backoff {
+    /// The pause after this many failures in a row, where `random` is uniform over the whole range.
+    pub(crate) fn pause(&self, failures: u32, random: u32) -> Duration {
+        let doublings = failures.saturating_sub(1).min(16);
+        let ceiling = self.first.saturating_mul(1 << doublings).min(self.longest);
+        ceiling.mul_f64(f64::from(random) / f64::from(u32::MAX))
+    }
+}
+
+impl FederationConfig {
+    /// The defaults for these domains.
+    pub fn new(domains: Vec<LocalDomain>, trust: TrustAnchors, resolver: Arc<dyn Resolver>) -> Self {
+        Self {
+            domains,
+            trust,
+            resolver,
+            authzid: Authzid::default(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            queue: OutboxLimits { stanzas: 32_768, bytes: 16 * 1024 * 1024 },
+            backoff: Backoff::default(),
+            links: 10_000,
+            connections: 10_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_at_random_below_a_ceiling_that_doubles_and_ends() {
+        let backoff = Backoff { first: Duration::from_secs(60), longest: Duration::from_secs(300) };
+        let ceilings: Vec<_> = (1..=5).map(|failures| backoff.pause(failures, u32::MAX).as_secs()).collect();
+        assert_eq!(ceilings, [60, 120, 240, 300, 300]);
+        assert_eq!(backoff.pause(1, 0), Duration::ZERO);
+        assert_eq!(backoff.pause(u32::MAX, u32::MAX), Duration::from_secs(300));
+    }
+}

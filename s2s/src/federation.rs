@@ -1,0 +1,214 @@
+//! The handle of everything: listeners, dialer and links of a set of local domains.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use convoke_net::session::SessionSettings;
+use convoke_net::{Drained, Tasks, TlsContext, TlsError};
+use convoke_xmpp::session::SessionConfig;
+use convoke_xmpp::{Condition, Domainpart, Limits, Outbound, Router, Stanza, StanzaError, Undelivered};
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+use crate::config::{Backoff, FederationConfig, LocalDomain, Timeouts};
+use crate::dialer::Dialer;
+use crate::identity::IdentityVerifier;
+use crate::link::{Incoming, Refused};
+use crate::links::Links;
+use crate::listener::listen;
+use crate::negotiation::ReceivingConfig;
+use crate::statistics::LinkStatistics;
+
+/// Why a federation cannot start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FederationError {
+    /// No domain is served.
+    #[error("no domain is to be served; name at least one with its certificate")]
+    NoDomains,
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Streams to and from other domains. Cheap to clone; when the last clone is dropped, everything ends at once.
+#[derive(Clone)]
+pub struct Federation {
+    shared: Arc<Shared>,
+    /// Apart from `shared`, which the tasks themselves hold.
+    _owner: Arc<AbortOnDrop>,
+}
+
+/// What the tasks of a federation share.
+pub(crate) struct Shared {
+    pub(crate) domains: Arc<[Domainpart]>,
+    pub(crate) dialer: Dialer,
+    pub(crate) tls: TlsContext,
+    pub(crate) verifier: Arc<IdentityVerifier>,
+    pub(crate) receiving: ReceivingConfig,
+    pub(crate) limits: Limits,
+    pub(crate) connections: usize,
+    pub(crate) router: Arc<dyn Router>,
+    pub(crate) tasks: Tasks,
+    links: Links,
+    timeouts: Timeouts,
+    backoff: Backoff,
+}
+
+struct AbortOnDrop(Tasks);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Federation {
+    /// Prepares a federation whose incoming stanzas go to `router`; nothing is dialled or accepted yet.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, with time and I/O enabled.
+    pub fn new(config: FederationConfig, router: Arc<dyn Router>) -> Result<Self, FederationError> {
+        let shared = Arc::new(Shared::new(config, router)?);
+        let _owner = Arc::new(AbortOnDrop(shared.tasks.clone()));
+        Ok(Self { shared, _owner })
+    }
+
+    /// Accepts server-to-server connections on this listener until shutdown.
+    pub fn serve(&self, listener: TcpListener) {
+        self.shared.tasks.spawn(listen(listener, Arc::clone(&self.shared)));
+    }
+
+    /// Breaks the TCP connections between these domains, both ways, at once and without closing tags; says whether there
+    /// was any. What the outgoing link has not written yet is sent by the next stream.
+    pub fn cut(&self, local: &Domainpart, remote: &Domainpart) -> bool {
+        self.shared.links.existing(local, remote).is_some_and(|link| link.cut())
+    }
+
+    /// What each link has done and is doing, in no order.
+    pub fn statistics(&self) -> Vec<LinkStatistics> {
+        self.shared.links.statistics()
+    }
+
+    /// Stops accepting, sends what is queued and `system-shutdown` on every stream, and waits until all are closed; at
+    /// the deadline the rest is broken off.
+    ///
+    /// Stanzas that cannot be sent any more go to [`Router::undelivered`].
+    pub async fn shutdown(&self, deadline: Duration) -> Drained {
+        self.shared.tasks.drain(deadline).await
+    }
+}
+
+impl Outbound for Federation {
+    /// Queues a stanza from a domain that is served here to one that is not; the first one dials.
+    fn send(&self, stanza: Stanza) -> Result<(), Undelivered> {
+        self.shared.send(stanza)
+    }
+}
+
+impl Shared {
+    fn new(config: FederationConfig, router: Arc<dyn Router>) -> Result<Self, FederationError> {
+        let FederationConfig {
+            domains,
+            trust,
+            resolver,
+            authzid,
+            limits,
+            timeouts,
+            queue,
+            backoff,
+            links,
+            connections,
+        } = config;
+        if domains.is_empty() {
+            return Err(FederationError::NoDomains);
+        }
+        let names: Arc<[Domainpart]> = domains.iter().map(|domain| domain.name.clone()).collect();
+        let tls = TlsContext::new(domains.into_iter().map(|LocalDomain { name, credentials }| (name, credentials)))?;
+        let verifier = Arc::new(IdentityVerifier::with_default_algorithms(trust));
+        let receiving = ReceivingConfig {
+            deadline: timeouts.negotiation,
+            ..ReceivingConfig::new(Arc::clone(&names), limits.stanza_bytes)
+        };
+        let dialer = Dialer { resolver, tls: tls.clone(), verifier: Arc::clone(&verifier), authzid, timeouts, limits };
+        Ok(Self {
+            domains: names,
+            dialer,
+            tls,
+            verifier,
+            receiving,
+            limits,
+            connections,
+            router,
+            tasks: Tasks::new(),
+            links: Links::new(links, queue),
+            timeouts,
+            backoff,
+        })
+    }
+
+    pub(crate) fn serves(&self, domain: &str) -> bool {
+        self.domains.iter().any(|served| served.as_str() == domain)
+    }
+
+    /// The times of a session; a peer may leave an incoming stream idle as long as we leave ours.
+    pub(crate) fn session_settings(&self) -> SessionSettings {
+        let Timeouts { idle, write, keepalive, close, .. } = self.timeouts;
+        let session = SessionConfig { keepalive, close_wait: close };
+        SessionSettings { session, write_timeout: write, idle: Some(idle) }
+    }
+
+    /// The pause after this many failures in a row.
+    pub(crate) fn pause(&self, failures: u32) -> Duration {
+        // Without random numbers there is no jitter, only the longest pause.
+        self.backoff.pause(failures, getrandom::u32().unwrap_or(u32::MAX))
+    }
+
+    /// Takes note of an incoming stream; `None` when there are too many links.
+    pub(crate) fn register(&self, local: &Domainpart, remote: &Domainpart) -> Option<Incoming> {
+        loop {
+            let link = self.links.link(local.as_str(), remote.as_str())?;
+            match link.register() {
+                Some(incoming) => return Some(incoming),
+                None => self.links.remove(&link),
+            }
+        }
+    }
+
+    fn send(self: &Arc<Self>, mut stanza: Stanza) -> Result<(), Undelivered> {
+        if self.tasks.shutdown_token().is_cancelled() {
+            return Err(Undelivered::new(stanza, shutting_down()));
+        }
+        loop {
+            let link = match self.link_of(&stanza) {
+                Ok(link) => link,
+                Err(error) => return Err(Undelivered::new(stanza, error)),
+            };
+            match link.send(stanza, self) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Undelivered(undelivered)) => return Err(undelivered),
+                Err(Refused::Retired(returned)) => {
+                    self.links.remove(&link);
+                    stanza = *returned;
+                }
+            }
+        }
+    }
+
+    fn link_of(&self, stanza: &Stanza) -> Result<Arc<crate::link::Link>, StanzaError> {
+        let (Some(to), Some(from)) = (stanza.to(), stanza.from()) else {
+            return Err(Condition::JidMalformed.into());
+        };
+        if !self.serves(from.domain()) || self.serves(to.domain()) {
+            // The router decides by the same list of domains: this is a fault of ours, not of the sender.
+            return Err(Condition::InternalServerError.into());
+        }
+        let too_many = || StanzaError::new(Condition::ResourceConstraint).with_text("too many links to other domains");
+        self.links.link(from.domain(), to.domain()).ok_or_else(too_many)
+    }
+}
+
+/// What senders are told once the shutdown has begun.
+pub(crate) fn shutting_down() -> StanzaError {
+    StanzaError::new(Condition::RemoteServerTimeout).with_text("this server is shutting down")
+}

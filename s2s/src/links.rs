@@ -1,0 +1,89 @@
+//! All links, by their pair of domains.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use convoke_net::OutboxLimits;
+use convoke_xmpp::Domainpart;
+
+use crate::link::{Link, Pair};
+use crate::statistics::LinkStatistics;
+
+/// The links of local domains to remote ones; bounded.
+pub(crate) struct Links {
+    limit: usize,
+    queue: OutboxLimits,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// Nested, so that a look-up by two borrowed names allocates nothing.
+    links: HashMap<Domainpart, HashMap<Domainpart, Arc<Link>>>,
+    count: usize,
+}
+
+impl Links {
+    pub(crate) fn new(limit: usize, queue: OutboxLimits) -> Self {
+        Self { limit, queue, table: Mutex::default() }
+    }
+
+    /// The link of this pair, made if need be; `None` when there are too many.
+    pub(crate) fn link(&self, local: &str, remote: &str) -> Option<Arc<Link>> {
+        let mut table = self.lock();
+        if let Some(link) = table.get(local, remote) {
+            return Some(Arc::clone(link));
+        }
+        if table.count >= self.limit {
+            table.forget_unused();
+        }
+        // Both are domainparts of addresses already; only the types have forgotten it.
+        let pair = Pair { local: Domainpart::new(local).ok()?, remote: Domainpart::new(remote).ok()? };
+        (table.count < self.limit).then(|| table.insert(pair, self.queue))
+    }
+
+    /// The link of this pair, if there is one.
+    pub(crate) fn existing(&self, local: &Domainpart, remote: &Domainpart) -> Option<Arc<Link>> {
+        self.lock().get(local.as_str(), remote.as_str()).map(Arc::clone)
+    }
+
+    /// Drops a link that is retired, unless another has taken its place.
+    pub(crate) fn remove(&self, retired: &Arc<Link>) {
+        self.lock().retain(|link| !Arc::ptr_eq(link, retired));
+    }
+
+    pub(crate) fn statistics(&self) -> Vec<LinkStatistics> {
+        let links: Vec<_> = self.lock().links.values().flat_map(HashMap::values).map(Arc::clone).collect();
+        links.iter().map(|link| link.statistics()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn get(&self, local: &str, remote: &str) -> Option<&Arc<Link>> {
+        self.links.get(local)?.get(remote)
+    }
+
+    fn insert(&mut self, pair: Pair, queue: OutboxLimits) -> Arc<Link> {
+        let of_local = self.links.entry(pair.local.clone()).or_default();
+        let remote = pair.remote.clone();
+        let link = Arc::new(Link::new(pair, queue));
+        of_local.insert(remote, Arc::clone(&link));
+        self.count += 1;
+        link
+    }
+
+    fn forget_unused(&mut self) {
+        self.retain(|link| !link.retire());
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Arc<Link>) -> bool) {
+        for of_local in self.links.values_mut() {
+            of_local.retain(|_, link| keep(link));
+        }
+        self.count = self.links.values().map(HashMap::len).sum();
+    }
+}
