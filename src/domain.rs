@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "s2s")]
+use convoke_s2s::{Federation, FederationConfig, FederationError};
+#[cfg(feature = "s2s")]
+use convoke_xmpp::Outbound;
 use convoke_xmpp::{AddressError, Condition, Domainpart, Jid, Router, Service, StanzaError};
 use thiserror::Error;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::component::Component;
@@ -31,11 +34,16 @@ pub enum DomainError {
     /// The operating system gave no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),
+    /// The federation could not be prepared.
+    #[cfg(feature = "s2s")]
+    #[error(transparent)]
+    Federation(#[from] FederationError),
 }
 
 /// A running domain: its router, its entities and its way to other domains.
 ///
-/// Cheap to clone. End it by [`Domain::shutdown`].
+/// Cheap to clone. End it by [`Domain::shutdown`]; when the last clone is dropped without that, its entities end, and
+/// streams to other domains break off.
 #[derive(Clone)]
 pub struct Domain {
     name: Domainpart,
@@ -46,13 +54,23 @@ struct Shared {
     router: Arc<LocalRouter>,
     domains: Vec<Domainpart>,
     tasks: TaskTracker,
-    stop: CancellationToken,
+    #[cfg(feature = "s2s")]
+    federation: Option<Federation>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.router.close_all();
+        self.router.set_federation(None);
+    }
 }
 
 /// Collects what a domain needs, then starts it.
 #[derive(Default)]
 pub struct DomainBuilder {
     names: Vec<String>,
+    #[cfg(feature = "s2s")]
+    federation: Option<FederationConfig>,
 }
 
 impl DomainBuilder {
@@ -62,12 +80,28 @@ impl DomainBuilder {
         self
     }
 
+    /// Federates with other domains; without it, stanzas to them are answered with remote-server-not-found.
+    #[cfg(feature = "s2s")]
+    pub fn federation(mut self, config: FederationConfig) -> Self {
+        self.federation = Some(config);
+        self
+    }
+
     /// Starts the domain; must be called within a tokio runtime.
     pub async fn start(self) -> Result<Domain, DomainError> {
         let domains = self.names.iter().map(|name| domainpart(name)).collect::<Result<Vec<_>, _>>()?;
         let router = Arc::new(LocalRouter::new(domains.clone()));
-        let shared = Shared { router, domains, tasks: TaskTracker::new(), stop: CancellationToken::new() };
-        let shared = Arc::new(shared);
+        #[cfg(feature = "s2s")]
+        let federation = self.federation.map(|config| Federation::new(config, router.clone())).transpose()?;
+        #[cfg(feature = "s2s")]
+        router.set_federation(federation.clone().map(|federation| Arc::new(federation) as Arc<dyn Outbound>));
+        let shared = Arc::new(Shared {
+            router,
+            domains,
+            tasks: TaskTracker::new(),
+            #[cfg(feature = "s2s")]
+            federation,
+        });
         for name in &shared.domains {
             Domain { name: name.clone(), shared: shared.clone() }.start_domain_entity()?;
         }
@@ -79,7 +113,7 @@ impl DomainBuilder {
 impl Domain {
     /// Begins to describe a domain of this name, such as `volunteers.example`.
     pub fn builder(name: &str) -> DomainBuilder {
-        DomainBuilder { names: vec![name.to_owned()] }
+        DomainBuilder::default().also_serve(name)
     }
 
     /// The name of the domain.
@@ -136,14 +170,36 @@ impl Domain {
         self.shared.router.statistics()
     }
 
-    /// Ends the domain: entities receive what waits for them and then `None`. Waits at most `deadline`.
+    /// Accepts streams of other domains on this listener until shutdown; does nothing without a federation.
+    #[cfg(feature = "s2s")]
+    pub fn listen(&self, listener: tokio::net::TcpListener) {
+        if let Some(federation) = &self.shared.federation {
+            federation.serve(listener);
+        }
+    }
+
+    /// The way to other domains, for its statistics.
+    #[cfg(feature = "s2s")]
+    pub fn federation(&self) -> Option<&Federation> {
+        self.shared.federation.as_ref()
+    }
+
+    /// Ends all domains of this process: entities receive what waits for them and then `None`, others are told that
+    /// they are unavailable, streams are closed with system-shutdown. Each of the two steps takes at most `deadline`.
     pub async fn shutdown(&self, deadline: Duration) {
-        self.shared.stop.cancel();
         self.shared.router.close_all();
         self.shared.tasks.close();
         if tokio::time::timeout(deadline, self.shared.tasks.wait()).await.is_err() {
             tracing::warn!(domain = %self.name, "entities did not end within {deadline:?}");
         }
+        #[cfg(feature = "s2s")]
+        if let Some(federation) = &self.shared.federation {
+            let drained = federation.shutdown(deadline).await;
+            if !drained.is_graceful() {
+                tracing::warn!(domain = %self.name, "streams did not close within {deadline:?}");
+            }
+        }
+        self.shared.router.set_federation(None);
     }
 
     fn register(

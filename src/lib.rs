@@ -15,6 +15,14 @@ mod router;
 mod tests;
 
 pub use component::{Component, ComponentHandle, RequestError};
+#[cfg(feature = "gateways")]
+pub use convoke_gateways as gateways;
+pub use convoke_net as net;
+#[cfg(feature = "pubsub")]
+pub use convoke_pubsub as pubsub;
+#[cfg(feature = "s2s")]
+pub use convoke_s2s as s2s;
+pub use convoke_store as store;
 pub use convoke_xmpp as xmpp;
 pub use discovery::About;
 pub use domain::{Domain, DomainBuilder, DomainError};

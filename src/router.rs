@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use convoke_xmpp::{
     Condition, Domainpart, IqType, Jid, JidRef, Kind, MessageType, Origin, Outbound, PresenceType, Router, Stanza,
@@ -20,7 +20,8 @@ pub(crate) struct LocalRouter {
     /// Mailboxes by address: a component's by its bare JID, which takes every resource; a session's by its full JID.
     mailboxes: RwLock<HashMap<Box<str>, Entry>>,
     presence: Mutex<PresenceTable>,
-    federation: OnceLock<Arc<dyn Outbound>>,
+    /// The way to other domains; taken away at shutdown, as the federation holds the router in turn.
+    federation: RwLock<Option<Arc<dyn Outbound>>>,
     counters: Counters,
 }
 
@@ -55,9 +56,9 @@ impl LocalRouter {
         Self { domains: RwLock::new(domains), ..Self::default() }
     }
 
-    /// Sets the way to other domains; only the first one counts.
-    pub(crate) fn set_federation(&self, federation: Arc<dyn Outbound>) {
-        let _already_set = self.federation.set(federation);
+    /// Sets the way to other domains, or takes it away.
+    pub(crate) fn set_federation(&self, federation: Option<Arc<dyn Outbound>>) {
+        *self.federation.write().unwrap_or_else(PoisonError::into_inner) = federation;
     }
 
     /// Whether the domain is served here.
@@ -199,7 +200,8 @@ impl LocalRouter {
         if self.serves(to.domain()) {
             return self.deliver_here(stanza, origin);
         }
-        match self.federation.get() {
+        let federation = read(&self.federation).clone();
+        match federation {
             Some(federation) if *origin == Origin::Local => {
                 self.counters.remote.fetch_add(1, Ordering::Relaxed);
                 federation.send(stanza)
