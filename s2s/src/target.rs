@@ -120,6 +120,13 @@ mod tests {
     }
 
     #[test]
+    fn a_draw_covers_both_ends_of_the_running_sum() {
+        let records = vec![record(5, 1, "one"), record(5, 0, "zero")];
+        assert_eq!(targets(&order(records.clone(), &mut || 0)), ["zero", "one"]);
+        assert_eq!(targets(&order(records, &mut || u32::MAX)), ["one", "zero"]);
+    }
+
+    #[test]
     fn loses_and_doubles_no_record_even_at_the_ends_of_the_random_range() {
         let records: Vec<_> = (0..20).map(|n| record(n % 3, n % 4 * 21_845, &n.to_string())).collect();
         for number in [0, 1, u32::MAX / 2, u32::MAX] {

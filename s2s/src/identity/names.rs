@@ -132,9 +132,8 @@ fn explicit(value: &[u8], tag: Tag) -> Option<&str> {
     let (rest, outer) = Any::from_der(value).ok()?;
     let (behind, inner) = Any::from_der(outer.data).ok()?;
     let wrapped = rest.is_empty() && behind.is_empty() && outer.class() == Class::ContextSpecific && outer.tag().0 == 0;
-    let text = std::str::from_utf8(inner.data).ok()?;
-    let fits = inner.class() == Class::Universal && inner.tag() == tag && (tag == Tag::Utf8String || text.is_ascii());
-    (wrapped && fits).then_some(text)
+    let fits = inner.class() == Class::Universal && inner.tag() == tag;
+    std::str::from_utf8(inner.data).ok().filter(|_| wrapped && fits)
 }
 
 /// A name in words, for an error.

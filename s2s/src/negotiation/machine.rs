@@ -44,7 +44,6 @@ pub(super) struct Wire {
     outputs: VecDeque<Output<Established>>,
     /// Whether this side has opened the stream that is in force.
     opened: bool,
-    closed: bool,
 }
 
 impl Wire {
@@ -67,12 +66,9 @@ impl Wire {
         self.outputs.push_back(Output::RestartStream);
     }
 
-    /// Closes the stream without an error, once.
+    /// Closes the stream without an error; a failure follows.
     pub(super) fn close(&mut self) {
-        if self.opened && !self.closed {
-            self.closed = true;
-            self.outputs.push_back(Output::Close(None));
-        }
+        self.outputs.push_back(Output::Close(None));
     }
 }
 

@@ -123,6 +123,15 @@ fn a_bad_response_header_is_answered_by_an_error() {
     assert_error(&mut a, InvalidFrom, "another server");
 }
 
+/// Section 4.9.1.3: a host that does not know the domain answers by another of its names, and the error tells more.
+#[test]
+fn a_name_in_the_clear_is_worth_nothing() {
+    let unknown = "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
+    let mut a = a_dials_b();
+    a.hears(&response("c.example", "a.example")).hears(unknown);
+    assert!(matches!(a.failure(), NegotiationFailure::StreamError { .. }));
+}
+
 /// Rules 15, 16 and 19, and RFC 6120, sections 4.7.1 and 4.7.2, interoperability notes.
 #[test]
 fn accepts_response_headers_that_lack_what_is_not_needed() {
