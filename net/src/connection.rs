@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use convoke_xmpp::stream::StreamError;
 use convoke_xmpp::{Limits, StreamReader};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -33,6 +34,11 @@ impl Connection {
         self.reader.set_limits(limits);
     }
 
+    /// Closes the stream with this error, without a session; takes two seconds at most.
+    pub async fn close(self, error: &StreamError) {
+        self.transport.close(farewell(Some(error)).as_bytes()).await;
+    }
+
     /// The peer's address.
     pub fn peer_address(&self) -> io::Result<SocketAddr> {
         self.transport.tcp().peer_addr()
@@ -42,6 +48,13 @@ impl Connection {
     pub fn is_encrypted(&self) -> bool {
         matches!(self.transport, Transport::Tls(_))
     }
+}
+
+/// The error, if any, and the end of the stream.
+pub(crate) fn farewell(error: Option<&StreamError>) -> String {
+    let mut text = error.map(|error| error.to_element().to_stream_xml()).unwrap_or_default();
+    text.push_str("</stream:stream>");
+    text
 }
 
 /// TCP with or without TLS on it.

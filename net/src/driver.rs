@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use tokio_rustls::rustls;
 
-use crate::connection::{Connection, Transport};
+use crate::connection::{Connection, Transport, farewell};
 use crate::tls::{Handshake, TlsContext, TlsError};
 
 /// How long a negotiation may take whose negotiator names no time: nobody waits for ever.
@@ -314,13 +314,6 @@ impl<N: Negotiator> Driver<'_, N> {
     async fn in_time<F: Future>(&self, future: F) -> Option<F::Output> {
         timeout_at(self.deadline().into(), future).await.ok()
     }
-}
-
-/// The error, if any, and the end of the stream.
-pub(crate) fn farewell(error: Option<&StreamError>) -> String {
-    let mut text = error.map(|error| error.to_element().to_stream_xml()).unwrap_or_default();
-    text.push_str("</stream:stream>");
-    text
 }
 
 fn tls_failure(error: &io::Error) -> Option<TlsFailure> {

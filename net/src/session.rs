@@ -10,8 +10,7 @@ use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{Connection, Transport};
-use crate::driver::farewell;
+use crate::connection::{Connection, Transport, farewell};
 use crate::outbox::Outbox;
 use crate::writer::Writer;
 
@@ -138,6 +137,10 @@ impl<H: SessionHandler> Runner<'_, H> {
             // The first time: what came in one piece with the end of the negotiation.
             if let Some(end) = self.take_events() {
                 break End::Stream(end);
+            }
+            if stop.cut.is_cancelled() {
+                // Before anything more is written: it would be lost.
+                break End::Cut;
             }
             self.prepare_writes();
             let wake = self.wait(&mut input, &mut buffer, &mut output, stop).await;

@@ -6,3 +6,5 @@
 mod driver;
 mod greeting;
 mod session;
+#[cfg(feature = "ring")]
+mod tls;

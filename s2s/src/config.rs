@@ -94,8 +94,14 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// Draws the pause after this many failures in a row.
+    pub(crate) fn draw(&self, failures: u32) -> Duration {
+        // Without random numbers there is no jitter, only the longest pause.
+        self.pause(failures, getrandom::u32().unwrap_or(u32::MAX))
+    }
+
     /// The pause after this many failures in a row, where `random` is uniform over the whole range.
-    pub(crate) fn pause(&self, failures: u32, random: u32) -> Duration {
+    fn pause(&self, failures: u32, random: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(16);
         let ceiling = self.first.saturating_mul(1 << doublings).min(self.longest);
         ceiling.mul_f64(f64::from(random) / f64::from(u32::MAX))

@@ -52,7 +52,7 @@ pub(crate) struct Shared {
     pub(crate) tasks: Tasks,
     links: Links,
     timeouts: Timeouts,
-    backoff: Backoff,
+    pub(crate) backoff: Backoff,
 }
 
 struct AbortOnDrop(Tasks);
@@ -156,12 +156,6 @@ impl Shared {
         let Timeouts { idle, write, keepalive, close, .. } = self.timeouts;
         let session = SessionConfig { keepalive, close_wait: close };
         SessionSettings { session, write_timeout: write, idle: Some(idle) }
-    }
-
-    /// The pause after this many failures in a row.
-    pub(crate) fn pause(&self, failures: u32) -> Duration {
-        // Without random numbers there is no jitter, only the longest pause.
-        self.backoff.pause(failures, getrandom::u32().unwrap_or(u32::MAX))
     }
 
     /// Takes note of an incoming stream; `None` when there are too many links.

@@ -16,12 +16,17 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::config::Backoff;
 use crate::dialer::{DialError, Dialed};
 use crate::federation::{Shared, shutting_down};
 use crate::statistics::{LinkState, LinkStatistics};
 
-/// A stream that was lost sooner than this was no success: the next but one waits (see [`Backoff`](crate::Backoff)).
+/// A stream that is lost sooner than this was no success. The first time it is dialled again at once all the same; if it
+/// happens again and again, the peer cuts what it accepts, and the pauses grow.
 const STABLE: Duration = Duration::from_secs(10);
+
+/// The upper end of the first such pause: short, because stanzas wait, and somebody does answer.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The pair of domains that a link joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +54,10 @@ struct State {
     next_incoming: u64,
     dials: u64,
     failures: u64,
-    /// Failures since the last stream that lasted.
+    /// Failures since the last stream.
     failures_in_a_row: u32,
+    /// Streams that were lost early, since the last one that lasted.
+    early_losses: u32,
     last_failure: Option<String>,
 }
 
@@ -298,6 +305,7 @@ impl Outgoing {
         let mut state = self.link.lock();
         state.phase = Phase::Open { cut: cut.clone() };
         state.peer_max_bytes = peer_max_bytes;
+        state.failures_in_a_row = 0;
         self.link.outbox.take_if(|stanza| state.is_too_large(stanza))
     }
 
@@ -306,15 +314,14 @@ impl Outgoing {
         let mut state = self.link.lock();
         if !end.is_loss() && self.link.outbox.is_empty() {
             state.phase = Phase::Idle;
-            state.failures_in_a_row = 0;
+            state.early_losses = 0;
             return None;
         }
         state.phase = Phase::Dialing;
-        state.failures_in_a_row = if lasted < STABLE { state.failures_in_a_row + 1 } else { 0 };
-        match state.failures_in_a_row.saturating_sub(1) {
-            0 => Some(Duration::ZERO),
-            failures => Some(self.shared.pause(failures)),
-        }
+        state.early_losses = if lasted < STABLE { state.early_losses.saturating_add(1) } else { 0 };
+        let again = state.early_losses.saturating_sub(1);
+        let backoff = Backoff { first: FIRST_PAUSE, ..self.shared.backoff };
+        Some(if again == 0 { Duration::ZERO } else { backoff.draw(again) })
     }
 
     /// Nobody could be reached: everything that waits is given back, and nothing is tried for a while.
@@ -331,7 +338,7 @@ impl Outgoing {
                 // Only an attempt to be ready for the next stanza: let that one try again.
                 Phase::Idle
             } else {
-                let pause = self.shared.pause(state.failures_in_a_row);
+                let pause = self.shared.backoff.draw(state.failures_in_a_row);
                 Phase::Waiting { until: now() + pause, error: told.clone() }
             };
             stanzas

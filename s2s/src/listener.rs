@@ -43,7 +43,8 @@ async fn carry(negotiated: Negotiated<Established>, shared: Arc<Shared>) {
     let Negotiated { mut connection, established } = negotiated;
     let (local, remote) = (&established.local, established.identity.domain());
     let Some(incoming) = shared.register(local, remote) else {
-        return warn!(%local, %remote, "too many links; incoming stream dropped");
+        warn!(%local, %remote, "too many links; incoming stream refused");
+        return connection.close(&StreamCondition::ResourceConstraint.into()).await;
     };
     info!(%local, %remote, tls = established.tls_version, "incoming stream established");
     connection.set_limits(shared.limits);

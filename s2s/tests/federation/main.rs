@@ -1,0 +1,11 @@
+//! Federations on real sockets of this machine, found through a real DNS server.
+
+#![cfg(feature = "net")]
+// Helpers of tests unwrap as tests do.
+#![allow(clippy::unwrap_used)]
+
+mod certificates;
+mod dial;
+mod exchange;
+mod incoming;
+mod world;

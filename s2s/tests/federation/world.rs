@@ -1,0 +1,233 @@
+//! A small internet: one authority, one DNS server, and domains that find each other through them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use convoke_dev::{CertificateAuthority, Issued, LoopbackDns, Subject};
+use convoke_net::session::{SessionSettings, Stop, run};
+use convoke_net::{Connection, Credentials, End, Outbox, SessionHandler, TlsContext, negotiate, pem};
+use convoke_s2s::{
+    Backoff, DnsResolver, Established, Federation, FederationConfig, IdentityVerifier, Initiating, InitiatingConfig,
+    LinkStatistics, LocalDomain, NegotiationFailure, Receiving, ReceivingConfig, TrustAnchors,
+};
+use convoke_xmpp::negotiation::Negotiator;
+use convoke_xmpp::stream::StreamError;
+use convoke_xmpp::{Condition, Domainpart, Limits, Origin, Router, Stanza, Undelivered};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{sleep, timeout};
+
+/// Nothing in these tests takes as long.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) const SERVICE: &str = "_xmpp-server._tcp";
+
+pub(crate) struct World {
+    pub(crate) authority: CertificateAuthority,
+    pub(crate) dns: LoopbackDns,
+}
+
+/// A domain with its federation, and everything that its router is told.
+pub(crate) struct Node {
+    pub(crate) name: Domainpart,
+    pub(crate) federation: Federation,
+    pub(crate) address: SocketAddr,
+    routed: tokio::sync::Mutex<UnboundedReceiver<(Stanza, Origin)>>,
+    undelivered: tokio::sync::Mutex<UnboundedReceiver<Undelivered>>,
+}
+
+/// Passes on what it is given; a stanza to `nobody` is given back.
+struct Record {
+    routed: UnboundedSender<(Stanza, Origin)>,
+    undelivered: UnboundedSender<Undelivered>,
+}
+
+impl Router for Record {
+    fn route(&self, stanza: Stanza, origin: &Origin) -> Result<(), Undelivered> {
+        if stanza.to().and_then(|to| to.local()) == Some("nobody") {
+            return Err(Undelivered::new(stanza, Condition::ItemNotFound));
+        }
+        self.routed.send((stanza, origin.clone())).unwrap();
+        Ok(())
+    }
+
+    fn undelivered(&self, undelivered: Undelivered) {
+        self.undelivered.send(undelivered).unwrap();
+    }
+}
+
+pub(crate) fn domain(name: &str) -> Domainpart {
+    Domainpart::new(name).unwrap()
+}
+
+pub(crate) fn message(from: &str, to: &str, id: &str) -> Stanza {
+    Stanza::parse(&format!("<message from='{from}' to='{to}' id='{id}'><body>hello</body></message>")).unwrap()
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self {
+            authority: CertificateAuthority::new("Test CA").unwrap(),
+            dns: LoopbackDns::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap(),
+        }
+    }
+
+    pub(crate) fn trust(&self) -> TrustAnchors {
+        let pem = self.authority.certificate_pem().as_bytes();
+        let roots = pem::certificates_in(pem, "ca.pem".as_ref()).unwrap();
+        TrustAnchors::new(roots.iter().map(|root| root.to_vec()).collect(), Vec::new()).unwrap()
+    }
+
+    /// A well-made domain that is found by SRV.
+    pub(crate) async fn node(&self, name: &str) -> Node {
+        let issued = self.authority.issue(&Subject::domain(name)).unwrap();
+        self.node_with(name, &issued, |_| {}).await
+    }
+
+    /// A domain that is found by SRV and shows this certificate.
+    pub(crate) async fn node_with(
+        &self,
+        name: &str,
+        issued: &Issued,
+        change: impl FnOnce(&mut FederationConfig),
+    ) -> Node {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.found_by_srv(name, 0, listener.local_addr().unwrap().port());
+        self.node_on(listener, name, issued, change)
+    }
+
+    /// A domain behind this listener, not in DNS.
+    pub(crate) fn node_on(
+        &self,
+        listener: TcpListener,
+        name: &str,
+        issued: &Issued,
+        change: impl FnOnce(&mut FederationConfig),
+    ) -> Node {
+        let resolver = Arc::new(DnsResolver::new(&[self.dns.address()]).unwrap());
+        let local = LocalDomain { name: domain(name), credentials: credentials(issued) };
+        let mut config = FederationConfig::new(vec![local], self.trust(), resolver);
+        // Long enough to be seen by every test that looks for it.
+        config.backoff = Backoff { first: Duration::from_secs(3600), longest: Duration::from_secs(3600) };
+        config.timeouts.close = Duration::from_secs(1);
+        change(&mut config);
+        let (routed, routed_here) = unbounded_channel();
+        let (undelivered, undelivered_here) = unbounded_channel();
+        let federation = Federation::new(config, Arc::new(Record { routed, undelivered })).unwrap();
+        let address = listener.local_addr().unwrap();
+        federation.serve(listener);
+        Node {
+            name: domain(name),
+            federation,
+            address,
+            routed: routed_here.into(),
+            undelivered: undelivered_here.into(),
+        }
+    }
+
+    /// Adds a target on this machine.
+    pub(crate) fn found_by_srv(&self, name: &str, priority: u16, port: u16) {
+        let target = format!("xmpp{priority}.{name}");
+        self.dns.srv(name, SERVICE, priority, 0, port, &target).unwrap();
+        self.dns.a(&target, Ipv4Addr::LOCALHOST).unwrap();
+    }
+
+    /// Negotiates as `name`, with a good certificate, and then belongs to the test.
+    pub(crate) async fn intruder(&self, name: &str, victim: &Node) -> Intruder {
+        let config = InitiatingConfig::new(domain(name), victim.name.clone());
+        let initiating = Initiating::new(config, self.verifier(), Instant::now());
+        let socket = TcpStream::connect(victim.address).await.unwrap();
+        self.negotiate(name, initiating, socket).await
+    }
+
+    /// Negotiates as `name` on a connection that it has accepted, and then belongs to the test.
+    pub(crate) async fn host(&self, name: &str, socket: TcpStream) -> Intruder {
+        let config = ReceivingConfig::new([domain(name)].into(), 10_000);
+        self.negotiate(name, Receiving::new(config, self.verifier(), Instant::now()), socket).await
+    }
+
+    async fn negotiate<N>(&self, name: &str, negotiator: N, socket: TcpStream) -> Intruder
+    where
+        N: Negotiator<Established = Established, Error = NegotiationFailure>,
+    {
+        let issued = self.authority.issue(&Subject::domain(name)).unwrap();
+        let tls = TlsContext::new([(domain(name), credentials(&issued))]).unwrap();
+        let negotiated = negotiate(negotiator, socket, &tls, Limits::before_authentication()).await.unwrap();
+        Intruder { connection: negotiated.connection }
+    }
+
+    fn verifier(&self) -> Arc<IdentityVerifier> {
+        Arc::new(IdentityVerifier::with_default_algorithms(self.trust()))
+    }
+}
+
+pub(crate) fn credentials(issued: &Issued) -> Credentials {
+    Credentials::from_pem(&issued.chain_pem, &issued.key_pem).unwrap()
+}
+
+impl Node {
+    pub(crate) fn send(&self, stanza: Stanza) {
+        use convoke_xmpp::Outbound;
+        self.federation.send(stanza).unwrap();
+    }
+
+    /// The next stanza that was routed here.
+    pub(crate) async fn routed(&self) -> (Stanza, Origin) {
+        timeout(SOON, async { self.routed.lock().await.recv().await.unwrap() }).await.unwrap()
+    }
+
+    /// The next stanza that was given back.
+    pub(crate) async fn undelivered(&self) -> Undelivered {
+        timeout(SOON, async { self.undelivered.lock().await.recv().await.unwrap() }).await.unwrap()
+    }
+
+    pub(crate) async fn has_routed_nothing(&self) -> bool {
+        self.routed.lock().await.try_recv().is_err()
+    }
+
+    pub(crate) async fn has_given_nothing_back(&self) -> bool {
+        self.undelivered.lock().await.try_recv().is_err()
+    }
+
+    pub(crate) fn link(&self, remote: &str) -> Option<LinkStatistics> {
+        self.federation.statistics().into_iter().find(|link| link.remote.as_str() == remote)
+    }
+
+    /// Waits until the link to this domain is as wanted.
+    pub(crate) async fn link_until(&self, remote: &str, wanted: impl Fn(&LinkStatistics) -> bool) -> LinkStatistics {
+        let looking = async {
+            loop {
+                match self.link(remote) {
+                    Some(link) if wanted(&link) => return link,
+                    _ => sleep(Duration::from_millis(2)).await,
+                }
+            }
+        };
+        timeout(SOON, looking).await.unwrap()
+    }
+}
+
+/// A negotiated outgoing stream in the hands of the test.
+pub(crate) struct Intruder {
+    connection: Connection,
+}
+
+impl Intruder {
+    /// Sends stanzas as they are and waits for the end of the stream.
+    pub(crate) async fn send_and_wait(self, stanzas: impl IntoIterator<Item = Stanza>) -> End {
+        let outbox = Outbox::default();
+        stanzas.into_iter().for_each(|stanza| outbox.push(stanza).unwrap());
+        let session =
+            async { run(self.connection, &outbox, &mut Ignore, SessionSettings::default(), &Stop::default()).await };
+        timeout(SOON, session).await.unwrap()
+    }
+}
+
+struct Ignore;
+
+impl SessionHandler for Ignore {
+    fn stanza(&mut self, _: Stanza) -> Result<(), StreamError> {
+        Ok(())
+    }
+}
