@@ -1,0 +1,155 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use convoke::xmpp::{AddressError, Domainpart};
+
+/// XMPP messaging middleware for volunteer clouds.
+#[derive(Debug, Parser)]
+#[command(name = "convoke", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the daemon can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the domains of a configuration file until Ctrl-C or SIGTERM.
+    Serve(ServeArguments),
+    /// Make certificates for a federation on one machine, with an authority of their own.
+    Certs(CertsArguments),
+    /// Manage the bearer tokens of the gateway's clients.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Let three federated domains do real work on this machine, with failures, and print what came of it.
+    Demo,
+}
+
+/// Arguments of `convoke serve`.
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_HELP)]
+pub(crate) struct ServeArguments {
+    /// The configuration file (TOML); paths in it are relative to its directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Check the configuration and everything that it names, then stop without opening a socket.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// Arguments of `convoke certs`.
+#[derive(Debug, Args)]
+#[command(after_help = CERTS_HELP)]
+pub(crate) struct CertsArguments {
+    /// The directory to write into; an authority that is there already is kept and used.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Name the domain as id-on-xmppAddr too; some widely used servers crash the stream on a bare domain there.
+    #[arg(long)]
+    pub(crate) xmpp_addr: bool,
+    /// The domains that get a certificate each.
+    #[arg(required = true, value_name = "NAME", value_parser = certificate_name)]
+    pub(crate) names: Vec<Domainpart>,
+}
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Add a token and print it, this once: only its hash is kept.
+    Add(TokenAddArguments),
+}
+
+/// Arguments of `convoke token add`.
+#[derive(Debug, Args)]
+#[command(after_help = TOKEN_HELP)]
+pub(crate) struct TokenAddArguments {
+    /// Who will hold the token: it is the XMPP entity `gateway@DOMAIN/NAME`.
+    pub(crate) name: String,
+    /// What the token allows.
+    #[arg(long = "scope", value_name = "SCOPE", required = true, num_args = 1..)]
+    pub(crate) scopes: Vec<String>,
+    /// The token file, as `[gateway] tokens` names it; made if it is not there.
+    #[arg(long, value_name = "FILE", default_value = "gateway-tokens.toml")]
+    pub(crate) tokens: PathBuf,
+}
+
+/// Why a name on the command line cannot be put into a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum NameError {
+    /// It is no domain name.
+    #[error("{0}; use a domain name such as volunteers.example")]
+    Address(#[from] AddressError),
+    /// It is an IP address, which no dNSName can carry (RFC 6125, section 1.7.2).
+    #[error("an IP address is no name for a certificate; use a domain name such as volunteers.example")]
+    IpAddress,
+}
+
+fn certificate_name(text: &str) -> Result<Domainpart, NameError> {
+    let name = Domainpart::new(text)?;
+    let is_address = name.as_str().starts_with('[') || name.as_str().parse::<std::net::IpAddr>().is_ok();
+    if is_address { Err(NameError::IpAddress) } else { Ok(name) }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  convoke certs --out certs volunteers.example client.example
+  convoke token add laptop --scope stanza:send --scope events:read
+  convoke serve --config convoke.toml --check
+  convoke serve --config convoke.toml";
+
+const SERVE_HELP: &str = "\
+Ctrl-C and SIGTERM close the streams with system-shutdown and exit 0; a second one exits 1 at once.
+A fault of the configuration is one line that names the file, the key and the remedy, and exit 2.
+The environment variable RUST_LOG overrides the log filter of the configuration.
+
+Examples:
+  convoke serve --config convoke.toml --check
+  RUST_LOG=convoke=debug convoke serve --config /etc/convoke/convoke.toml";
+
+const CERTS_HELP: &str = "\
+Writes ca.pem (what every domain is to trust), ca.key, and NAME.pem and NAME.key for each name.
+These certificates are for rehearsals: whoever reads ca.key can be any domain.
+
+Examples:
+  convoke certs --out certs volunteers.example client.example";
+
+const TOKEN_HELP: &str = "\
+Examples:
+  convoke token add laptop --scope stanza:send --scope events:read
+  convoke token add printers --scope service:admin --tokens /etc/convoke/gateway-tokens.toml";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn scopes_are_given_one_by_one_or_together() {
+        for line in ["add laptop --scope a --scope b", "add laptop --scope a b", "add --scope a --scope b -- laptop"] {
+            let words = ["convoke", "token"].into_iter().chain(line.split(' '));
+            let Command::Token(TokenCommand::Add(add)) = Cli::try_parse_from(words).unwrap().command else {
+                panic!("{line}")
+            };
+            assert_eq!((add.name.as_str(), add.scopes), ("laptop", vec!["a".to_owned(), "b".to_owned()]), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_for_a_domain_name_and_never_escapes_its_directory() {
+        for name in ["volunteers.example", "Bücher.example", "localhost"] {
+            assert!(certificate_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "../ca", "a/b", "a b", "user@a.example", "[::1]", "127.0.0.1", "*.example"] {
+            assert!(certificate_name(name).is_err(), "{name}");
+        }
+    }
+}

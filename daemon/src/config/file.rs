@@ -1,0 +1,150 @@
+//! The configuration file as it is written: TOML tables, not yet checked.
+//!
+//! Every value that a check may complain about is [`Spanned`], so that the complaint can name its place.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// The whole file. Unknown keys are refused everywhere: a misspelt one would otherwise be a default in disguise.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    /// `[[domain]]`, one or more. No default: a name and a certificate cannot be guessed.
+    #[serde(default)]
+    pub(super) domain: Vec<DomainTable>,
+    #[serde(default)]
+    pub(super) trust: TrustTable,
+    #[serde(default)]
+    pub(super) s2s: S2sTable,
+    #[serde(default)]
+    pub(super) roles: RolesTable,
+    #[serde(default)]
+    pub(super) scheduler: SchedulerTable,
+    /// `[[allow]]`. Default none: a domain that is not named gets nothing, since a lease is other people's electricity.
+    #[serde(default)]
+    pub(super) allow: Vec<AllowTable>,
+    /// `[gateway]`. Without the table there is no HTTP side.
+    pub(super) gateway: Option<GatewayTable>,
+    #[serde(default)]
+    pub(super) dns: DnsTable,
+    #[serde(default)]
+    pub(super) store: StoreTable,
+    #[serde(default)]
+    pub(super) log: LogTable,
+}
+
+/// `[[domain]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DomainTable {
+    pub(super) name: Spanned<String>,
+    /// A PEM file with the chain, the domain's own certificate first.
+    pub(super) certificate: Spanned<PathBuf>,
+    /// A PEM file with the key, unencrypted: a daemon starts without anybody to ask.
+    pub(super) private_key: Spanned<PathBuf>,
+}
+
+/// `[trust]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TrustTable {
+    /// PEM files of root certificates. Default the system's, which is what strangers on the internet can prove
+    /// themselves by; naming files replaces them, so that a closed federation trusts nobody else.
+    pub(super) roots: Option<Spanned<Vec<Spanned<PathBuf>>>>,
+    /// PEM files of certificate revocation lists. Default none: not every authority publishes one, and a list that has
+    /// expired refuses all certificates of its issuer.
+    pub(super) crls: Vec<Spanned<PathBuf>>,
+}
+
+/// `[s2s]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct S2sTable {
+    /// Where other domains' servers connect. Default 127.0.0.1:5269: the registered port (RFC 6120, section 14.7), and
+    /// loopback because opening a service to the network is a decision to be written down.
+    pub(super) listen: Option<Vec<Spanned<String>>>,
+    /// Where other domains' servers connect by TLS at once (XEP-0368). Default none, and none is possible yet: the key
+    /// is known so that a file with an empty list is valid in this version too.
+    pub(super) direct_tls_listen: Vec<Spanned<String>>,
+}
+
+/// `[roles]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RolesTable {
+    /// Which components run in each domain. Default none: every component is a promise to others, and the two that
+    /// most want keep state or open a port.
+    pub(super) run: Vec<Spanned<String>>,
+}
+
+/// `[scheduler]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SchedulerTable {
+    /// The resource managers that a scheduler asks for nodes, such as `resources@volunteers.example`. Default those of
+    /// the domains in this file: whose nodes to ask for elsewhere cannot be guessed.
+    pub(super) managers: Option<Vec<Spanned<String>>>,
+}
+
+/// `[[allow]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AllowTable {
+    pub(super) domain: Spanned<String>,
+    pub(super) nodes: Spanned<u32>,
+}
+
+/// `[gateway]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GatewayTable {
+    /// Where HTTP clients connect. Default 127.0.0.1:5280, the port that XMPP servers use for HTTP by custom, and
+    /// loopback because bearer tokens over plain HTTP belong behind a proxy that speaks TLS.
+    pub(super) listen: Option<Spanned<String>>,
+    /// The file of the clients' tokens. Default gateway-tokens.toml, which is also that of `convoke token add`.
+    pub(super) tokens: Option<Spanned<PathBuf>>,
+    /// Where registered services may live besides public https hosts. Default none: a service's address is what lets
+    /// an outsider aim requests at the inside.
+    #[serde(default)]
+    pub(super) targets: Vec<Spanned<String>>,
+}
+
+/// `[dns]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct DnsTable {
+    /// Nameservers, each `ADDRESS` or `ADDRESS:PORT`. Default the system's, with which everything else on the machine
+    /// agrees.
+    pub(super) nameservers: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+/// `[store]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct StoreTable {
+    /// The directory of the durable store, made if it is not there. Default memory: nothing is written to a disk
+    /// unasked, and a role that cannot do without refuses to run.
+    pub(super) path: Option<Spanned<PathBuf>>,
+}
+
+/// `[log]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LogTable {
+    /// What is logged. Default `info`: starts, ends, and what an operator may have to act upon, but no line per stanza.
+    pub(super) filter: Option<Spanned<String>>,
+    pub(super) format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people, who are the first to read a log. The default.
+    #[default]
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}

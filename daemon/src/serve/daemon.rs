@@ -1,0 +1,88 @@
+//! Everything that a configuration asks for, running.
+
+use std::future::pending;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use convoke::Domain;
+use convoke::s2s::{DnsResolver, FederationConfig, LocalDomain, TrustAnchors};
+use convoke::store::{RedbStore, Store};
+use tracing::info;
+
+use super::gateway::RunningGateway;
+use super::listeners::Listeners;
+use super::{ServeError, names, roles};
+use crate::config::{Config, DomainConfig};
+
+/// How long the domains may take to close their streams. Peers are given 5 s for the closing handshake; twice that
+/// leaves time for what is queued, and stays below the time after which service managers kill.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The running domains and the gateway of the first one.
+pub(super) struct Daemon {
+    /// The first domain, which stands for all: they share their router and their federation.
+    domain: Domain,
+    gateway: Option<RunningGateway>,
+}
+
+impl Daemon {
+    /// Starts everything, and accepts connections when all of it is there.
+    ///
+    /// The store is opened first and the sockets second: a second daemon of the same file shall not get further.
+    pub(super) async fn start(config: Config) -> Result<Self, ServeError> {
+        let store = config.store.as_deref().map(open).transpose()?;
+        let listeners = Listeners::bind(&config).await?;
+        let resolver = names::resolver(config.nameservers.as_deref())?;
+        let domain = start_domains(&config.domains, config.trust, Arc::clone(&resolver)).await?;
+        for served in &config.domains {
+            if let Some(domain) = domain.sibling(served.name.as_str()) {
+                roles::start(&domain, &config.roles, store.as_ref()).await?;
+            }
+        }
+        let gateway = match config.gateway.as_ref().zip(listeners.gateway) {
+            Some((gateway, listener)) => Some(RunningGateway::start(&domain, gateway, resolver, listener)?),
+            None => None,
+        };
+        listeners.s2s.into_iter().for_each(|listener| domain.listen(listener));
+        info!(domains = config.domains.len(), "serving");
+        Ok(Self { domain, gateway })
+    }
+
+    /// Waits until a part ends that never should. Cancel-safe.
+    pub(super) async fn failed(&mut self) -> ServeError {
+        match &mut self.gateway {
+            Some(gateway) => gateway.failed().await,
+            None => pending().await,
+        }
+    }
+
+    /// Ends everything in order: requests by HTTP first, since they wait for stanzas, then entities and streams.
+    pub(super) async fn stop(&mut self) {
+        if let Some(gateway) = &mut self.gateway {
+            gateway.stop().await;
+        }
+        self.domain.shutdown(SHUTDOWN_DEADLINE).await;
+        info!("stopped");
+    }
+}
+
+fn open(directory: &Path) -> Result<Arc<dyn Store>, ServeError> {
+    Ok(Arc::new(RedbStore::open(directory)?))
+}
+
+/// Starts all domains in one process and gives the first.
+async fn start_domains(
+    domains: &[DomainConfig],
+    trust: TrustAnchors,
+    resolver: Arc<DnsResolver>,
+) -> Result<Domain, ServeError> {
+    let local =
+        |domain: &DomainConfig| LocalDomain { name: domain.name.clone(), credentials: domain.credentials.clone() };
+    let federation = FederationConfig::new(domains.iter().map(local).collect(), trust, resolver);
+    let mut names = domains.iter().map(|domain| domain.name.as_str());
+    // The configuration was refused without a domain.
+    let builder = names.next().map(Domain::builder).unwrap_or_default();
+    let builder = names.fold(builder, |builder, name| builder.also_serve(name));
+    Ok(builder.federation(federation).start().await?)
+}

@@ -1,0 +1,62 @@
+//! What the router and the links count, in the text format of Prometheus.
+
+use std::fmt::Write as _;
+
+use convoke::s2s::{Federation, LinkState, LinkStatistics};
+use convoke::{Domain, RouterStatistics};
+
+/// Appends the counters of a domain and its siblings, which share one router and one federation.
+pub(super) fn write(out: &mut String, domain: &Domain) {
+    router(out, domain.statistics());
+    links(out, &domain.federation().map(Federation::statistics).unwrap_or_default());
+}
+
+fn router(out: &mut String, counted: RouterStatistics) {
+    let help = "Stanzas by the way they took: to an entity here, to another domain, or back with an error.";
+    let ways = [("local", counted.local), ("remote", counted.remote), ("bounced", counted.bounced)];
+    family(out, "router_stanzas_total", "counter", help, &ways.map(|(way, count)| (label("way", way), count)));
+}
+
+/// Sums over all links: the names of other domains are of others' choosing, and so is their number, so that a label for
+/// each would let them fill the collector.
+fn links(out: &mut String, links: &[LinkStatistics]) {
+    let sum = |count: fn(&LinkStatistics) -> u64| links.iter().map(count).sum::<u64>();
+    let help = "Pairs of domains by the state of the outgoing stream.";
+    family(out, "s2s_links", "gauge", help, &states(links));
+    let help = "Streams that other domains have opened.";
+    single(out, "s2s_incoming_streams", "gauge", help, sum(|link| link.incoming_streams as u64));
+    single(out, "s2s_queued_stanzas", "gauge", "Stanzas that wait to be sent.", sum(|link| link.queued as u64));
+    let directions = |sent, received| [(label("direction", "out"), sent), (label("direction", "in"), received)];
+    let stanzas = directions(sum(|link| link.stanzas_out), sum(|link| link.stanzas_in));
+    family(out, "s2s_stanzas_total", "counter", "Stanzas on streams with other domains.", &stanzas);
+    let bytes = directions(sum(|link| link.bytes_out), sum(|link| link.bytes_in));
+    family(out, "s2s_bytes_total", "counter", "Bytes of these stanzas, before TLS.", &bytes);
+    single(out, "s2s_dials_total", "counter", "Attempts to open a stream.", sum(|link| link.dials));
+    single(out, "s2s_dial_failures_total", "counter", "Those that failed.", sum(|link| link.failures));
+}
+
+fn states(links: &[LinkStatistics]) -> [(String, u64); 4] {
+    let states = [
+        ("idle", LinkState::Idle),
+        ("dialing", LinkState::Dialing),
+        ("open", LinkState::Open),
+        ("waiting", LinkState::Waiting),
+    ];
+    states.map(|(name, state)| (label("state", name), links.iter().filter(|link| link.state == state).count() as u64))
+}
+
+fn label(name: &str, value: &str) -> String {
+    format!("{{{name}=\"{value}\"}}")
+}
+
+fn single(out: &mut String, name: &str, kind: &str, help: &str, value: u64) {
+    family(out, name, kind, help, &[(String::new(), value)]);
+}
+
+fn family(out: &mut String, name: &str, kind: &str, help: &str, samples: &[(String, u64)]) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "# HELP convoke_{name} {help}\n# TYPE convoke_{name} {kind}");
+    for (labels, value) in samples {
+        let _ = writeln!(out, "convoke_{name}{labels} {value}");
+    }
+}

@@ -1,0 +1,68 @@
+//! The components that run in each domain.
+
+use std::sync::Arc;
+
+use convoke::cloud::{
+    Allowance, LeaseTimes, Monitor, MonitorConfig, ResourceManager, ResourceManagerConfig, Scheduler, SchedulerConfig,
+};
+use convoke::pubsub::{PubSubConfig, PubSubService};
+use convoke::store::Store;
+use convoke::xmpp::Jid;
+use convoke::{About, Domain};
+
+use super::ServeError;
+use crate::config::{Role, RolesConfig};
+
+/// Starts every role but the gateway in this domain.
+pub(super) async fn start(
+    domain: &Domain,
+    config: &RolesConfig,
+    store: Option<&Arc<dyn Store>>,
+) -> Result<(), ServeError> {
+    for role in &config.run {
+        match role {
+            Role::Pubsub => pubsub(domain)?,
+            Role::Resources => resources(domain, config, store).await?,
+            Role::Monitor => monitor(domain, config)?,
+            Role::Scheduler => scheduler(domain, config)?,
+            Role::Gateway => {}
+        }
+    }
+    Ok(())
+}
+
+fn pubsub(domain: &Domain) -> Result<(), ServeError> {
+    let service = PubSubService::new(address(domain, Role::Pubsub)?, PubSubConfig::default());
+    let about = About::new("pubsub", "service", "Publish-subscribe");
+    Ok(domain.serve(Role::Pubsub.name(), about, Arc::new(service))?)
+}
+
+async fn resources(domain: &Domain, config: &RolesConfig, store: Option<&Arc<dyn Store>>) -> Result<(), ServeError> {
+    // The configuration was refused without a store path, so the store is there.
+    let Some(store) = store.map(Arc::clone) else { return Ok(()) };
+    let allow = config.allow.iter();
+    let allow = allow.map(|allow| Allowance { domain: allow.domain.clone(), nodes: allow.nodes }).collect();
+    ResourceManager::start(domain, ResourceManagerConfig { store, allow, times: LeaseTimes::default() }).await?;
+    Ok(())
+}
+
+/// Verdicts go to the domain's own publish-subscribe service, if it runs; whoever may lease may also watch.
+fn monitor(domain: &Domain, config: &RolesConfig) -> Result<(), ServeError> {
+    let publish_to = if config.runs(Role::Pubsub) { Some(address(domain, Role::Pubsub)?) } else { None };
+    let watchers = config.allow.iter().map(|allow| allow.domain.clone()).collect();
+    Monitor::start(domain, MonitorConfig { watchers, publish_to, ..MonitorConfig::default() })?;
+    Ok(())
+}
+
+fn scheduler(domain: &Domain, config: &RolesConfig) -> Result<(), ServeError> {
+    let managers = config.managers.clone();
+    Scheduler::start(domain, SchedulerConfig { managers, ..SchedulerConfig::default() })?;
+    Ok(())
+}
+
+/// The address of a component of the domain.
+pub(super) fn address(domain: &Domain, role: Role) -> Result<Jid, ServeError> {
+    let name = role.name();
+    Jid::from_parts(Some(name), domain.name().as_str(), None)
+        .map_err(|error| convoke::DomainError::Name { name: name.to_owned(), error }.into())
+}

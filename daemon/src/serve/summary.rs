@@ -1,0 +1,42 @@
+//! What a configuration comes to, in words.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::config::{Config, GatewayConfig};
+
+/// The answer of `convoke serve --check`: one line, and one for each thing that is configured but not used.
+pub(super) struct Summary<'a> {
+    pub(super) file: &'a Path,
+    pub(super) config: &'a Config,
+}
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, config } = self;
+        writeln!(f, "{} is valid: {}", file.display(), parts(config).join("; "))?;
+        config.unused.iter().try_for_each(|unused| writeln!(f, "note: {unused}"))
+    }
+}
+
+fn parts(config: &Config) -> Vec<String> {
+    let listed = |items: Vec<String>| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
+    let domains = config.domains.iter().map(|domain| domain.name.to_string()).collect();
+    let roles = config.roles.run.iter().map(|role| role.name().to_owned()).collect();
+    let s2s = config.s2s_listen.iter().map(ToString::to_string).collect();
+    let allow = config.roles.allow.iter().map(|allow| format!("{} {}", allow.domain, allow.nodes)).collect();
+    let mut parts = vec![
+        format!("domains: {}", listed(domains)),
+        format!("roles: {}", listed(roles)),
+        format!("servers connect to: {}", listed(s2s)),
+        format!("nodes allowed: {}", listed(allow)),
+    ];
+    parts.extend(config.gateway.as_ref().map(gateway));
+    parts.push(config.store.as_ref().map_or("store: memory".to_owned(), |path| format!("store: {}", path.display())));
+    parts
+}
+
+fn gateway(gateway: &GatewayConfig) -> String {
+    let tokens = gateway.tokens.callers().count();
+    format!("gateway: http://{} with {tokens} token{}", gateway.listen, if tokens == 1 { "" } else { "s" })
+}
