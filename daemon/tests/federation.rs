@@ -29,9 +29,13 @@ fn two_daemons_find_prove_and_answer_each_other() {
     let metrics = request(gateway, "GET /metrics", &site.token, "").body;
     assert!(metrics.contains("\nconvoke_s2s_stanzas_total{direction=\"out\"} 1\n"), "{metrics}");
     assert!(metrics.contains("\nconvoke_s2s_stanzas_total{direction=\"in\"} 1\n"), "{metrics}");
-    for daemon in daemons {
-        daemon.signal("TERM");
-        let (code, rest) = daemon.end();
+    // RFC 6120, section 4.9.3.20: who goes says so on every stream.
+    let [first, mut second] = daemons;
+    first.signal("TERM");
+    let end = second.wait_for("incoming stream ended");
+    assert!(end["end"].as_str().unwrap().contains("SystemShutdown"), "{end}");
+    second.signal("TERM");
+    for (code, rest) in [first.end(), second.end()] {
         assert_eq!(code, 0, "{rest:#?}");
     }
 }

@@ -3,7 +3,6 @@ use std::process::Command;
 
 use crate::support::{Connection, Served, Site, configuration, request};
 
-const S2S: &str = "s2s.listen";
 const HTTP: &str = "gateway.listen";
 
 fn site() -> Site {
@@ -51,25 +50,6 @@ fn every_role_is_there_and_the_domain_lists_it() {
     for role in ["resources", "scheduler", "monitor", "pubsub", "gateway"] {
         assert!(answer.body.contains(&format!("\"{role}@a.example\"")), "{role}: {answer:?}");
     }
-}
-
-/// RFC 6120, section 4.9.3.20.
-#[test]
-fn closes_streams_with_system_shutdown() {
-    let site = site();
-    let daemon = Served::start(site.directory(), "convoke.toml");
-    let mut peer = Connection::open(daemon.address(S2S));
-    peer.send(
-        "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' \
-         from='b.example' to='a.example' version='1.0'>",
-    );
-    assert!(peer.read_until("</stream:features>").contains("urn:ietf:params:xml:ns:xmpp-tls"));
-    daemon.signal("TERM");
-    let goodbye = peer.read_until("</stream:stream>");
-    assert!(goodbye.contains("<system-shutdown"), "{goodbye}");
-    peer.send("</stream:stream>");
-    let (code, rest) = daemon.end();
-    assert_eq!(code, 0, "{rest:#?}");
 }
 
 #[test]
