@@ -288,13 +288,13 @@ impl<N: Negotiator> Driver<'_, N> {
         Err(error)
     }
 
-    /// Sends what the negotiator still wanted sent, then its error.
+    /// Sends what the negotiator still wanted sent, then its error; without one, the stream ends as its outputs say.
     async fn tell(&mut self, error: &N::Error, transport: Transport) {
-        // Whatever else was wanted is void: the negotiation has failed.
-        let _ = self.collect();
-        match error.stream_error() {
-            Some(error) => self.close(Some(&error), transport).await,
-            None => transport.close(std::mem::take(&mut self.out).as_bytes()).await,
+        match (self.collect(), error.stream_error()) {
+            (_, Some(error)) => self.close(Some(&error), transport).await,
+            (Step::Close(error), None) => self.close(error.as_ref(), transport).await,
+            // Anything else that was wanted is void: the negotiation has failed.
+            (_, None) => transport.close(std::mem::take(&mut self.out).as_bytes()).await,
         }
     }
 

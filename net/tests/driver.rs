@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::greeting::{Greeting, SOON, a, b, initiate, receive, sockets, tls};
+use crate::greeting::{Greeting, Refusal, SOON, a, b, initiate, receive, sockets, tls};
 
 fn header() -> String {
     StreamHeader::server(Some(&a()), Some(&b())).write()
@@ -79,6 +79,17 @@ async fn tells_the_peer_the_error_and_closes_the_stream() {
     assert!(matches!(outcome, Err(NegotiationError::Refused(_))), "{outcome:?}");
     assert!(seen.contains("<stream:error><not-authorized"), "{seen}");
     assert!(seen.ends_with("</stream:error></stream:stream>"), "{seen}");
+}
+
+#[tokio::test]
+async fn closes_the_stream_of_a_failure_that_its_outputs_have_told() {
+    let (_, tls) = tls();
+    let (near, mut far) = sockets().await;
+    let abort = format!("{}<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", header());
+    far.write_all(abort.as_bytes()).await.unwrap();
+    let (outcome, seen) = tokio::join!(receive(near, &tls), read_to_end(far));
+    assert!(matches!(outcome, Err(NegotiationError::Refused(Refusal::Quiet))), "{outcome:?}");
+    assert!(seen.ends_with("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/></stream:stream>"), "{seen}");
 }
 
 /// The peer is still sending: closing must not reset the connection before it has read the error.

@@ -14,12 +14,19 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Refusal(pub(crate) String);
+pub(crate) enum Refusal {
+    /// Told by a stream error.
+    #[error("{0}")]
+    Loud(String),
+    /// Told by the outputs.
+    #[error("the peer aborts")]
+    Quiet,
+}
 
 impl Failure for Refusal {
     fn stream_error(&self) -> Option<StreamError> {
-        Some(StreamError::new(StreamCondition::NotAuthorized).with_text("no"))
+        let told = StreamError::new(StreamCondition::NotAuthorized).with_text("no");
+        matches!(self, Self::Loud(_)).then_some(told)
     }
 }
 
@@ -96,7 +103,12 @@ impl Greeting {
             }
             StreamEvent::Element(element) if element.is("proceed", namespace::TLS) => self.start_tls(),
             StreamEvent::Element(element) if element.is("features", namespace::STREAM) => self.established(),
-            other => return Err(Refusal(format!("{other:?}"))),
+            StreamEvent::Element(element) if element.is("abort", namespace::SASL) => {
+                self.send(Element::new("failure", namespace::SASL));
+                self.outputs.push_back(Output::Close(None));
+                return Err(Refusal::Quiet);
+            }
+            other => return Err(Refusal::Loud(format!("{other:?}"))),
         }
         Ok(())
     }
@@ -123,7 +135,7 @@ impl Negotiator for Greeting {
             }
             Input::Disconnected => {}
             Input::Timeout => {}
-            other => return Err(Refusal(format!("{other:?} with TLS {}", self.tls))),
+            other => return Err(Refusal::Loud(format!("{other:?} with TLS {}", self.tls))),
         }
         Ok(())
     }
