@@ -7,7 +7,7 @@ use convoke::xmpp::{AddressError, Domainpart};
 
 /// XMPP messaging middleware for volunteer clouds.
 #[derive(Debug, Parser)]
-#[command(name = "convoke", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "convoke", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -95,6 +95,7 @@ fn certificate_name(text: &str) -> Result<Domainpart, NameError> {
 
 const EXAMPLES: &str = "\
 Examples:
+  convoke demo
   convoke certs --out certs volunteers.example client.example
   convoke token add laptop --scope stanza:send --scope events:read
   convoke serve --config convoke.toml --check
@@ -104,6 +105,7 @@ const SERVE_HELP: &str = "\
 Ctrl-C and SIGTERM close the streams with system-shutdown and exit 0; a second one exits 1 at once.
 A fault of the configuration is one line that names the file, the key and the remedy, and exit 2.
 The environment variable RUST_LOG overrides the log filter of the configuration.
+With several domains in one file, the gateway is that of the first one.
 
 Examples:
   convoke serve --config convoke.toml --check

@@ -1,5 +1,8 @@
 //! The binary itself, as an operator runs it.
 
+// Helpers of tests unwrap as tests do.
+#![allow(clippy::unwrap_used)]
+
 mod certs;
 mod check;
 #[cfg(unix)]

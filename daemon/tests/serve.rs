@@ -41,14 +41,25 @@ fn counts_what_the_router_and_the_links_do() {
     assert!(metrics.body.contains("\nconvoke_s2s_links{state=\"open\"} 0\n"), "{metrics:?}");
 }
 
+/// What disco#items of the domain answers, asked for by HTTP.
+fn items(daemon: &Served, site: &Site, domain: &str) -> String {
+    let query = r#"{"name":"query","xmlns":"http://jabber.org/protocol/disco#items"}"#;
+    let items = format!(r#"{{"kind":"iq","type":"get","to":"{domain}","children":[{query}]}}"#);
+    request(daemon.address(HTTP), "POST /v1/stanzas", &site.token, &items).body
+}
+
 #[test]
-fn every_role_is_there_and_the_domain_lists_it() {
-    let site = site();
+fn every_role_runs_in_every_domain_but_the_gateway_in_the_first_alone() {
+    let site = Site::new(&["a.example", "b.example"]);
+    let second = "[[domain]]\nname = \"b.example\"\ncertificate = \"certs/b.example.pem\"\nprivate_key = \"certs/b.example.key\"\n";
+    site.write("convoke.toml", &(configuration("a.example") + second));
     let daemon = Served::start(site.directory(), "convoke.toml");
-    let items = r#"{"kind":"iq","type":"get","to":"a.example","children":[{"name":"query","xmlns":"http://jabber.org/protocol/disco#items"}]}"#;
-    let answer = request(daemon.address(HTTP), "POST /v1/stanzas", &site.token, items);
-    for role in ["resources", "scheduler", "monitor", "pubsub", "gateway"] {
-        assert!(answer.body.contains(&format!("\"{role}@a.example\"")), "{role}: {answer:?}");
+    for domain in ["a.example", "b.example"] {
+        let items = items(&daemon, &site, domain);
+        for role in ["resources", "scheduler", "monitor", "pubsub"] {
+            assert!(items.contains(&format!("\"{role}@{domain}\"")), "{role}: {items}");
+        }
+        assert_eq!(items.contains(&format!("\"gateway@{domain}\"")), domain == "a.example", "{items}");
     }
 }
 

@@ -22,13 +22,13 @@ pub(crate) struct ConfigError {
     pub(super) place: Option<Place>,
     /// The fault.
     #[source]
-    pub(super) problem: Problem,
+    pub(super) problem: Box<Problem>,
 }
 
 impl ConfigError {
     /// A fault of the file as a whole.
     pub(super) fn of_file(file: &Path, problem: Problem) -> Self {
-        Self { file: file.to_owned(), place: None, problem }
+        Self { file: file.to_owned(), place: None, problem: Box::new(problem) }
     }
 }
 

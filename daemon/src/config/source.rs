@@ -41,7 +41,7 @@ impl<'a> Source<'a> {
     /// A problem of these bytes of the file.
     pub(super) fn at_bytes(&self, span: Range<usize>, problem: Problem) -> ConfigError {
         let place = Place { line_and_column: self.line_and_column(span.start), key: self.key_at(span.start) };
-        ConfigError { file: self.path.to_owned(), place: Some(place), problem }
+        ConfigError { file: self.path.to_owned(), place: Some(place), problem: Box::new(problem) }
     }
 
     /// A problem of one value or, where it is left to its default, of the file as a whole.

@@ -1,5 +1,8 @@
 //! Bad files and the exact line that each of them gets.
 
+// Helpers of tests unwrap as tests do.
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 
