@@ -15,9 +15,11 @@
 
 mod certificates;
 mod dns;
+mod http;
 mod names;
 
 pub use certificates::{
     AUTHORITY_CERTIFICATE_FILE, AUTHORITY_KEY_FILE, CertificateAuthority, CertificateError, Eku, Issued, Subject,
 };
 pub use dns::{DnsError, LoopbackDns};
+pub use http::{HttpClientError, http_client};

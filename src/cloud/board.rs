@@ -19,11 +19,11 @@ pub struct BatchStatistics {
     pub failed: u64,
     /// Attempts that were begun.
     pub attempts: u64,
-    /// Results that were refused because their epoch or attempt is no longer the present one.
+    /// Results that were refused because their attempt had been given up, whatever they said.
     pub fenced: u64,
     /// Results that came again after they had counted.
     pub duplicates: u64,
-    /// Results of tasks for which another result counts.
+    /// Results that came for a task that had failed, or again with another output.
     pub superseded: u64,
     /// The sum of the outputs, if the submitter asked for it.
     pub sum: Option<u128>,
@@ -71,8 +71,15 @@ struct Entry {
 #[derive(Debug)]
 enum State {
     Open,
-    Running { attempt: Attempt, node: Jid },
-    Done { output: String },
+    Running {
+        attempt: Attempt,
+        node: Jid,
+    },
+    /// Which attempt counts, and what it gave.
+    Done {
+        attempt: Attempt,
+        output: String,
+    },
     Failed,
 }
 
@@ -85,9 +92,9 @@ pub(super) enum Judgement {
     Failed { error: TaskError },
     /// The error counts, but the task is tried again.
     Again,
-    /// It had counted, or another had.
+    /// It had counted, or the task had failed.
     Known(Verdict),
-    /// Its attempt is not the present one; `now` is the epoch that is.
+    /// Its attempt was given up; `now` is the epoch of the one that has the task, 0 if none has.
     Fenced { now: u64 },
     /// There is no such task.
     Unknown,
@@ -170,7 +177,8 @@ impl Board {
         let Some(entry) = batch.tasks.get_mut(&attempt.task) else { return Judgement::Unknown };
         match &entry.state {
             State::Running { attempt: current, node } if current == attempt && node == from => {}
-            State::Done { output } => {
+            // The acknowledgement got lost, and the node tells again what it told.
+            State::Done { attempt: counted, output } if counted == attempt => {
                 let same = outcome.as_ref().is_ok_and(|o| o == output);
                 let verdict = if same { Verdict::Duplicate } else { Verdict::Superseded };
                 *(if same { &mut batch.statistics.duplicates } else { &mut batch.statistics.superseded }) += 1;
@@ -180,17 +188,21 @@ impl Board {
                 batch.statistics.superseded += 1;
                 return Judgement::Known(Verdict::Superseded);
             }
-            State::Open | State::Running { .. } => {
+            // Another attempt has the task, or had it last: this one was given up.
+            State::Running { attempt: current, .. } | State::Done { attempt: current, .. } => {
                 batch.statistics.fenced += 1;
-                let now = if let State::Running { attempt, .. } = &entry.state { attempt.lease.epoch } else { 0 };
-                return Judgement::Fenced { now };
+                return Judgement::Fenced { now: current.lease.epoch };
+            }
+            State::Open => {
+                batch.statistics.fenced += 1;
+                return Judgement::Fenced { now: 0 };
             }
         }
         let key = Key { batch: attempt.batch.clone(), task: attempt.task.clone() };
-        self.judge_current(&key, outcome)
+        self.judge_current(&key, attempt.clone(), outcome)
     }
 
-    fn judge_current(&mut self, key: &Key, outcome: Result<String, TaskError>) -> Judgement {
+    fn judge_current(&mut self, key: &Key, attempt: Attempt, outcome: Result<String, TaskError>) -> Judgement {
         if let Err(error) = &outcome
             && !self.is_final(key, error)
         {
@@ -212,7 +224,7 @@ impl Board {
                 {
                     batch.statistics.sum = Some(sum + u128::from(number));
                 }
-                entry.state = State::Done { output: output.clone() };
+                entry.state = State::Done { attempt, output: output.clone() };
                 Judgement::Done { output, attempts: entry.attempts }
             }
             Err(error) => {
@@ -298,8 +310,8 @@ mod tests {
         assert_eq!(board.result(&old, &first, ok("4")), Judgement::Fenced { now: 2 });
         assert_eq!(second.number, 2);
         assert!(matches!(board.result(&new, &second, ok("4")), Judgement::Done { attempts: 2, .. }));
-        assert_eq!(board.result(&old, &first, ok("4")), Judgement::Known(Verdict::Duplicate));
-        assert_eq!(board.statistics("b").unwrap().fenced, 2);
+        assert_eq!(board.result(&old, &first, ok("4")), Judgement::Fenced { now: 2 });
+        assert_eq!(board.statistics("b").unwrap().fenced, 3);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use convoke::cloud::{
 use convoke::gateways::{Gateway, GatewayConfig, Scope, Tokens};
 use convoke::net::Credentials;
 use convoke::pubsub::{PubSubConfig, PubSubService, client as pubsub};
-use convoke::s2s::{DnsResolver, FederationConfig, LinkStatistics, LocalDomain, TrustAnchors};
+use convoke::s2s::{Backoff, DnsResolver, FederationConfig, LinkStatistics, LocalDomain, TrustAnchors};
 use convoke::store::RedbStore;
 use convoke::xmpp::{Domainpart, Jid};
 use convoke::{About, Component, Domain};
@@ -37,6 +37,8 @@ pub(super) const PING_AFTER: Duration = Duration::from_millis(500);
 /// How long a node may take to answer a ping.
 pub(super) const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// The longest pause before a domain that could not be reached is dialled again.
+const REDIAL: Duration = Duration::from_millis(200);
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -170,7 +172,8 @@ impl Site {
         let trust = TrustAnchors::new(roots, Vec::new()).map_err(DemoError::start("the authority"))?;
         let resolver = DnsResolver::new(&[self.dns.address()]).map_err(DemoError::start("the resolver"))?;
         let local = LocalDomain { name: domainpart(name)?, credentials };
-        Ok(FederationConfig::new(vec![local], trust, Arc::new(resolver)))
+        let backoff = Backoff { first: REDIAL, longest: REDIAL };
+        Ok(FederationConfig { backoff, ..FederationConfig::new(vec![local], trust, Arc::new(resolver)) })
     }
 
     /// A domain with nodes: publish-subscribe, resource manager and monitor.

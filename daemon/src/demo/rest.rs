@@ -1,7 +1,5 @@
 //! The client that knows only HTTP: it submits the batch and waits for the event.
 
-use std::time::Duration;
-
 use convoke::xmpp::Jid;
 use serde_json::{Value, json};
 
@@ -21,8 +19,7 @@ pub(super) struct Notices {
 
 impl Client {
     pub(super) fn new(gateway: &str, token: &str) -> Result<Self, DemoError> {
-        let http = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(5));
-        let http = http.build().map_err(DemoError::start("the REST client"))?;
+        let http = convoke_dev::http_client().map_err(DemoError::start("the REST client"))?;
         Ok(Self { http, gateway: gateway.to_owned(), token: token.to_owned() })
     }
 
