@@ -27,6 +27,11 @@ pub enum LeaseError {
 }
 
 impl LeaseError {
+    /// Whether the manager may have granted the request all the same: its answer got lost.
+    pub fn may_be_granted(&self) -> bool {
+        matches!(self, Self::Request(RequestError::TimedOut { .. }))
+    }
+
     /// After how long it makes sense to ask again; `None` if it never does.
     pub fn retry(&self) -> Option<Duration> {
         const SOON: Duration = Duration::from_secs(1);

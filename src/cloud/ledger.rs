@@ -69,7 +69,6 @@ struct Lease {
 #[derive(Debug)]
 struct Remembered {
     request: Request,
-    lease: String,
     grant: Grant,
     at: Instant,
 }
@@ -162,7 +161,12 @@ impl Ledger {
     pub(super) fn request(&mut self, holder: &Jid, request: Request, now: Instant) -> Result<Decision, StanzaError> {
         let key = (holder.bare().to_owned(), request.req.clone());
         if let Some(remembered) = self.requests.get(&key) {
-            return self.again(remembered, &request);
+            if remembered.request != request {
+                let text = "the same `req` was used for another request";
+                return Err(StanzaError::new(Condition::Conflict).with_text(text));
+            }
+            let grant = remembered.grant.clone();
+            return self.again(grant, now);
         }
         let allowed = self.allowed(holder.as_ref())?;
         if let Some(until) = self.recovering_until.filter(|until| *until > now) {
@@ -175,15 +179,19 @@ impl Ledger {
         Ok(Decision::Grant(self.reserve(key, holder, request, nodes, now)))
     }
 
-    fn again(&self, remembered: &Remembered, request: &Request) -> Result<Decision, StanzaError> {
-        if remembered.request != *request {
-            let text = "the same `req` was used for another request";
-            return Err(StanzaError::new(Condition::Conflict).with_text(text));
-        }
-        match self.leases.get(&remembered.lease) {
-            Some(lease) if lease.expires.is_none() => Ok(Decision::Pending),
-            Some(_) => Ok(Decision::Again(remembered.grant.clone())),
-            None => Err(expired()),
+    /// The same request again: the answer got lost. It renews the lease, since its holder counts the time to live from
+    /// this request.
+    fn again(&mut self, grant: Grant, now: Instant) -> Result<Decision, StanzaError> {
+        let lease = self.leases.get_mut(&grant.lease.id).ok_or_else(expired)?;
+        match lease.expires {
+            None => Ok(Decision::Pending),
+            Some(at) if at <= now => Err(expired()),
+            Some(_) => {
+                lease.expires = Some(now + lease.ttl);
+                // Nodes that were lost meanwhile are not granted again.
+                let nodes = lease.nodes.iter().cloned().collect();
+                Ok(Decision::Again(Grant { nodes, ..grant }))
+            }
         }
     }
 
@@ -230,7 +238,7 @@ impl Ledger {
         let entry = Lease { reference: lease.clone(), holder: holder.clone(), ttl, expires: None, nodes: kept };
         self.leases.insert(lease.id.clone(), entry);
         let grant = Grant { lease: lease.clone(), req: request.req.clone(), ttl, nodes };
-        self.remember(key, Remembered { request, lease: lease.id, grant: grant.clone(), at: now });
+        self.remember(key, Remembered { request, grant: grant.clone(), at: now });
         grant
     }
 
@@ -253,7 +261,7 @@ impl Ledger {
     /// The epoch could not be made durable: the lease never was. Its epoch is not used again.
     pub(super) fn failed(&mut self, lease: &str) {
         self.end(lease);
-        self.requests.retain(|_, remembered| remembered.lease != lease);
+        self.requests.retain(|_, remembered| remembered.grant.lease.id != lease);
     }
 
     /// Renews what the holder names; gives the shortest TTL of the renewed leases too.
@@ -365,7 +373,9 @@ mod tests {
         let Ok(Decision::Grant(grant)) = ledger.request(&holder(), request("r1", 2), now) else { panic!() };
         assert_eq!(ledger.request(&holder(), request("r1", 2), now), Ok(Decision::Pending));
         ledger.durable(&grant.lease.id, now);
-        assert_eq!(ledger.request(&holder(), request("r1", 2), now), Ok(Decision::Again(grant)));
+        let later = now + TTL / 2;
+        assert_eq!(ledger.request(&holder(), request("r1", 2), later), Ok(Decision::Again(grant.clone())));
+        assert!(ledger.expire(now + TTL).is_empty());
         let other = ledger.request(&holder(), request("r1", 1), now).unwrap_err();
         assert_eq!(other.condition, Condition::Conflict);
         assert_eq!(ledger.counts(), (3, 2));

@@ -1,0 +1,315 @@
+//! The task that owns a scheduler's board, nodes and leases.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use convoke_xmpp::{Condition, Element, Jid, JidRef, Kind, MessageType, Origin, PresenceType, Stanza, StanzaError};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::leases::Manager;
+use super::{Batch, Command, SchedulerConfig, SchedulerEvent, SubmitError};
+use crate::cloud::board::{BatchStatistics, Board, Judgement};
+use crate::cloud::client::{HeldLease, LeaseError};
+use crate::cloud::lease::{self, LeaseRef, Renewal, expired, fenced};
+use crate::cloud::offer::Departure;
+use crate::cloud::resources::sleep_until;
+use crate::cloud::task::{self, Attempt, Submission, Task, Verdict};
+use crate::component::{Component, ComponentHandle, RequestError};
+
+/// A node that is ours for now.
+pub(super) struct Slot {
+    pub(super) lease: LeaseRef,
+    pub(super) manager: Jid,
+    pub(super) busy: Option<Attempt>,
+}
+
+pub(super) enum Completed {
+    Asked { manager: Jid, req: String, wanted: u32, result: Result<HeldLease, LeaseError> },
+    Renewed { manager: Jid, sent: Instant, result: Result<(Duration, Vec<Renewal>), LeaseError> },
+    Ordered { node: Jid, attempt: Attempt, result: Result<(), RequestError> },
+    Released,
+}
+
+/// Who waits for the end of a batch.
+#[derive(Default)]
+struct Waiting {
+    local: Option<oneshot::Sender<BatchStatistics>>,
+    remote: Option<Jid>,
+}
+
+pub(super) struct Dispatch {
+    pub(super) component: Component,
+    pub(super) config: SchedulerConfig,
+    pub(super) board: Board,
+    pub(super) managers: BTreeMap<Jid, Manager>,
+    pub(super) slots: BTreeMap<Jid, Slot>,
+    pub(super) idle: HashSet<Jid>,
+    pub(super) running: JoinSet<Completed>,
+    waiting: HashMap<String, Waiting>,
+    events: broadcast::Sender<SchedulerEvent>,
+}
+
+impl Dispatch {
+    pub(super) fn new(
+        component: Component,
+        config: SchedulerConfig,
+        events: broadcast::Sender<SchedulerEvent>,
+    ) -> Self {
+        let manager = |jid: &Jid| (jid.clone(), Manager::new(component.handle(), jid.clone(), &config));
+        let managers = config.managers.iter().map(manager).collect();
+        let board = Board::new(config.max_faults);
+        Self {
+            component,
+            config,
+            board,
+            managers,
+            slots: BTreeMap::new(),
+            idle: HashSet::new(),
+            running: JoinSet::new(),
+            waiting: HashMap::new(),
+            events,
+        }
+    }
+
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        self.component.available([]);
+        loop {
+            self.keep_leases();
+            self.dispatch();
+            let next = self.next_time();
+            tokio::select! {
+                received = self.component.receive() => match received {
+                    Some((stanza, origin)) => self.handle(&stanza, &origin),
+                    None => return,
+                },
+                Some(Ok(completed)) = self.running.join_next() => self.completed(completed),
+                Some(command) = commands.recv() => self.command(command),
+                () = sleep_until(next) => {}
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Submit { submission, taken } => {
+                let (local, finished) = oneshot::channel();
+                let answer = self.submit(submission, Waiting { local: Some(local), remote: None });
+                let _caller_gone = taken.send(answer.map(|()| Batch { finished }));
+            }
+            Command::Statistics { batch, reading } => {
+                let _caller_gone = reading.send(self.board.statistics(&batch));
+            }
+        }
+    }
+
+    fn submit(&mut self, submission: Submission, waiting: Waiting) -> Result<(), SubmitError> {
+        let name = submission.batch.clone();
+        if !self.board.submit(submission) {
+            return Err(SubmitError::Exists(name));
+        }
+        self.waiting.insert(name.clone(), waiting);
+        self.managers.values_mut().for_each(Manager::ask_now);
+        self.finish_if_done(&name);
+        Ok(())
+    }
+
+    fn handle(&mut self, stanza: &Stanza, origin: &Origin) {
+        let Some(from) = stanza.from().map(JidRef::to_owned) else { return };
+        match stanza.kind() {
+            Kind::Iq(_) if stanza.is_request() => {
+                let answer = self.answer(&from, stanza, origin);
+                self.component.reply(stanza, answer);
+            }
+            Kind::Presence(PresenceType::Unavailable) => self.lose(&from, Departure::from_presence(stanza)),
+            Kind::Presence(PresenceType::Subscribe) => {
+                let own = *origin == Origin::Local;
+                let answer = if own { PresenceType::Subscribed } else { PresenceType::Unsubscribed };
+                self.component.presence(answer, &from.to_bare());
+            }
+            Kind::Message(_) if stanza.has_payload("lost", lease::NAMESPACE) => self.told_of_loss(&from, stanza),
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, from: &Jid, stanza: &Stanza, origin: &Origin) -> Result<Option<Element>, StanzaError> {
+        let payload = stanza.payload().ok_or(Condition::BadRequest)?;
+        match (payload.name(), payload.namespace()) {
+            ("result", task::NAMESPACE) => self.take_result(from, &payload).map(Some),
+            ("submit", task::NAMESPACE) => self.take_submission(from, &payload, origin).map(Some),
+            _ => Err(Condition::ServiceUnavailable.into()),
+        }
+    }
+
+    /// Only entities of this process's domains may give it work.
+    fn take_submission(&mut self, from: &Jid, payload: &Element, origin: &Origin) -> Result<Element, StanzaError> {
+        if *origin != Origin::Local {
+            return Err(Condition::Forbidden.into());
+        }
+        let submission = Submission::from_element(payload)?;
+        let (batch, tasks) = (submission.batch.clone(), submission.tasks.len());
+        let waiting = Waiting { local: None, remote: Some(from.clone()) };
+        self.submit(submission, waiting)
+            .map_err(|error| StanzaError::new(Condition::Conflict).with_text(error.to_string()))?;
+        Ok(Element::new("submitted", task::NAMESPACE).attr("batch", batch).attr("tasks", tasks))
+    }
+
+    fn take_result(&mut self, from: &Jid, payload: &Element) -> Result<Element, StanzaError> {
+        let (attempt, outcome) = task::result_from_element(payload)?;
+        let judgement = self.board.result(from, &attempt, outcome);
+        if !matches!(judgement, Judgement::Fenced { .. } | Judgement::Unknown) {
+            self.free(from, &attempt);
+        }
+        let verdict = match judgement {
+            Judgement::Done { output, attempts } => {
+                let (batch, task) = (attempt.batch.clone(), attempt.task.clone());
+                self.tell(SchedulerEvent::Done { batch, task, output, attempts });
+                Verdict::Committed
+            }
+            Judgement::Failed { error } => {
+                let (batch, task) = (attempt.batch.clone(), attempt.task.clone());
+                self.tell(SchedulerEvent::Failed { batch, task, error });
+                Verdict::Committed
+            }
+            Judgement::Again => Verdict::Committed,
+            Judgement::Known(verdict) => verdict,
+            Judgement::Fenced { now } => {
+                self.tell(SchedulerEvent::Fenced { node: from.clone(), epoch: attempt.lease.epoch });
+                return Err(fenced(attempt.lease.epoch, now));
+            }
+            Judgement::Unknown => return Err(expired()),
+        };
+        self.finish_if_done(&attempt.batch);
+        Ok(task::ack(&attempt, verdict))
+    }
+
+    fn free(&mut self, node: &Jid, attempt: &Attempt) {
+        if let Some(slot) = self.slots.get_mut(node)
+            && slot.busy.as_ref() == Some(attempt)
+        {
+            slot.busy = None;
+            self.idle.insert(node.clone());
+        }
+    }
+
+    /// A manager says that one of its nodes is gone.
+    fn told_of_loss(&mut self, from: &Jid, stanza: &Stanza) {
+        let Some(payload) = stanza.payload() else { return };
+        let Ok(lease) = LeaseRef::from_element(&payload) else { return };
+        let Ok(node) = lease::address(&payload, "node") else { return };
+        let why = payload.attribute("why").and_then(Departure::parse).unwrap_or(Departure::SessionDied);
+        let ours = self.slots.get(&node).is_some_and(|slot| slot.manager == *from && slot.lease == lease);
+        if ours {
+            self.lose(&node, why);
+        }
+    }
+
+    pub(super) fn lose(&mut self, node: &Jid, why: Departure) {
+        let Some(slot) = self.slots.remove(node) else { return };
+        self.idle.remove(node);
+        let tasks = self.board.node_lost(node);
+        if let Some(manager) = self.managers.get_mut(&slot.manager) {
+            manager.lost(&slot.lease, node);
+        }
+        self.tell(SchedulerEvent::NodeLost { node: node.clone(), why, tasks });
+    }
+
+    fn finish_if_done(&mut self, batch: &str) {
+        let Some(statistics) = self.board.statistics(batch).filter(BatchStatistics::is_finished) else { return };
+        let Some(waiting) = self.waiting.remove(batch) else { return };
+        if let Some(local) = waiting.local {
+            let _caller_gone = local.send(statistics);
+        }
+        if let Some(remote) = waiting.remote {
+            let payload = Element::new("finished", task::NAMESPACE)
+                .attr("batch", batch)
+                .attr("tasks", statistics.tasks)
+                .attr("failed", statistics.failed)
+                .attr_opt("sum", statistics.sum);
+            let message = Stanza::message(MessageType::Normal).with_to(&remote).with_payload(payload);
+            self.component.route(message.with_from(self.component.jid()));
+        }
+        self.tell(SchedulerEvent::Finished { batch: batch.to_owned(), statistics });
+    }
+
+    fn completed(&mut self, completed: Completed) {
+        match completed {
+            Completed::Asked { manager, req, wanted, result } => self.asked(&manager, req, wanted, result),
+            Completed::Renewed { manager, sent, result } => self.renewed(&manager, sent, result),
+            Completed::Ordered { node, attempt, result } => self.ordered(&node, &attempt, result),
+            Completed::Released => {}
+        }
+    }
+
+    /// An order was accepted, must be sent again, or is void.
+    fn ordered(&mut self, node: &Jid, attempt: &Attempt, result: Result<(), RequestError>) {
+        let Err(error) = result else { return };
+        if !self.board.is_current(attempt) {
+            return;
+        }
+        tracing::debug!(%node, task = attempt.task, %error, "an order was not accepted");
+        self.board.refused(attempt);
+        if is_temporary(&error) {
+            // Whether the node is gone is for its manager to say; the task does not wait for that.
+            self.free(node, attempt);
+        } else {
+            self.lose(node, Departure::Silent);
+        }
+    }
+
+    fn dispatch(&mut self) {
+        while self.board.ready() > 0 {
+            let Some(node) = self.idle.iter().next().cloned() else { return };
+            self.idle.remove(&node);
+            let Some(slot) = self.slots.get_mut(&node) else { continue };
+            let Some((attempt, task)) = self.board.next(&node, &slot.lease) else { continue };
+            slot.busy = Some(attempt.clone());
+            let (handle, timeout) = (self.component.handle(), self.config.request_timeout);
+            self.running.spawn(async move {
+                let result = order(&handle, &node, &attempt, &task, timeout).await;
+                Completed::Ordered { node, attempt, result }
+            });
+        }
+    }
+
+    fn next_time(&self) -> Option<Instant> {
+        let waiting = self.board.open() > 0;
+        self.managers.values().filter_map(|manager| manager.next_time(waiting)).min()
+    }
+
+    pub(super) fn tell(&self, event: SchedulerEvent) {
+        let _nobody_watches = self.events.send(event);
+    }
+}
+
+/// Orders until the node has accepted: the same order again does no harm.
+async fn order(
+    handle: &ComponentHandle,
+    node: &Jid,
+    attempt: &Attempt,
+    task: &Task,
+    timeout: Duration,
+) -> Result<(), RequestError> {
+    const TRIES: u32 = 5;
+    let mut pause = Duration::from_millis(50);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match handle.set(node, task::assign(attempt, task), timeout / TRIES).await {
+            Ok(_) => return Ok(()),
+            Err(error) if tries == TRIES || !is_temporary(&error) => return Err(error),
+            Err(_) => {}
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+/// Whether the same order may be accepted a little later: the answer got lost, the link is being made anew, or the
+/// notice of the lease is still on its way to the node.
+fn is_temporary(error: &RequestError) -> bool {
+    match error.stanza_error() {
+        None => matches!(error, RequestError::TimedOut { .. }),
+        Some(error) => error.error_type == convoke_xmpp::ErrorType::Wait,
+    }
+}
