@@ -53,6 +53,25 @@ async fn xml_is_taken_and_given() {
 }
 
 #[tokio::test]
+async fn a_request_without_an_identifier_gets_one() {
+    let world = World::new().await;
+    let xml = "<iq type='set' to='peer.example'><do xmlns='urn:x'/></iq>";
+    for (media_type, text) in [
+        ("application/xmpp+xml", xml.to_owned()),
+        ("application/json", json!({ "xml": xml }).to_string()),
+        ("application/json", json!({"kind": "iq", "type": "set", "to": "peer.example"}).to_string()),
+    ] {
+        let request = world.request(Method::POST, "/v1/stanzas", &world.alice).header("content-type", media_type);
+        let waiting = world.send_apart(request.body(text));
+        let request = world.sent().await;
+        assert_eq!(request.fault(), None);
+        world.deliver(request.result(None).as_str());
+        let answer = body(waiting.await.unwrap()).await;
+        assert!(answer["id"].as_str().unwrap().len() >= 22, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn only_the_entity_that_was_asked_may_answer() {
     let world = World::new().await;
     let waiting =
@@ -182,14 +201,20 @@ async fn what_is_no_body_is_refused() {
         (xml, "<message to='a.example'>", 400),
         (xml, "<!DOCTYPE x><message to='a.example'/>", 400),
         (xml, "<message to='a.example'/><message to='a.example'/>", 400),
+        (xml, "<message to='a.example'><body>", 400),
+        (xml, "<message to='a.example'/></stream>", 400),
+        (xml, "x<message to='a.example'/>", 400),
+        (xml, "<message to='a.example'/>x", 400),
         (xml, "<x/>", 400),
-        (xml, "<iq to='a.example'><x xmlns='urn:x'/></iq>", 422),
-        (xml, "<presence type='odd'/>", 422),
+        (xml, "<iq to='a.example'><x xmlns='urn:x'/></iq>", 400),
+        (xml, "<presence type='odd'/>", 400),
         ("text/plain", "hi", 415),
         ("", "{}", 415),
     ] {
         let request = world.request(Method::POST, "/v1/stanzas", &world.alice).header("content-type", media_type);
-        problem(request.body(text.to_owned()).send().await.unwrap(), status).await;
+        let response = request.body(text.to_owned()).send().await.unwrap();
+        assert_eq!(response.status(), status, "{media_type} {text}");
+        problem(response, status).await;
     }
     assert!(world.nothing_sent().await);
 }

@@ -18,7 +18,7 @@ use super::{Gateway, body};
 use crate::client::Client;
 use crate::config::Limits;
 use crate::gateway::Inner;
-use crate::mapping::{from_json, to_json};
+use crate::mapping::{from_json, from_xml, to_json};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
@@ -53,7 +53,7 @@ async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Stanza
 
 fn parse_xml(bytes: &[u8]) -> Result<Stanza, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|error| bad_body(format!("the body is not UTF-8: {error}")))?;
-    Stanza::parse(text.trim_ascii()).map_err(|error| bad_body(format!("the body is no stanza: {error}")))
+    from_xml(text.trim_ascii()).map_err(|error| bad_body(format!("the body is no stanza: {error}")))
 }
 
 fn bad_body(detail: String) -> Problem {
@@ -62,16 +62,12 @@ fn bad_body(detail: String) -> Problem {
 
 /// The stanza with an identifier, if need be one of the gateway's: an error that comes back is found by it.
 fn identify(inner: &Inner, stanza: Stanza) -> Result<Stanza, Problem> {
-    let stanza = match stanza.id() {
-        Some(_) => stanza,
-        // Read anew: without an identifier an iq was at fault, and now it is not.
-        None => Stanza::parse(stanza.with_id(&inner.identifiers.next()).as_str())
-            .map_err(|error| bad_body(error.to_string()))?,
-    };
-    match stanza.fault() {
-        Some(_) => Err(Problem::at("/type", "the type is missing or unknown")),
-        None => Ok(stanza),
+    if stanza.id().is_some() {
+        return Ok(stanza);
     }
+    // Read anew: without an identifier an iq was at fault, and now it is not.
+    let stanza = stanza.with_id(&inner.identifiers.next());
+    Stanza::parse(stanza.as_str()).map_err(|error| bad_body(error.to_string()))
 }
 
 /// The stanza from this client; a client speaks for nobody else.

@@ -4,7 +4,7 @@ use convoke_xmpp::Element;
 use convoke_xmpp::xml::Node;
 use serde_json::{Map, Value};
 
-use super::{Fault, MappingError};
+use super::{Fault, MappingError, element_from_xml};
 
 /// How deep elements nest in JSON; deeper ones are carried as XML. Two levels of JSON for each keep it well under the
 /// default limit of a body.
@@ -114,7 +114,7 @@ fn element_from_json(object: &Map<String, Value>, around: &str, depth: usize) ->
     }
     if let Some(xml) = object.get("xml") {
         only_keys(object, &["xml"])?;
-        return element_from_xml(xml).map_err(|error| error.within("xml"));
+        return element_from_key(xml).map_err(|error| error.within("xml"));
     }
     only_keys(object, &["name", "xmlns", "attrs", "text", "children"])?;
     let element = start_tag(object, around)?;
@@ -128,8 +128,8 @@ fn element_from_json(object: &Map<String, Value>, around: &str, depth: usize) ->
     }
 }
 
-fn element_from_xml(xml: &Value) -> Result<Element, MappingError> {
-    Element::parse(string(xml)?).map_err(|error| MappingError::here(Fault::Xml(error)))
+fn element_from_key(xml: &Value) -> Result<Element, MappingError> {
+    element_from_xml(string(xml)?).map_err(|error| MappingError::here(Fault::Xml(error)))
 }
 
 fn start_tag(object: &Map<String, Value>, around: &str) -> Result<Element, MappingError> {

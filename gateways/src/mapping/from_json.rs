@@ -1,6 +1,7 @@
 //! From JSON to XML.
 
-use convoke_xmpp::{Element, Jid, Kind, Stanza, namespace};
+use convoke_xmpp::xml::Node;
+use convoke_xmpp::{Element, Jid, Kind, ReadError, Stanza, namespace};
 use serde_json::{Map, Value};
 
 use super::element::{check_text, only_keys, optional, push_attributes, push_children, required, string};
@@ -18,7 +19,7 @@ const IQ_TYPES: &[&str] = &["get", "set", "result", "error"];
 pub fn from_json(value: &Value) -> Result<Stanza, MappingError> {
     let object = value.as_object().ok_or(MappingError::here(Fault::NotA("an object")))?;
     if let Some(xml) = object.get("xml") {
-        return from_xml(xml, value, object.len() == 1).map_err(|error| error.within("xml"));
+        return from_xml_key(xml, value, object.len() == 1).map_err(|error| error.within("xml"));
     }
     let head = head(object)?;
     let kind = parse(&head)?.kind();
@@ -31,9 +32,35 @@ pub fn from_json(value: &Value) -> Result<Stanza, MappingError> {
     parse(&body(head, kind, object, &listed)?)
 }
 
-fn from_xml(xml: &Value, whole: &Value, alone: bool) -> Result<Stanza, MappingError> {
-    let stanza = Stanza::parse(string(xml)?).map_err(|error| MappingError::here(Fault::Xml(error)))?;
+fn from_xml_key(xml: &Value, whole: &Value, alone: bool) -> Result<Stanza, MappingError> {
+    let stanza = from_xml(string(xml)?).map_err(|error| MappingError::here(Fault::Xml(error)))?;
     if alone || to_json(&stanza) == *whole { Ok(stanza) } else { Err(MappingError::here(Fault::Contradiction)) }
+}
+
+/// A stanza written as XML: one element, complete, with nothing around it.
+///
+/// A stanza keeps its bytes as they came, so one that left an element open, or held more than one, would break the
+/// stream that it goes into.
+pub(crate) fn from_xml(text: &str) -> Result<Stanza, ReadError> {
+    let mut element = element_from_xml(text)?;
+    let stanza = Stanza::parse(text)?;
+    if stanza.fault().is_some() {
+        // A missing identifier can be given, a type cannot be guessed.
+        element.set_attribute("id", "given");
+        if Stanza::parse(&element.to_string())?.fault().is_some() {
+            return Err(ReadError::BadFormat("the type is missing or unknown"));
+        }
+    }
+    Ok(stanza)
+}
+
+/// An element written as XML, with nothing around it.
+pub(crate) fn element_from_xml(text: &str) -> Result<Element, ReadError> {
+    let around = Element::parse(&format!("<x>{text}</x>"))?;
+    match around.nodes() {
+        [Node::Element(element)] => Ok(element.clone()),
+        _ => Err(ReadError::NotWellFormed("not exactly one element")),
+    }
 }
 
 fn parse(element: &Element) -> Result<Stanza, MappingError> {
@@ -116,8 +143,8 @@ fn body(head: Element, kind: Kind, object: &Map<String, Value>, listed: &Element
     }
     for node in listed.nodes() {
         stanza = match node {
-            convoke_xmpp::xml::Node::Text(text) => stanza.text(text.clone()),
-            convoke_xmpp::xml::Node::Element(child) => stanza.child(child.clone()),
+            Node::Text(text) => stanza.text(text.clone()),
+            Node::Element(child) => stanza.child(child.clone()),
         };
     }
     match object.get("error") {

@@ -155,6 +155,11 @@ fn names_the_place_of_what_it_cannot_say() {
         (json!({"kind": "message", "to": "@"}), "/to"),
         (json!({"kind": "message", "children": [{"xml": "<x><y/>"}]}), "/children/0/xml"),
         (json!({"xml": "<x/>"}), "/xml"),
+        (json!({"xml": "<message>"}), "/xml"),
+        (json!({"xml": "<message/><message/>"}), "/xml"),
+        (json!({"xml": "</x><message/><x>"}), "/xml"),
+        (json!({"xml": "<message/>x"}), "/xml"),
+        (json!({"kind": "message", "children": [{"xml": "<x/>y"}]}), "/children/0/xml"),
         (json!({"kind": "x"}), "/kind"),
         (json!({"kind": "iq", "type": "chat"}), "/type"),
     ] {

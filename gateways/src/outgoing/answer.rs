@@ -76,13 +76,14 @@ fn payload(headers: &HeaderMap, body: &[u8], limits: &Limits) -> Result<Option<E
 
 fn payload_of_xml(body: &[u8]) -> Result<Option<Element>, StanzaError> {
     let text = std::str::from_utf8(body).map_err(|error| unusable(format!("the answer is not UTF-8: {error}")))?;
-    if let Ok(stanza) = Stanza::parse(text) {
+    if let Ok(stanza) = mapping::from_xml(text) {
         return match stanza.error() {
             Some(error) => Err(error),
             None => Ok(stanza.payload()),
         };
     }
-    let payload = Element::parse(text).map_err(|error| unusable(format!("the answer is no XML: {error}")))?;
+    let payload =
+        mapping::element_from_xml(text).map_err(|error| unusable(format!("the answer is no XML: {error}")))?;
     Ok(Some(payload))
 }
 

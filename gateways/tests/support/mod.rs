@@ -20,7 +20,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) use rest_service::{Recorded, RestServer};
 pub(crate) use sse::{Events, Frame};
 
-pub(crate) const DOMAIN: &str = "volunteers.example";
 pub(crate) const GATEWAY: &str = "gateway@volunteers.example";
 pub(crate) const ALICE: &str = "gateway@volunteers.example/alice";
 
