@@ -214,7 +214,7 @@ async fn a_redirect_is_not_followed() {
     let error = answer_to(&world, &call("", "")).await.error().unwrap();
     assert_eq!(error.condition, Condition::Redirect);
     service.request().await;
-    assert!(tokio::time::timeout(Duration::from_millis(20), inside.request()).await.is_err());
+    assert!(inside.nothing_asked().await, "the answer came after the redirect would have been followed");
 }
 
 #[tokio::test]
@@ -302,7 +302,8 @@ impl Resolver for Rebinding {
 
 #[tokio::test]
 async fn a_name_that_turns_inside_after_it_was_checked_is_not_connected_to() {
-    let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let inside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    inside.set_nonblocking(true).unwrap();
     let port = inside.local_addr().unwrap().port();
     let asked = Arc::new(AtomicUsize::new(0));
     let resolver = Arc::new(Rebinding { asked: Arc::clone(&asked) });
@@ -311,7 +312,7 @@ async fn a_name_that_turns_inside_after_it_was_checked_is_not_connected_to() {
     let error = answer_to(&world, &call("", "")).await.error().unwrap();
     assert_eq!(error.condition, Condition::RemoteServerNotFound);
     assert_eq!(asked.load(Ordering::SeqCst), 2);
-    assert!(tokio::time::timeout(Duration::from_millis(20), inside.accept()).await.is_err());
+    assert_eq!(inside.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody has connected");
 }
 
 #[tokio::test]

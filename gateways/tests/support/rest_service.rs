@@ -46,6 +46,11 @@ impl RestServer {
         Self { url, requests: Mutex::new(requests), task }
     }
 
+    /// Whether no further request has come yet.
+    pub(crate) async fn nothing_asked(&self) -> bool {
+        self.requests.lock().await.is_empty()
+    }
+
     pub(crate) async fn request(&self) -> Arc<Recorded> {
         soon(async { self.requests.lock().await.recv().await }).await.unwrap()
     }
