@@ -26,7 +26,7 @@ mod volunteer;
 pub use board::BatchStatistics;
 pub use client::{LeaseClient, LeaseError};
 pub use ledger::{Allowance, LeaseTimes};
-pub use monitor::{Monitor, MonitorConfig, MonitorEvent};
+pub use monitor::{HEALTH_NODE, Monitor, MonitorConfig, MonitorEvent};
 pub use offer::{Departure, Offer};
 pub use resources::{ResourceManager, ResourceManagerConfig, ResourceManagerError, ResourceStatistics};
 pub use scheduler::{Batch, Scheduler, SchedulerConfig, SchedulerEvent, SubmitError};

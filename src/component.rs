@@ -4,8 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use convoke_xmpp::{Element, IqType, Jid, Kind, Origin, PresenceType, Router, Stanza, StanzaError, Undelivered};
+use convoke_xmpp::dispatch::Dispatcher;
+use convoke_xmpp::{
+    Condition, Element, IqType, Jid, Kind, Origin, PresenceType, Router, Stanza, StanzaError, Undelivered,
+};
 use thiserror::Error;
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::discovery::About;
 use crate::mailbox::Mailbox;
@@ -116,6 +121,28 @@ impl Component {
 }
 
 impl Component {
+    /// Lets a dispatcher answer every request, until the domain is shut down; everything else is dropped.
+    ///
+    /// At most 64 requests are worked on at a time, the others wait in the mailbox. Each gets exactly one answer: a
+    /// handler that panics has its request answered with internal-server-error.
+    pub async fn serve(mut self, dispatcher: Dispatcher) {
+        const AT_A_TIME: usize = 64;
+        let mut answers = JoinSet::new();
+        loop {
+            tokio::select! {
+                received = self.receive(), if answers.len() < AT_A_TIME => match received {
+                    Some((stanza, origin)) if stanza.is_request() => {
+                        answers.spawn(answer(self.handle(), dispatcher.clone(), stanza, origin));
+                    }
+                    Some(_) => {}
+                    None => break,
+                },
+                Some(_) = answers.join_next() => {}
+            }
+        }
+        while answers.join_next().await.is_some() {}
+    }
+
     /// The next stanza, whatever it is.
     pub(crate) async fn receive_any(&mut self) -> Option<(Stanza, Origin)> {
         self.handle.inner.mailbox.receive().await
@@ -154,38 +181,55 @@ impl ComponentHandle {
         self.inner.router.route(stanza.with_from(&self.inner.jid), &Origin::Local)
     }
 
-    /// Asks and waits for the answer: the payload of the result, if it has one.
-    pub async fn request(
+    /// Asks, and waits for the answer: the payload of the result, if it has one.
+    ///
+    /// The request is on its way when this returns, ahead of whatever is sent afterwards; the future only waits. So
+    /// it may be awaited in a task of its own without requests overtaking each other. Dropping it forgets the answer.
+    pub fn request(
         &self,
         to: &Jid,
         kind: IqType,
         payload: Element,
         timeout: Duration,
-    ) -> Result<Option<Element>, RequestError> {
-        let id = self.new_id();
+    ) -> impl Future<Output = Result<Option<Element>, RequestError>> + Send + use<> {
+        let (id, to) = (self.new_id(), to.clone());
         let answer = self.inner.mailbox.await_answer(&id, to.clone());
-        let forget = ForgetAnswer { mailbox: &self.inner.mailbox, id: &id };
-        if let Err(undelivered) = self.send(Stanza::iq(kind, &id).with_to(to).with_payload(payload)) {
-            return Err(RequestError::Refused { to: to.clone(), error: undelivered.error });
-        }
-        let answer = tokio::time::timeout(timeout, answer).await;
-        drop(forget);
-        let answer = answer.map_err(|_| RequestError::TimedOut { to: to.clone(), after: timeout })?;
-        let answer = answer.map_err(|_| RequestError::Closed { to: to.clone() })?;
-        match answer.error() {
-            Some(error) => Err(RequestError::Refused { to: to.clone(), error }),
-            None => Ok(answer.payload()),
+        let sent = self.send(Stanza::iq(kind, &id).with_to(&to).with_payload(payload));
+        let forget = ForgetAnswer { mailbox: self.inner.mailbox.clone(), id };
+        async move {
+            let _forget = forget;
+            if let Err(undelivered) = sent {
+                return Err(RequestError::Refused { to, error: undelivered.error });
+            }
+            match tokio::time::timeout(timeout, answer).await {
+                Err(_) => Err(RequestError::TimedOut { to, after: timeout }),
+                Ok(Err(_)) => Err(RequestError::Closed { to }),
+                Ok(Ok(answer)) => answer.error().map_or_else(
+                    || Ok(answer.payload()),
+                    |error| Err(RequestError::Refused { to, error }),
+                ),
+            }
         }
     }
 
-    /// Asks for information (iq get).
-    pub async fn get(&self, to: &Jid, payload: Element, timeout: Duration) -> Result<Option<Element>, RequestError> {
-        self.request(to, IqType::Get, payload, timeout).await
+    /// Asks for information (iq get), as [`ComponentHandle::request`] does.
+    pub fn get(
+        &self,
+        to: &Jid,
+        payload: Element,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Option<Element>, RequestError>> + Send + use<> {
+        self.request(to, IqType::Get, payload, timeout)
     }
 
-    /// Asks for an action (iq set).
-    pub async fn set(&self, to: &Jid, payload: Element, timeout: Duration) -> Result<Option<Element>, RequestError> {
-        self.request(to, IqType::Set, payload, timeout).await
+    /// Asks for an action (iq set), as [`ComponentHandle::request`] does.
+    pub fn set(
+        &self,
+        to: &Jid,
+        payload: Element,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Option<Element>, RequestError>> + Send + use<> {
+        self.request(to, IqType::Set, payload, timeout)
     }
 
     /// Answers a request with a result or an error; anything but an iq of type get or set is left alone.
@@ -249,15 +293,26 @@ impl Inner {
     }
 }
 
-/// Forgets an awaited answer however the wait ends, cancellation included.
-struct ForgetAnswer<'a> {
-    mailbox: &'a Mailbox,
-    id: &'a str,
+/// Answers one request, whatever its handler does.
+async fn answer(handle: ComponentHandle, dispatcher: Dispatcher, request: Stanza, origin: Origin) {
+    let asked = request.clone();
+    let handler = tokio::spawn(async move { dispatcher.answer(&asked, &origin).await });
+    match AbortOnDropHandle::new(handler).await {
+        Ok(Some(answer)) => handle.route(answer),
+        Ok(None) => {}
+        Err(_) => handle.reply(&request, Err(Condition::InternalServerError.into())),
+    }
 }
 
-impl Drop for ForgetAnswer<'_> {
+/// Forgets an awaited answer however the wait ends, cancellation included.
+struct ForgetAnswer {
+    mailbox: Arc<Mailbox>,
+    id: String,
+}
+
+impl Drop for ForgetAnswer {
     fn drop(&mut self) {
-        self.mailbox.forget_answer(self.id);
+        self.mailbox.forget_answer(&self.id);
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "pubsub")]
+use convoke_pubsub::{PubSubConfig, PubSubService};
 #[cfg(feature = "s2s")]
 use convoke_s2s::{Federation, FederationConfig, FederationError};
 #[cfg(feature = "s2s")]
@@ -121,6 +123,11 @@ impl Domain {
         &self.name
     }
 
+    /// The address `name@domain`, whether or not somebody has it.
+    pub fn address(&self, name: &str) -> Result<Jid, DomainError> {
+        self.jid(Some(name), None)
+    }
+
     /// The domain of that name in the same process; `None` if it is not served here.
     pub fn sibling(&self, name: &str) -> Option<Self> {
         let name = self.shared.domains.iter().find(|domain| domain.as_str() == name)?;
@@ -153,6 +160,15 @@ impl Domain {
             }
         });
         Ok(())
+    }
+
+    /// Runs the publish-subscribe service `pubsub@domain` until shutdown; gives its address.
+    #[cfg(feature = "pubsub")]
+    pub fn serve_pubsub(&self, config: PubSubConfig) -> Result<Jid, DomainError> {
+        let address = self.address("pubsub")?;
+        let about = About::new("pubsub", "service", "publish-subscribe");
+        self.serve("pubsub", about, Arc::new(PubSubService::new(address.clone(), config)))?;
+        Ok(address)
     }
 
     /// Runs a task of the domain; shutdown waits for it.
@@ -209,10 +225,14 @@ impl Domain {
         about: About,
         mailbox: Mailbox,
     ) -> Result<Component, DomainError> {
-        let jid = Jid::from_parts(local, self.name.as_str(), resource);
-        let jid = jid.map_err(|error| DomainError::Name { name: local.unwrap_or_default().to_owned(), error })?;
+        let jid = self.jid(local, resource)?;
         let router = self.shared.router.clone();
         Component::register(jid.clone(), about, mailbox, router, random_prefix()?).ok_or(DomainError::Taken(jid))
+    }
+
+    fn jid(&self, local: Option<&str>, resource: Option<&str>) -> Result<Jid, DomainError> {
+        let jid = Jid::from_parts(local, self.name.as_str(), resource);
+        jid.map_err(|error| DomainError::Name { name: local.unwrap_or_default().to_owned(), error })
     }
 
     /// The domain itself answers discovery, and lists its components (XEP-0030, section 4).

@@ -5,6 +5,10 @@
 //! domains are reached by federation.
 
 pub mod cloud;
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod component;
 mod discovery;
 mod domain;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use convoke_xmpp::dispatch::{Dispatcher, IqHandler, IqRequest};
 use convoke_xmpp::payload::ping;
-use convoke_xmpp::{Condition, Element, Jid, Kind, PresenceType, Stanza, namespace};
+use convoke_xmpp::{Condition, Element, Jid, Kind, PresenceType, Stanza, StanzaError, namespace};
 
 use crate::{Component, Domain, RequestError};
 
@@ -110,10 +112,60 @@ async fn an_address_is_given_once_and_free_again_after_its_end() {
     assert!(domain.component("x").is_ok());
 }
 
+/// Doubles a number, and panics on zero.
+struct Double;
+
+#[async_trait]
+impl IqHandler for Double {
+    async fn handle(&self, request: IqRequest) -> Result<Option<Element>, StanzaError> {
+        let number: u64 = request.payload.content().parse().map_err(|_| Condition::BadRequest)?;
+        assert_ne!(number, 0, "on purpose");
+        Ok(Some(Element::new("double", "urn:test").text((2 * number).to_string())))
+    }
+}
+
+#[tokio::test]
+async fn every_request_gets_exactly_one_answer_whatever_its_handler_does() {
+    let domain = domain().await;
+    let asker = domain.component("asker").unwrap();
+    let served = domain.component("served").unwrap();
+    let serving = tokio::spawn(served.serve(Dispatcher::new().on("double", "urn:test", Double)));
+    let to = jid("served@a.example");
+    let ask = |name: &'static str, text: &str| asker.get(&to, Element::new(name, "urn:test").text(text), SOON);
+    assert_eq!(ask("double", "4").await.unwrap().unwrap().content(), "8");
+    for (name, text, condition) in [
+        ("double", "x", Condition::BadRequest),
+        ("double", "0", Condition::InternalServerError),
+        ("other", "4", Condition::ServiceUnavailable),
+    ] {
+        let error = ask(name, text).await.unwrap_err();
+        assert_eq!(error.stanza_error().unwrap().condition, condition, "{name} {text}");
+    }
+    assert!(asker.get(&to, ping(), SOON).await.is_ok());
+    domain.shutdown(SOON).await;
+    tokio::time::timeout(SOON, serving).await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn shutdown_ends_every_entity() {
     let domain = domain().await;
     let mut component = domain.component("x").unwrap();
     domain.shutdown(SOON).await;
     assert!(component.receive().await.is_none());
+}
+
+#[tokio::test]
+async fn a_request_is_on_its_way_before_its_answer_is_awaited() {
+    let domain = domain().await;
+    let asker = domain.component("asker").unwrap();
+    let mut asked = domain.component("asked").unwrap();
+    let first = asker.get(asked.jid(), Element::new("first", "urn:x"), SOON);
+    let second = asker.get(asked.jid(), Element::new("second", "urn:x"), SOON);
+    for name in ["first", "second"] {
+        let request = next(&mut asked).await;
+        assert_eq!(request.payload_name(), Some((name, "urn:x")));
+        asked.reply(&request, Ok(request.payload()));
+    }
+    assert!(second.await.unwrap().unwrap().is("second", "urn:x"));
+    assert!(first.await.unwrap().unwrap().is("first", "urn:x"));
 }

@@ -14,6 +14,10 @@ use crate::component::Component;
 use crate::discovery::About;
 use crate::domain::{Domain, DomainError};
 
+/// The publish-subscribe node of the verdicts. An item's id is the full JID of the node that it is about, its payload
+/// `<health xmlns='urn:convoke:offer:0' node='…' verdict='ok|suspect|lost' why='…'/>`.
+pub const HEALTH_NODE: &str = "urn:convoke:health";
+
 /// How the monitor watches.
 #[derive(Debug, Clone)]
 pub struct MonitorConfig {
@@ -23,7 +27,7 @@ pub struct MonitorConfig {
     pub ping_timeout: Duration,
     /// Domains whose entities may subscribe to the monitor's presence, besides its own.
     pub watchers: Vec<Domainpart>,
-    /// The publish-subscribe service that gets the verdicts, in the node `urn:convoke:health`; `None` for none.
+    /// The publish-subscribe service that gets the verdicts, in the node [`HEALTH_NODE`]; `None` for none.
     pub publish_to: Option<Jid>,
 }
 
@@ -86,13 +90,15 @@ pub struct Monitor {
 const EVENT_CAPACITY: usize = 4096;
 
 impl Monitor {
-    /// Starts `monitor@D`.
+    /// Starts `monitor@D`. Whoever asks afterwards finds the node of its verdicts there.
     pub fn start(domain: &Domain, config: MonitorConfig) -> Result<Self, DomainError> {
         let component = domain.component_about("monitor", About::new("component", "presence", "monitor"))?;
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
         let monitor = Self { handle: component.handle(), events: events.clone() };
-        let nodes = HashMap::new();
-        domain.spawn(Watch { component, config, nodes, pings: JoinSet::new(), posts: JoinSet::new(), events }.run());
+        let (nodes, pings, posts) = (HashMap::new(), JoinSet::new(), JoinSet::new());
+        let mut watch = Watch { component, config, nodes, pings, posts, events };
+        watch.create_health_node();
+        domain.spawn(watch.run());
         Ok(monitor)
     }
 
@@ -131,7 +137,6 @@ struct Watch {
 impl Watch {
     async fn run(mut self) {
         self.component.available([]);
-        self.create_health_node();
         loop {
             let next_ping = self.nodes.values().filter(|w| !w.pinging).map(|w| w.ping_at).min();
             tokio::select! {
@@ -249,13 +254,14 @@ impl Watch {
         self.post(convoke_pubsub::client::publish(HEALTH_NODE, Some(node.as_str()), health(node, verdict, why)));
     }
 
+    /// Posts leave in the order in which they are made: the item of a node must end as its last verdict.
     #[cfg(feature = "pubsub")]
     fn post(&mut self, payload: Element) {
         const PATIENCE: Duration = Duration::from_secs(10);
         let Some(service) = self.config.publish_to.clone() else { return };
-        let handle = self.component.handle();
+        let answer = self.component.set(&service, payload, PATIENCE);
         self.posts.spawn(async move {
-            if let Err(error) = handle.set(&service, payload, PATIENCE).await {
+            if let Err(error) = answer.await {
                 tracing::warn!(%service, %error, "a verdict was not published");
             }
         });
@@ -267,10 +273,6 @@ impl Watch {
     #[cfg(not(feature = "pubsub"))]
     fn publish(&self, _node: &Jid, _verdict: &str, _why: &str) {}
 }
-
-/// The publish-subscribe node of the verdicts.
-#[cfg(feature = "pubsub")]
-const HEALTH_NODE: &str = "urn:convoke:health";
 
 fn health(node: &Jid, verdict: &str, why: &str) -> Element {
     Element::new("health", NAMESPACE).attr("node", node).attr("verdict", verdict).attr("why", why)

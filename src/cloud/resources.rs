@@ -319,9 +319,9 @@ impl Manager {
     /// A node that does not answer is found out by the monitor; here the answer changes nothing.
     fn tell_node(&mut self, node: Jid, payload: Element) {
         const PATIENCE: Duration = Duration::from_secs(10);
-        let handle = self.component.handle();
+        let answer = self.component.set(&node, payload, PATIENCE);
         self.notices.spawn(async move {
-            if let Err(error) = handle.set(&node, payload, PATIENCE).await {
+            if let Err(error) = answer.await {
                 tracing::debug!(%node, %error, "a node did not take a notice");
             }
         });

@@ -94,8 +94,8 @@ impl Attempt {
     }
 }
 
-/// The order to do a task.
-pub(super) fn assign(attempt: &Attempt, task: &Task) -> Element {
+/// The order to do a task: an iq set of the leaseholder, whose result means that the node has accepted it.
+pub fn assign(attempt: &Attempt, task: &Task) -> Element {
     let input = Element::new("input", NAMESPACE).text(task.input.clone());
     attempt.on(Element::new("assign", NAMESPACE)).attr("kind", &task.kind).child(input)
 }
@@ -123,7 +123,8 @@ pub(super) fn result(attempt: &Attempt, outcome: &Result<String, TaskError>) -> 
     }
 }
 
-pub(super) fn result_from_element(element: &Element) -> Result<(Attempt, Result<String, TaskError>), StanzaError> {
+/// Reads a result, which the node sends as an iq set; `bad-request` names what is wrong.
+pub fn result_from_element(element: &Element) -> Result<(Attempt, Result<String, TaskError>), StanzaError> {
     let output = element.find("output", NAMESPACE).map(Element::content).unwrap_or_default();
     let outcome = match required(element, "status")? {
         "ok" => Ok(output),
@@ -135,8 +136,8 @@ pub(super) fn result_from_element(element: &Element) -> Result<(Attempt, Result<
     Ok((Attempt::from_element(element)?, outcome))
 }
 
-/// The answer to a result.
-pub(super) fn ack(attempt: &Attempt, verdict: Verdict) -> Element {
+/// The answer to a result: until it comes, the node keeps the result and sends it again.
+pub fn ack(attempt: &Attempt, verdict: Verdict) -> Element {
     Element::new("ack", NAMESPACE)
         .attr("task", &attempt.task)
         .attr("try", attempt.number)

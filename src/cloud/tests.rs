@@ -225,3 +225,22 @@ async fn a_worker_that_panics_costs_one_attempt_and_not_the_node() {
     let statistics = finished(batch).await;
     assert_eq!((statistics.done, statistics.attempts, statistics.sum), (3, 4, Some(3)));
 }
+
+#[cfg(feature = "pubsub")]
+#[tokio::test]
+async fn verdicts_can_be_subscribed_to_as_soon_as_the_monitor_has_started() {
+    use convoke_pubsub::{PubSubConfig, client};
+    let domain = Domain::builder("b.example").start().await.unwrap();
+    let pubsub = domain.serve_pubsub(PubSubConfig::default()).unwrap();
+    let mut reader = domain.component("reader").unwrap();
+    let config = MonitorConfig { publish_to: Some(pubsub.clone()), ..MonitorConfig::default() };
+    Monitor::start(&domain, config).unwrap();
+    reader.set(&pubsub, client::subscribe(HEALTH_NODE, reader.jid()), SOON).await.unwrap();
+    drop(Volunteer::builder(&domain, "alice", "desk").join().unwrap());
+    let (stanza, _) = tokio::time::timeout(SOON, reader.receive()).await.unwrap().unwrap();
+    let Some(client::Event::Items { changes, .. }) = client::parse_event(&stanza) else { panic!("{}", stanza.as_str()) };
+    let [client::Change::Published(item)] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!(item.id, "alice@b.example/desk");
+    let health = item.payload.as_ref().unwrap();
+    assert_eq!((health.attribute("verdict"), health.attribute("why")), (Some("lost"), Some("session-died")));
+}
