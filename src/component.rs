@@ -204,10 +204,9 @@ impl ComponentHandle {
             match tokio::time::timeout(timeout, answer).await {
                 Err(_) => Err(RequestError::TimedOut { to, after: timeout }),
                 Ok(Err(_)) => Err(RequestError::Closed { to }),
-                Ok(Ok(answer)) => answer.error().map_or_else(
-                    || Ok(answer.payload()),
-                    |error| Err(RequestError::Refused { to, error }),
-                ),
+                Ok(Ok(answer)) => answer
+                    .error()
+                    .map_or_else(|| Ok(answer.payload()), |error| Err(RequestError::Refused { to, error })),
             }
         }
     }

@@ -238,7 +238,9 @@ async fn verdicts_can_be_subscribed_to_as_soon_as_the_monitor_has_started() {
     reader.set(&pubsub, client::subscribe(HEALTH_NODE, reader.jid()), SOON).await.unwrap();
     drop(Volunteer::builder(&domain, "alice", "desk").join().unwrap());
     let (stanza, _) = tokio::time::timeout(SOON, reader.receive()).await.unwrap().unwrap();
-    let Some(client::Event::Items { changes, .. }) = client::parse_event(&stanza) else { panic!("{}", stanza.as_str()) };
+    let Some(client::Event::Items { changes, .. }) = client::parse_event(&stanza) else {
+        panic!("{}", stanza.as_str())
+    };
     let [client::Change::Published(item)] = &changes[..] else { panic!("{changes:?}") };
     assert_eq!(item.id, "alice@b.example/desk");
     let health = item.payload.as_ref().unwrap();
