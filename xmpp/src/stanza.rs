@@ -271,7 +271,7 @@ impl Stanza {
 
     /// The whole stanza as a tree.
     pub fn to_element(&self) -> Element {
-        // The bytes were validated when the stanza was made; only nesting beyond the tree's limit can fail here.
+        // The bytes were validated when the stanza was made: this does not fail.
         parse_with_content_default(self.as_str())
             .unwrap_or_else(|_| Element::new(self.kind().name(), namespace::CLIENT))
     }

@@ -4,7 +4,7 @@ use convoke_xmpp::Element;
 use convoke_xmpp::xml::Node;
 use serde_json::{Map, Value};
 
-use super::{Fault, MappingError, element_from_xml};
+use super::{Fault, MappingError};
 
 /// How deep elements nest in JSON; deeper ones are carried as XML. Two levels of JSON for each keep it well under the
 /// default limit of a body.
@@ -129,7 +129,7 @@ fn element_from_json(object: &Map<String, Value>, around: &str, depth: usize) ->
 }
 
 fn element_from_key(xml: &Value) -> Result<Element, MappingError> {
-    element_from_xml(string(xml)?).map_err(|error| MappingError::here(Fault::Xml(error)))
+    Element::parse(string(xml)?).map_err(|error| MappingError::here(Fault::Xml(error)))
 }
 
 fn start_tag(object: &Map<String, Value>, around: &str) -> Result<Element, MappingError> {

@@ -42,7 +42,7 @@ fn from_xml_key(xml: &Value, whole: &Value, alone: bool) -> Result<Stanza, Mappi
 /// A stanza keeps its bytes as they came, so one that left an element open, or held more than one, would break the
 /// stream that it goes into.
 pub(crate) fn from_xml(text: &str) -> Result<Stanza, ReadError> {
-    let mut element = element_from_xml(text)?;
+    let mut element = Element::parse(text)?;
     let stanza = Stanza::parse(text)?;
     if stanza.fault().is_some() {
         // A missing identifier can be given, a type cannot be guessed.
@@ -52,15 +52,6 @@ pub(crate) fn from_xml(text: &str) -> Result<Stanza, ReadError> {
         }
     }
     Ok(stanza)
-}
-
-/// An element written as XML, with nothing around it.
-pub(crate) fn element_from_xml(text: &str) -> Result<Element, ReadError> {
-    let around = Element::parse(&format!("<x>{text}</x>"))?;
-    match around.nodes() {
-        [Node::Element(element)] => Ok(element.clone()),
-        _ => Err(ReadError::NotWellFormed("not exactly one element")),
-    }
 }
 
 fn parse(element: &Element) -> Result<Stanza, MappingError> {

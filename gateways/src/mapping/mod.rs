@@ -30,7 +30,7 @@ use thiserror::Error;
 
 pub use element::MAX_DEPTH;
 pub use from_json::from_json;
-pub(crate) use from_json::{element_from_xml, from_xml};
+pub(crate) use from_json::from_xml;
 pub(crate) use shortcuts::error_to_json;
 pub use strict::parse as parse_json;
 pub use to_json::to_json;

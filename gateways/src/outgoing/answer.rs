@@ -82,8 +82,7 @@ fn payload_of_xml(body: &[u8]) -> Result<Option<Element>, StanzaError> {
             None => Ok(stanza.payload()),
         };
     }
-    let payload =
-        mapping::element_from_xml(text).map_err(|error| unusable(format!("the answer is no XML: {error}")))?;
+    let payload = Element::parse(text).map_err(|error| unusable(format!("the answer is no XML: {error}")))?;
     Ok(Some(payload))
 }
 

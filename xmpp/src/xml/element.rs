@@ -4,15 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::scan::{Sink, StreamBindings, Tag, scan};
-use super::{ReadError, escape_into};
+use super::{Limits, ReadError, escape_into};
 use crate::namespace;
 
 type Name = Cow<'static, str>;
-
-/// How many attributes a parsed element may have.
-const MAX_ATTRIBUTES: usize = 256;
-/// How deep a parsed element may nest.
-const MAX_DEPTH: usize = 128;
 
 /// One XML element with its namespace, attributes and children.
 ///
@@ -51,9 +46,9 @@ impl Element {
 
     /// Parses one complete element; inherited namespaces are none.
     ///
-    /// Fails on anything that a stream may not hold, and on nesting of more than 128 elements.
+    /// Fails on anything that a stream may not hold, and beyond the default [`Limits`].
     pub fn parse(text: &str) -> Result<Self, ReadError> {
-        parse_element(text, &StreamBindings::default())
+        parse_element(text, &StreamBindings::default(), Limits::default())
     }
 
     /// Adds an attribute without a namespace, or replaces its value.
@@ -277,18 +272,15 @@ impl fmt::Debug for Element {
     }
 }
 
-/// Parses an element as it stands in a stanza: its default namespace is that of stanzas.
+/// Parses an element of a stanza that was read before: its default namespace is that of stanzas.
 pub(crate) fn parse_with_content_default(text: &str) -> Result<Element, ReadError> {
-    parse_element(text, &StreamBindings::with_default(namespace::CLIENT))
+    parse_element(text, &StreamBindings::with_default(namespace::CLIENT), Limits::VALIDATED)
 }
 
-pub(super) fn parse_element(text: &str, bindings: &StreamBindings) -> Result<Element, ReadError> {
+pub(super) fn parse_element(text: &str, bindings: &StreamBindings, limits: Limits) -> Result<Element, ReadError> {
     let mut tree = Tree::default();
-    scan(text, bindings, MAX_ATTRIBUTES, &mut tree)?;
-    match (tree.done, tree.open.is_empty()) {
-        (Some(element), true) => Ok(element),
-        _ => Err(ReadError::NotWellFormed("no complete element")),
-    }
+    scan(text, bindings, limits, &mut tree)?;
+    tree.done.ok_or(ReadError::NotWellFormed("no element"))
 }
 
 /// Builds the tree: the elements that are open, outermost first.
@@ -296,17 +288,10 @@ pub(super) fn parse_element(text: &str, bindings: &StreamBindings) -> Result<Ele
 struct Tree {
     open: Vec<Element>,
     done: Option<Element>,
-    stray: bool,
 }
 
 impl Sink for Tree {
     fn start(&mut self, tag: &Tag<'_>) -> Result<(), ReadError> {
-        if self.done.is_some() || self.stray {
-            return Err(ReadError::NotWellFormed("more than one element"));
-        }
-        if self.open.len() == MAX_DEPTH {
-            return Err(ReadError::TooLarge { what: "nested elements", limit: MAX_DEPTH });
-        }
         let mut element = Element::new(tag.local.to_owned(), content_as_client(tag.namespace).to_owned());
         element.attributes = tag.attributes.iter().map(owned_attribute).collect();
         self.open.push(element);
@@ -322,10 +307,7 @@ impl Sink for Tree {
     }
 
     fn text(&mut self, text: &str) {
-        let Some(parent) = self.open.last_mut() else {
-            self.stray = true;
-            return;
-        };
+        let Some(parent) = self.open.last_mut() else { return };
         match parent.children.last_mut() {
             Some(Node::Text(before)) => before.push_str(text),
             _ => parent.children.push(Node::Text(text.to_owned())),
@@ -371,9 +353,33 @@ mod tests {
 
     #[test]
     fn refuses_more_or_less_than_one_element() {
-        for text in ["", "text", "<a/><b/>", "<a>", "<a></b>", "x<a/>", "</a>"] {
+        for text in [
+            "",
+            "text",
+            "<a/><b/>",
+            "<a>",
+            "<a></b>",
+            "x<a/>",
+            "<a/>x",
+            "<a/> ",
+            " <a/>",
+            "<a/>&amp;",
+            "</a>",
+            "<a/></a>",
+        ] {
             assert!(Element::parse(text).is_err(), "{text}");
+            let stanza = text.replace('a', "message");
+            assert!(crate::Stanza::parse(&stanza).is_err(), "{stanza}");
         }
+    }
+
+    #[test]
+    fn refuses_deep_nesting_and_many_attributes() {
+        let nested = |depth: usize| format!("{}{}", "<message>".repeat(depth), "</message>".repeat(depth));
+        assert!(Element::parse(&nested(100)).is_ok() && crate::Stanza::parse(&nested(100)).is_ok());
+        assert!(Element::parse(&nested(101)).is_err() && crate::Stanza::parse(&nested(101)).is_err());
+        let attributes: String = (0..65).map(|n| format!(" a{n}=''")).collect();
+        assert!(Element::parse(&format!("<a{attributes}/>")).is_err());
     }
 
     #[test]

@@ -29,6 +29,9 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// No limits, for text that has been read within some before.
+    pub(super) const VALIDATED: Self = Self { stanza_bytes: usize::MAX, depth: usize::MAX, attributes: usize::MAX };
+
     /// What a peer may send before it has authenticated: 8 KiB an element, in small elements.
     pub fn before_authentication() -> Self {
         Self { stanza_bytes: 8 * 1024, depth: 8, attributes: 32 }
@@ -238,35 +241,28 @@ impl StreamReader {
     }
 
     fn first_level(&mut self, text: &str) -> Result<StreamEvent, ReadError> {
-        read_first_level(text, &self.bindings, self.limits.attributes)
+        read_first_level(text, &self.bindings, self.limits)
     }
 }
 
 /// Reads a stanza that stands alone, its default namespace `jabber:client` if it declares none.
 pub(crate) fn stanza_from_text(text: &str) -> Result<Stanza, ReadError> {
     let bindings = StreamBindings::with_default(namespace::CLIENT);
-    match read_first_level(text, &bindings, Limits::default().attributes)? {
+    match read_first_level(text, &bindings, Limits::default())? {
         StreamEvent::Stanza(stanza) => Ok(stanza),
         _ => Err(ReadError::BadFormat("no stanza")),
     }
 }
 
-fn read_first_level(text: &str, bindings: &StreamBindings, max_attributes: usize) -> Result<StreamEvent, ReadError> {
-    let mut sink = FirstLevel {
-        content: bindings.default_namespace(),
-        head: None,
-        payload: None,
-        kind: Found::Other,
-        elements: 0,
-    };
-    let used = scan(text, bindings, max_attributes, &mut sink)?;
-    if sink.elements != 1 {
-        return Err(ReadError::NotWellFormed("no complete element"));
-    }
+fn read_first_level(text: &str, bindings: &StreamBindings, limits: Limits) -> Result<StreamEvent, ReadError> {
+    let mut sink = FirstLevel { content: bindings.default_namespace(), head: None, payload: None, kind: Found::Other };
+    let used = scan(text, bindings, limits, &mut sink)?;
     match (sink.kind, sink.head) {
         (Found::Stanza, Some(head)) => Ok(StreamEvent::Stanza(head.finish(text, &used, sink.payload))),
-        (Found::PrefixedStanza, _) => Stanza::from_element(parse_element(text, bindings)?).map(StreamEvent::Stanza),
-        _ => Ok(StreamEvent::Element(parse_element(text, bindings)?)),
+        (Found::PrefixedStanza, _) => {
+            Stanza::from_element(parse_element(text, bindings, limits)?).map(StreamEvent::Stanza)
+        }
+        _ => Ok(StreamEvent::Element(parse_element(text, bindings, limits)?)),
     }
 }
 
@@ -285,16 +281,12 @@ struct FirstLevel<'b> {
     head: Option<HeadWriter>,
     payload: Option<(String, String)>,
     kind: Found,
-    elements: usize,
 }
 
 impl Sink for FirstLevel<'_> {
     fn start(&mut self, tag: &Tag<'_>) -> Result<(), ReadError> {
         match tag.depth {
-            0 => {
-                self.elements += 1;
-                self.first(tag)
-            }
+            0 => self.first(tag),
             1 if self.payload.is_none() => {
                 self.payload = Some((tag.local.to_owned(), content_as_client(tag.namespace).to_owned()));
                 Ok(())

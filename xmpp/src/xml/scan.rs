@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
-use super::ReadError;
 use super::characters::{attribute_value, check_characters, resolve_reference, split_name};
+use super::{Limits, ReadError};
 use crate::namespace;
 
 /// The namespace declarations of the stream header, valid for everything in the stream.
@@ -102,27 +102,37 @@ pub(super) type UsedPrefixes = Vec<(String, String)>;
 
 /// Checks one complete element and tells the sink what it finds.
 ///
-/// `text` must be exactly one element as the framer cut it. Fails with what RFC 6120 calls the fault.
+/// `text` must be exactly one element, with nothing around it. Fails with what RFC 6120 calls the fault.
 pub(super) fn scan<'t>(
     text: &'t str,
     stream: &'t StreamBindings,
-    max_attributes: usize,
+    limits: Limits,
     sink: &mut impl Sink,
 ) -> Result<UsedPrefixes, ReadError> {
+    const NOT_ONE: ReadError = ReadError::NotWellFormed("not exactly one element");
     check_characters(text)?;
     let mut scope = Scope::new(stream);
     let mut reader = Reader::from_str(text);
     let mut depth = 0;
+    let mut is_over = false;
     loop {
-        match reader.read_event().map_err(|_| ReadError::NotWellFormed("malformed markup"))? {
+        let event = reader.read_event().map_err(|_| ReadError::NotWellFormed("malformed markup"))?;
+        let is_outside = depth == 0 && !matches!(event, Event::Eof);
+        if is_outside && (is_over || !matches!(event, Event::Start(_) | Event::Empty(_))) {
+            return Err(restriction(&event).unwrap_or(NOT_ONE));
+        }
+        match event {
             Event::Start(tag) => {
                 let end = reader.buffer_position() as usize - 1;
-                start(&tag, text, depth, end, &mut scope, max_attributes, sink)?;
+                start(&tag, text, depth, end, &mut scope, limits.attributes, sink)?;
                 depth += 1;
+                if depth > limits.depth {
+                    return Err(ReadError::TooLarge { what: "nested elements", limit: limits.depth });
+                }
             }
             Event::Empty(tag) => {
                 let end = reader.buffer_position() as usize - 2;
-                start(&tag, text, depth, end, &mut scope, max_attributes, sink)?;
+                start(&tag, text, depth, end, &mut scope, limits.attributes, sink)?;
                 sink.end();
                 scope.leave(depth);
             }
@@ -135,14 +145,26 @@ pub(super) fn scan<'t>(
             Event::Text(part) => sink.text(&part.xml10_content()),
             Event::CData(part) => sink.text(&part.xml10_content()),
             Event::GeneralRef(reference) => sink.text(resolve_reference(&reference)?.encode_utf8(&mut [0; 4])),
-            Event::Comment(_) => return Err(ReadError::RestrictedXml("a comment")),
-            Event::PI(_) | Event::Decl(_) => return Err(ReadError::RestrictedXml("a processing instruction")),
-            Event::DocType(_) => return Err(ReadError::RestrictedXml("a document type declaration")),
             Event::Eof => break,
+            other => return Err(restriction(&other).unwrap_or(NOT_ONE)),
         }
+        is_over = depth == 0;
+    }
+    if !is_over {
+        return Err(NOT_ONE);
     }
     let declared = stream.declared.iter().zip(scope.used);
     Ok(declared.filter(|((prefix, _), used)| *used && !prefix.is_empty()).map(|(binding, _)| binding.clone()).collect())
+}
+
+/// What RFC 6120 (section 11.1) keeps out of streams.
+fn restriction(event: &Event<'_>) -> Option<ReadError> {
+    match event {
+        Event::Comment(_) => Some(ReadError::RestrictedXml("a comment")),
+        Event::PI(_) | Event::Decl(_) => Some(ReadError::RestrictedXml("a processing instruction")),
+        Event::DocType(_) => Some(ReadError::RestrictedXml("a document type declaration")),
+        _ => None,
+    }
 }
 
 fn start<'t>(
