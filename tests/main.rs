@@ -3,5 +3,6 @@
 // Helpers of tests unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
+mod examples;
 mod layering;
 mod support;
