@@ -268,7 +268,7 @@ impl Watch {
     }
 
     #[cfg(not(feature = "pubsub"))]
-    fn create_health_node(&self) {}
+    fn create_health_node(&mut self) {}
 
     #[cfg(not(feature = "pubsub"))]
     fn publish(&self, _node: &Jid, _verdict: &str, _why: &str) {}
