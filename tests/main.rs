@@ -5,4 +5,5 @@
 
 mod examples;
 mod layering;
+mod prosody;
 mod support;

@@ -22,6 +22,8 @@ pub(crate) struct Client {
     partial: String,
     /// Complete elements that nobody has waited for yet, oldest first.
     waiting: VecDeque<String>,
+    /// How many requests it has sent.
+    requests: u32,
 }
 
 impl Client {
@@ -41,6 +43,30 @@ impl Client {
     /// Sends this text as it is.
     pub(crate) async fn send(&mut self, xml: &str) {
         self.socket.write_all(xml.as_bytes()).await.unwrap();
+    }
+
+    /// Asks for the roster and becomes available: only then does the server deliver subscriptions and their answers
+    /// (RFC 6121, section 2.1.6).
+    pub(crate) async fn appear(&mut self) {
+        self.request("get", None, "<query xmlns='jabber:iq:roster'/>").await;
+        self.send("<presence/>").await;
+        let me = self.jid.clone();
+        self.wait_for("its own presence", |element| is_presence(element, &me, None)).await;
+    }
+
+    /// Sends an iq of type get or set, and waits for its answer: a result or an error, as raw XML.
+    pub(crate) async fn request(&mut self, kind: &str, to: Option<&str>, payload: &str) -> String {
+        self.requests += 1;
+        let id = format!("request-{}", self.requests);
+        let to = to.map(|to| format!(" to='{to}'")).unwrap_or_default();
+        self.send(&format!("<iq type='{kind}' id='{id}'{to}>{payload}</iq>")).await;
+        self.wait_for(&format!("the answer to {payload}"), |element| attribute(element, "id") == Some(&id)).await
+    }
+
+    /// Waits for a presence from this address, of this type (`None` for available).
+    pub(crate) async fn wait_for_presence(&mut self, from: &str, kind: Option<&str>) -> String {
+        let what = format!("the presence {kind:?} of {from}");
+        self.wait_for(&what, |element| is_presence(element, from, kind)).await
     }
 
     /// Waits for the first element for which `matches` holds, and returns it as raw XML; `what` names it should it not come.
@@ -73,7 +99,7 @@ impl Client {
     async fn connect(address: SocketAddr, domain: &str) -> Self {
         let socket = TcpStream::connect(address).await.unwrap();
         let (partial, waiting) = (String::new(), VecDeque::new());
-        let mut client = Self { socket, domain: domain.to_owned(), jid: String::new(), partial, waiting };
+        let mut client = Self { socket, domain: domain.to_owned(), jid: String::new(), partial, waiting, requests: 0 };
         client.open_stream().await;
         client
     }
@@ -125,6 +151,18 @@ pub(crate) fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     quoted.map(|(value, _)| value)
 }
 
+/// The text from the first child of this name on, for [`attribute`] to look at; `None` if there is none.
+pub(crate) fn child<'a>(element: &'a str, name: &str) -> Option<&'a str> {
+    let tag = format!("<{name}");
+    let mut starts = element.match_indices(&tag).map(|(start, _)| start);
+    let start = starts.find(|start| element[start + tag.len()..].starts_with([' ', '/', '>']));
+    start.map(|start| &element[start..])
+}
+
+fn is_presence(element: &str, from: &str, kind: Option<&str>) -> bool {
+    name(element) == "presence" && attribute(element, "from") == Some(from) && attribute(element, "type") == kind
+}
+
 /// Where the first complete element ends; the stream header counts as one, for what comes in it does not end it.
 fn first_element(text: &str) -> Option<usize> {
     let (mut depth, mut end) = (0_usize, 0);
@@ -165,7 +203,7 @@ fn tag_end(text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{attribute, first_element, name};
+    use super::{attribute, child, first_element, name};
 
     #[test]
     fn elements_are_told_apart_wherever_they_are_cut() {
@@ -195,5 +233,7 @@ mod tests {
             ("iq", Some("it's"), Some("1"))
         );
         assert_eq!(attribute(element, "node"), None);
+        assert_eq!(child(element, "query").and_then(|query| attribute(query, "node")), Some("x"));
+        assert_eq!(child(element, "que"), None);
     }
 }

@@ -9,6 +9,20 @@ use std::time::Duration;
 /// How long a test waits for an event before it fails: far longer than any takes, even on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How often a condition is looked at where nothing can wake us.
+pub(crate) const GLANCE: Duration = Duration::from_millis(10);
+
+/// Waits until a condition holds that tells nobody when it does, and fails naming it after [`DEADLINE`].
+pub(crate) async fn until(what: &str, holds: impl FnMut() -> bool) {
+    let mut holds = holds;
+    within_deadline(what, async {
+        while !holds() {
+            tokio::time::sleep(GLANCE).await;
+        }
+    })
+    .await;
+}
+
 /// Waits for something that happens, and fails naming it if it does not happen within [`DEADLINE`].
 pub(crate) async fn within_deadline<T>(what: &str, event: impl Future<Output = T>) -> T {
     let outcome = tokio::time::timeout(DEADLINE, event).await;

@@ -17,26 +17,23 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
 
-use convoke_dev::{AUTHORITY_CERTIFICATE_FILE, CertificateAuthority, LoopbackDns, Subject};
+use convoke_dev::{AUTHORITY_CERTIFICATE_FILE, CertificateAuthority, Issued, LoopbackDns, Subject};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use super::within_deadline;
+use super::{GLANCE, until, within_deadline};
 
 /// The service under which servers find each other (RFC 6120 §3.2.1).
 const SERVICE: &str = "_xmpp-server._tcp";
-
-/// How often a condition outside this process is looked at, where nothing can wake us.
-const GLANCE: Duration = Duration::from_millis(10);
 
 /// A running Prosody; dropping it kills the process, by its id, and removes its directory.
 pub(crate) struct Prosody {
     domain: String,
     c2s: SocketAddr,
     s2s: SocketAddr,
+    configuration: PathBuf,
     process: Child,
     directory: TempDir,
 }
@@ -52,16 +49,48 @@ impl Prosody {
         dns: &LoopbackDns,
         accounts: &[&str],
     ) -> Self {
+        let issued = authority.issue(&Subject::domain(domain)).unwrap();
+        Self::start_with(domain, &issued, authority, dns, accounts).await
+    }
+
+    /// The same with a certificate of any kind, which need not be from the authority that Prosody trusts.
+    pub(crate) async fn start_with(
+        domain: &str,
+        issued: &Issued,
+        trusted: &CertificateAuthority,
+        dns: &LoopbackDns,
+        accounts: &[&str],
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (c2s, s2s) = free_addresses();
-        write_certificates(directory.path(), domain, authority);
+        issued.write_to(directory.path(), domain).unwrap();
+        fs::write(directory.path().join(AUTHORITY_CERTIFICATE_FILE), trusted.certificate_pem()).unwrap();
         let configuration = write_configuration(directory.path(), domain, c2s, s2s, dns.address());
         accounts.iter().for_each(|account| register(&configuration, domain, account));
         announce(dns, domain, s2s);
         let process = spawn(directory.path(), &configuration);
-        let mut prosody = Self { domain: domain.to_owned(), c2s, s2s, process, directory };
+        let mut prosody = Self { domain: domain.to_owned(), c2s, s2s, configuration, process, directory };
         prosody.wait_until_it_listens().await;
         prosody
+    }
+
+    /// Asks it to end (SIGTERM), and waits until it has: it closes its streams first.
+    pub(crate) async fn stop(&mut self) {
+        let status = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(status.success(), "{status}");
+        self.wait_until_it_has_ended().await;
+    }
+
+    /// Kills it, so that its streams break off, and waits until it has ended.
+    pub(crate) async fn crash(&mut self) {
+        self.process.kill().unwrap();
+        self.wait_until_it_has_ended().await;
+    }
+
+    /// Starts it again after its end, with the same ports and accounts, and waits until it listens.
+    pub(crate) async fn start_again(&mut self) {
+        self.process = spawn(self.directory.path(), &self.configuration);
+        self.wait_until_it_listens().await;
     }
 
     /// The domain it serves.
@@ -86,12 +115,11 @@ impl Prosody {
 
     /// Waits until the log contains this text.
     pub(crate) async fn wait_for_log(&self, text: &str) {
-        let logged = async {
-            while !self.log().contains(text) {
-                sleep(GLANCE).await;
-            }
-        };
-        within_deadline(&format!("{text:?} in the log of {}", self.domain), logged).await;
+        until(&format!("{text:?} in the log of {}", self.domain), || self.log().contains(text)).await;
+    }
+
+    async fn wait_until_it_has_ended(&mut self) {
+        until("Prosody ends", || self.process.try_wait().unwrap().is_some()).await;
     }
 
     async fn wait_until_it_listens(&mut self) {
@@ -140,11 +168,6 @@ fn free_addresses() -> (SocketAddr, SocketAddr) {
     let listeners = [(); 2].map(|()| TcpListener::bind((address, 0)).unwrap());
     let [c2s, s2s] = listeners.map(|listener| listener.local_addr().unwrap());
     (c2s, s2s)
-}
-
-fn write_certificates(directory: &Path, domain: &str, authority: &CertificateAuthority) {
-    authority.issue(&Subject::domain(domain)).unwrap().write_to(directory, domain).unwrap();
-    fs::write(directory.join(AUTHORITY_CERTIFICATE_FILE), authority.certificate_pem()).unwrap();
 }
 
 fn announce(dns: &LoopbackDns, domain: &str, s2s: SocketAddr) {
@@ -210,7 +233,7 @@ fn register(configuration: &Path, domain: &str, account: &str) {
 }
 
 fn spawn(directory: &Path, configuration: &Path) -> Child {
-    let output = fs::File::create(directory.join("output")).unwrap();
+    let output = fs::File::options().create(true).append(true).open(directory.join("output")).unwrap();
     let mut command = Command::new("prosody");
     command.arg("--no-daemonize").arg("--config").arg(configuration);
     command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
