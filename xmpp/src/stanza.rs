@@ -1,15 +1,18 @@
 //! Stanzas: validated bytes and a parsed header (RFC 6120, section 8).
 //!
-//! A stanza that only passes through is never a tree. Its bytes begin with the attributes that routing reads and
-//! rewrites, in one order and with normalised addresses; everything behind them is copied as it came.
+//! A stanza that only passes through is never a tree: its bytes stay as they came, and the header is where they hold
+//! what routing reads. Only what would not mean the same in another stream, or is not normalised, is written anew.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 
 use crate::Jid;
-use crate::address::{JidRef, Parts};
+use crate::address::{JidRef, Parts, normal_address};
 use crate::namespace;
 use crate::stanza_error::{Condition, StanzaError};
-use crate::xml::{Element, ReadError, escape_into, parse_with_content_default, stanza_from_text};
+use crate::xml::scanner::{Attribute, Name, Namespace, Scanned, Span, StreamBindings, Value};
+use crate::xml::{Element, ReadError, attribute_value, escape_into, parse_with_content_default, stanza_from_text};
 
 /// What kind of stanza it is, with the meaning of its `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,10 +132,11 @@ impl PresenceType {
 }
 
 /// A value of the header: a piece of the bytes, or its own text where the bytes hold references.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Text {
     Range { start: u32, end: u32 },
     Owned(Box<str>),
+    Known(&'static str),
 }
 
 impl Text {
@@ -140,17 +144,29 @@ impl Text {
         match self {
             Self::Range { start, end } => &bytes[*start as usize..*end as usize],
             Self::Owned(text) => text,
+            Self::Known(text) => text,
         }
+    }
+
+    fn range(span: Span) -> Self {
+        Self::Range { start: span.start as u32, end: span.end as u32 }
+    }
+
+    fn value(value: Value, text: &str) -> Result<Self, ReadError> {
+        if value.is_plain {
+            return Ok(Self::range(value.span));
+        }
+        Ok(Self::Owned(attribute_value(value.span.of(text))?.into()))
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Address {
     text: Text,
     parts: Parts,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Header {
     kind: Kind,
     fault: Option<Condition>,
@@ -159,17 +175,33 @@ struct Header {
     id: Option<Text>,
     lang: Option<Text>,
     /// Name and namespace of the first child element.
-    payload: Option<(Box<str>, Box<str>)>,
-    /// Where the attributes that routing rewrites end.
-    rest: u32,
+    payload: Option<(Text, Text)>,
+    layout: Layout,
 }
 
-/// One stanza. Cheap to clone: the bytes are shared.
-#[derive(Clone, PartialEq, Eq)]
+/// Where in the start tag what is.
+#[derive(Debug, Clone, Copy)]
+enum Layout {
+    /// The attributes of the header come first, up to here.
+    Normal { rest: u32 },
+    /// As the sender wrote it; all attributes end here.
+    AsSent { attributes_end: u32 },
+}
+
+/// One stanza. Cheap to clone: the bytes are shared. Two are equal if their bytes are.
+#[derive(Clone)]
 pub struct Stanza {
     bytes: Bytes,
     header: Header,
 }
+
+impl PartialEq for Stanza {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Stanza {}
 
 impl Stanza {
     /// A new iq without addresses.
@@ -199,27 +231,57 @@ impl Stanza {
         if element.namespace() != namespace::CLIENT || !matches!(element.name(), "message" | "presence" | "iq") {
             return Err(ReadError::BadFormat("no stanza"));
         }
-        let mut head = HeadWriter::new(element.name(), 0);
-        for (name, value) in element.attributes() {
-            if HeadWriter::knows(name) {
-                head.attribute("", name, "", value)?;
-            }
-        }
-        if let Some(lang) = element.lang() {
-            head.attribute("xml", "lang", namespace::XML, lang)?;
-        }
-        for name in HeadWriter::NAMES {
+        let address = |name| element.attribute(name).map(parse_address).transpose();
+        let (to, from) = (address("to")?, address("from")?);
+        let id = element.attribute("id").map(str::to_owned);
+        let (kind, fault) = kind_of(element.name(), element.attribute("type"), id.is_some());
+        let lang = element.lang().map(str::to_owned);
+        for name in ["to", "from", "id", "type"] {
             element.remove_attribute(name);
         }
-        let payload = element.children().next().map(|child| (child.name().to_owned(), child.namespace().to_owned()));
+        let payload = element.children().next().map(|child| (owned(child.name()), owned(child.namespace())));
         let mut rest = String::new();
         element.write_attributes_except_lang(&mut rest);
         rest.push('>');
         element.write_children(&mut rest);
-        rest.push_str("</");
-        rest.push_str(element.name());
-        rest.push('>');
-        Ok(head.finish(&rest, &[], payload))
+        let end_tag = format!("</{}>", kind.name());
+        let (to, from) = (to.as_ref().map(Jid::as_ref), from.as_ref().map(Jid::as_ref));
+        let built = Self::build(kind, to, from, id.as_deref(), lang.as_deref(), &rest, &end_tag, payload);
+        Ok(Self { header: Header { fault, ..built.header }, bytes: built.bytes })
+    }
+
+    /// Keeps the bytes of a scanned stanza; `None` if they must be written anew, because they would mean something else
+    /// in another stream or an address is not normalised.
+    pub(crate) fn from_scanned(
+        scanned: &Scanned<'_>,
+        attributes: &[Attribute],
+        stream: &StreamBindings,
+    ) -> Result<Option<Self>, ReadError> {
+        let text = scanned.text;
+        if scanned.depends_on_stream || !scanned.name.prefix.of(text).is_empty() {
+            return Ok(None);
+        }
+        let (mut to, mut from, mut id, mut kind, mut lang) = (None, None, None, None, None);
+        for Attribute { name, value } in attributes {
+            match (name.prefix.of(text), name.local.of(text)) {
+                ("", "to") => to = Some(*value),
+                ("", "from") => from = Some(*value),
+                ("", "id") => id = Some(Text::value(*value, text)?),
+                ("", "type") => kind = Some(Text::value(*value, text)?),
+                ("xml", "lang") => lang = Some(Text::value(*value, text)?),
+                _ => {}
+            }
+        }
+        let address = |value: Option<Value>| value.map(|value| Address::in_place(value, text)).transpose();
+        let (to, from) = match (address(to)?, address(from)?) {
+            (Some(None), _) | (_, Some(None)) => return Ok(None),
+            (to, from) => (to.flatten(), from.flatten()),
+        };
+        let (kind, fault) = kind_of(scanned.name.local.of(text), kind.as_ref().map(|k| k.get(text)), id.is_some());
+        let payload = scanned.child.map(|child| payload_of(child, text, stream)).transpose()?;
+        let layout = Layout::AsSent { attributes_end: scanned.attributes_end as u32 };
+        let header = Header { kind, fault, to, from, id, lang, payload, layout };
+        Ok(Some(Self { bytes: Bytes::copy_from_slice(text.as_bytes()), header }))
     }
 
     /// Kind and type.
@@ -256,7 +318,8 @@ impl Stanza {
 
     /// Name and namespace of the first child element; `jabber:client` stands for the content namespace.
     pub fn payload_name(&self) -> Option<(&str, &str)> {
-        self.header.payload.as_ref().map(|(name, namespace)| (&**name, &**namespace))
+        let (name, namespace) = self.header.payload.as_ref()?;
+        Some((name.get(self.as_str()), namespace.get(self.as_str())))
     }
 
     /// Whether the first child element has this name and namespace.
@@ -322,27 +385,23 @@ impl Stanza {
 
     /// The same stanza with this `id`.
     pub fn with_id(&self, id: &str) -> Self {
-        let rest = &self.as_str()[self.header.rest as usize..];
-        let payload = self.header.payload.clone();
-        let mut stanza = Self::build(self.kind(), self.to(), self.from(), Some(id), self.lang(), rest, "", payload);
-        stanza.header.fault = self.header.fault;
-        stanza
+        self.rebuilt(self.to(), self.from(), Some(id), &self.rest(), "", self.owned_payload())
     }
 
     /// The same stanza with a child element added behind the others.
     pub fn with_payload(&self, payload: Element) -> Self {
-        let text = self.as_str();
-        let end = text.rfind("</").or_else(|| text.rfind("/>")).unwrap_or(text.len());
-        let open = if text[end..].starts_with("/>") { ">" } else { "" };
-        let mut rest = text[self.header.rest as usize..end].to_owned();
-        rest.push_str(open);
+        let mut rest = self.rest().into_owned();
+        match rest.strip_suffix("/>").map(str::len) {
+            Some(end) => {
+                rest.truncate(end);
+                rest.push('>');
+            }
+            None => rest.truncate(rest.rfind("</").unwrap_or(rest.len())),
+        }
         payload.write(&mut rest, namespace::CLIENT);
-        let name = self.header.payload.clone().or_else(|| Some((payload.name().into(), payload.namespace().into())));
+        let name = self.owned_payload().or_else(|| Some((owned(payload.name()), owned(payload.namespace()))));
         let end_tag = format!("</{}>", self.kind().name());
-        let mut stanza =
-            Self::build(self.kind(), self.to(), self.from(), self.id(), self.lang(), &rest, &end_tag, name);
-        stanza.header.fault = self.header.fault;
-        stanza
+        self.rebuilt(self.to(), self.from(), self.id(), &rest, &end_tag, name)
     }
 
     /// An answer to this iq, addressed back to its sender (RFC 6120, section 8.2.3).
@@ -374,11 +433,38 @@ impl Stanza {
     }
 
     fn rewritten(&self, to: Option<JidRef<'_>>, from: Option<JidRef<'_>>) -> Self {
-        let rest = &self.as_str()[self.header.rest as usize..];
-        let payload = self.header.payload.clone();
-        let mut stanza = Self::build(self.kind(), to, from, self.id(), self.lang(), rest, "", payload);
+        self.rebuilt(to, from, self.id(), &self.rest(), "", self.owned_payload())
+    }
+
+    fn rebuilt(
+        &self,
+        to: Option<JidRef<'_>>,
+        from: Option<JidRef<'_>>,
+        id: Option<&str>,
+        rest: &str,
+        end: &str,
+        payload: Option<(Text, Text)>,
+    ) -> Self {
+        let mut stanza = Self::build(self.kind(), to, from, id, self.lang(), rest, end, payload);
         stanza.header.fault = self.header.fault;
         stanza
+    }
+
+    /// Everything behind the attributes of the header.
+    fn rest(&self) -> Cow<'_, str> {
+        let text = self.as_str();
+        match self.header.layout {
+            Layout::Normal { rest } => Cow::Borrowed(&text[rest as usize..]),
+            Layout::AsSent { attributes_end } => {
+                let attributes_end = attributes_end as usize;
+                let others = other_attributes(&text[1 + self.kind().name().len()..attributes_end]);
+                Cow::Owned(others + &text[attributes_end..])
+            }
+        }
+    }
+
+    fn owned_payload(&self) -> Option<(Text, Text)> {
+        self.payload_name().map(|(name, namespace)| (owned(name), owned(namespace)))
     }
 
     /// Writes the header anew in front of `rest` and `end`.
@@ -391,7 +477,7 @@ impl Stanza {
         lang: Option<&str>,
         rest: &str,
         end: &str,
-        payload: Option<(Box<str>, Box<str>)>,
+        payload: Option<(Text, Text)>,
     ) -> Self {
         let mut out = String::with_capacity(
             64 + rest.len() + end.len() + [to, from].iter().flatten().map(|j| j.as_str().len()).sum::<usize>(),
@@ -405,7 +491,8 @@ impl Stanza {
             write_value(&mut out, "type", kind);
         }
         let lang = lang.map(|lang| write_value(&mut out, "xml:lang", lang));
-        let header = Header { kind, fault: None, to, from, id, lang, payload, rest: out.len() as u32 };
+        let layout = Layout::Normal { rest: out.len() as u32 };
+        let header = Header { kind, fault: None, to, from, id, lang, payload, layout };
         out.push_str(rest);
         out.push_str(end);
         Self { bytes: Bytes::from(out), header }
@@ -433,96 +520,67 @@ impl std::fmt::Debug for Stanza {
     }
 }
 
-/// Collects the header of a stanza that is being read, and writes it in the normal order.
-#[derive(Debug)]
-pub(crate) struct HeadWriter {
-    name: &'static str,
-    /// Where in the source the attributes end.
-    attributes_end: usize,
-    to: Option<Jid>,
-    from: Option<Jid>,
-    id: Option<String>,
-    kind: Option<String>,
-    lang: Option<String>,
-    others: String,
+impl Address {
+    /// The address where it stands, if it is normal there.
+    fn in_place(value: Value, text: &str) -> Result<Option<Self>, ReadError> {
+        if !value.is_plain {
+            return Ok(None);
+        }
+        let (normal, parts) = normal_address(value.span.of(text)).map_err(ReadError::ImproperAddressing)?;
+        Ok(matches!(normal, Cow::Borrowed(_)).then(|| Self { text: Text::range(value.span), parts }))
+    }
 }
 
-impl HeadWriter {
-    const NAMES: [&'static str; 4] = ["to", "from", "id", "type"];
+fn payload_of(child: (Name, Namespace), text: &str, stream: &StreamBindings) -> Result<(Text, Text), ReadError> {
+    let (name, uri) = child;
+    let uri = match uri {
+        // Whatever stream it came by, the content namespace is `jabber:client` here.
+        _ if matches!(&*uri.uri(text, stream), namespace::CLIENT | namespace::SERVER) => Text::Known(namespace::CLIENT),
+        Namespace::Here(value) => Text::value(value, text)?,
+        Namespace::None => Text::Known(""),
+        Namespace::Xml => Text::Known(namespace::XML),
+        Namespace::Stream(_) => owned(&uri.uri(text, stream)),
+    };
+    Ok((Text::range(name.local), uri))
+}
 
-    fn knows(name: &str) -> bool {
-        Self::NAMES.contains(&name)
-    }
+fn owned(text: &str) -> Text {
+    Text::Owned(text.into())
+}
 
-    pub(crate) fn new(name: &str, attributes_end: usize) -> Self {
-        let name = match name {
-            "message" => "message",
-            "presence" => "presence",
-            _ => "iq",
-        };
-        Self { name, attributes_end, to: None, from: None, id: None, kind: None, lang: None, others: String::new() }
-    }
-
-    pub(crate) fn attribute(&mut self, prefix: &str, name: &str, uri: &str, value: &str) -> Result<(), ReadError> {
-        match (uri, name) {
-            ("", "to") => self.to = Some(parse_address(value)?),
-            ("", "from") => self.from = Some(parse_address(value)?),
-            ("", "id") => self.id = Some(value.to_owned()),
-            ("", "type") => self.kind = Some(value.to_owned()),
-            (namespace::XML, "lang") => self.lang = Some(value.to_owned()),
-            _ => {
-                let name = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}:{name}") };
-                if !prefix.is_empty() && uri != namespace::XML {
-                    self.declaration(prefix, uri);
-                }
-                write_value(&mut self.others, &name, value);
-            }
+/// The attributes in the inside of a start tag that the header does not hold, as they came.
+fn other_attributes(mut rest: &str) -> String {
+    let mut others = String::new();
+    while let Some((name, behind)) = rest.split_once('=') {
+        let quoted = behind.trim_start();
+        let Some(quote) = quoted.chars().next() else { break };
+        let Some(length) = quoted[1..].find(quote) else { break };
+        let (value, behind) = quoted.split_at(length + 2);
+        if !matches!(name.trim(), "to" | "from" | "id" | "type" | "xml:lang") {
+            others.push(' ');
+            others.push_str(name.trim());
+            others.push('=');
+            others.push_str(value);
         }
-        Ok(())
+        rest = behind;
     }
+    others
+}
 
-    /// Keeps a prefix that the stanza's content may use; a second declaration of it changes nothing.
-    pub(crate) fn declaration(&mut self, prefix: &str, uri: &str) {
-        if !self.others.contains(&format!(" xmlns:{prefix}='")) {
-            write_value(&mut self.others, &format!("xmlns:{prefix}"), uri);
-        }
-    }
-
-    /// The stanza: this header, the stream's prefixes that it uses, and the source behind its attributes.
-    pub(crate) fn finish(
-        mut self,
-        source: &str,
-        used: &[(String, String)],
-        payload: Option<(String, String)>,
-    ) -> Stanza {
-        for (prefix, uri) in used {
-            self.declaration(prefix, uri);
-        }
-        let (kind, fault) = self.kind();
-        let mut rest = self.others;
-        rest.push_str(&source[self.attributes_end..]);
-        let payload = payload.map(|(name, namespace)| (name.into(), namespace.into()));
-        let (to, from) = (self.to.as_ref().map(Jid::as_ref), self.from.as_ref().map(Jid::as_ref));
-        let mut stanza = Stanza::build(kind, to, from, self.id.as_deref(), self.lang.as_deref(), &rest, "", payload);
-        stanza.header.fault = fault;
-        stanza
-    }
-
-    fn kind(&self) -> (Kind, Option<Condition>) {
-        let kind = self.kind.as_deref();
-        match self.name {
-            // RFC 6121, section 5.2.2: an unknown type of message is taken for normal.
-            "message" => (Kind::Message(MessageType::parse(kind).unwrap_or(MessageType::Normal)), None),
-            "presence" => match PresenceType::parse(kind) {
-                Some(kind) => (Kind::Presence(kind), None),
-                None => (Kind::Presence(PresenceType::Available), Some(Condition::BadRequest)),
-            },
-            _ => match IqType::parse(kind) {
-                Some(kind) if self.id.is_some() => (Kind::Iq(kind), None),
-                Some(kind @ (IqType::Result | IqType::Error)) => (Kind::Iq(kind), Some(Condition::BadRequest)),
-                _ => (Kind::Iq(IqType::Get), Some(Condition::BadRequest)),
-            },
-        }
+/// Kind and type of a stanza, and what is wrong with them.
+fn kind_of(name: &str, kind: Option<&str>, has_id: bool) -> (Kind, Option<Condition>) {
+    match name {
+        // RFC 6121, section 5.2.2: an unknown type of message is taken for normal.
+        "message" => (Kind::Message(MessageType::parse(kind).unwrap_or(MessageType::Normal)), None),
+        "presence" => match PresenceType::parse(kind) {
+            Some(kind) => (Kind::Presence(kind), None),
+            None => (Kind::Presence(PresenceType::Available), Some(Condition::BadRequest)),
+        },
+        _ => match IqType::parse(kind) {
+            Some(kind) if has_id => (Kind::Iq(kind), None),
+            Some(kind @ (IqType::Result | IqType::Error)) => (Kind::Iq(kind), Some(Condition::BadRequest)),
+            _ => (Kind::Iq(IqType::Get), Some(Condition::BadRequest)),
+        },
     }
 }
 
@@ -553,17 +611,22 @@ mod tests {
         assert_eq!(
             stanza.as_str(),
             "<iq to='c.example' from='alice@b.example/X' id='a&amp;b' type='get' xml:lang='en' foo='b&apos;ar'>\
-             <ping xmlns='urn:xmpp:ping'>  &#x41;</ping></iq>"
+             <ping xmlns='urn:xmpp:ping'>  A</ping></iq>"
         );
         assert_eq!(Stanza::parse(stanza.as_str()).unwrap(), stanza);
     }
 
     #[test]
     fn keeps_the_prefixes_that_the_stanza_itself_declares() {
-        let text = "<message xmlns='jabber:client' xmlns:p='urn:p' p:a='1'><p:x/></message>";
+        let text = "<message xmlns:p='urn:p' p:a='1' to='a.example'><p:x/></message>";
         let stanza = Stanza::parse(text).unwrap();
-        assert_eq!(stanza.as_str(), "<message xmlns:p='urn:p' p:a='1'><p:x/></message>");
+        assert_eq!(stanza.as_str(), text);
         assert_eq!(stanza.payload_name(), Some(("x", "urn:p")));
+        let moved = stanza.with_to(&jid("b.example"));
+        assert_eq!(moved.as_str(), "<message to='b.example' xmlns:p='urn:p' p:a='1'><p:x/></message>");
+        let named = Stanza::parse(&text.replace("<message", "<message xmlns='jabber:client'")).unwrap();
+        assert_eq!(named.payload_name(), Some(("x", "urn:p")));
+        assert_eq!((named.payload(), named.to()), (stanza.payload(), stanza.to()));
     }
 
     #[test]

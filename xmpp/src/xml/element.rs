@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::scan::{Sink, StreamBindings, Tag, scan};
+use super::scanner::{Scanner, StreamBindings};
+use super::tree::build;
 use super::{Limits, ReadError, escape_into};
 use crate::namespace;
 
@@ -23,10 +24,10 @@ pub struct Element {
 
 /// One attribute; `namespace` is empty for one without a prefix.
 #[derive(Clone, PartialEq, Eq)]
-struct Attribute {
-    name: Name,
-    namespace: Name,
-    value: String,
+pub(super) struct Attribute {
+    pub(super) name: Name,
+    pub(super) namespace: Name,
+    pub(super) value: String,
 }
 
 /// What an element holds: elements and text, in order.
@@ -48,7 +49,11 @@ impl Element {
     ///
     /// Fails on anything that a stream may not hold, and beyond the default [`Limits`].
     pub fn parse(text: &str) -> Result<Self, ReadError> {
-        parse_element(text, &StreamBindings::default(), Limits::default())
+        let none = StreamBindings::default();
+        match Scanner::default().element(text.as_bytes(), &none, Limits::default())? {
+            Some(scanned) if scanned.text.len() == text.len() => build(text, &none),
+            _ => Err(ReadError::NotWellFormed("not exactly one element")),
+        }
     }
 
     /// Adds an attribute without a namespace, or replaces its value.
@@ -239,6 +244,18 @@ impl Element {
         }
     }
 
+    pub(super) fn push_attribute(&mut self, attribute: Attribute) {
+        self.attributes.push(attribute);
+    }
+
+    /// Adds character data, to that before it if there is any.
+    pub(super) fn push_text(&mut self, text: &str) {
+        match self.children.last_mut() {
+            Some(Node::Text(before)) => before.push_str(text),
+            _ => self.children.push(Node::Text(text.to_owned())),
+        }
+    }
+
     pub(crate) fn remove_attribute(&mut self, name: &str) {
         self.attributes.retain(|a| !(a.name == name && a.namespace.is_empty()));
     }
@@ -274,53 +291,7 @@ impl fmt::Debug for Element {
 
 /// Parses an element of a stanza that was read before: its default namespace is that of stanzas.
 pub(crate) fn parse_with_content_default(text: &str) -> Result<Element, ReadError> {
-    parse_element(text, &StreamBindings::with_default(namespace::CLIENT), Limits::VALIDATED)
-}
-
-pub(super) fn parse_element(text: &str, bindings: &StreamBindings, limits: Limits) -> Result<Element, ReadError> {
-    let mut tree = Tree::default();
-    scan(text, bindings, limits, &mut tree)?;
-    tree.done.ok_or(ReadError::NotWellFormed("no element"))
-}
-
-/// Builds the tree: the elements that are open, outermost first.
-#[derive(Default)]
-struct Tree {
-    open: Vec<Element>,
-    done: Option<Element>,
-}
-
-impl Sink for Tree {
-    fn start(&mut self, tag: &Tag<'_>) -> Result<(), ReadError> {
-        let mut element = Element::new(tag.local.to_owned(), content_as_client(tag.namespace).to_owned());
-        element.attributes = tag.attributes.iter().map(owned_attribute).collect();
-        self.open.push(element);
-        Ok(())
-    }
-
-    fn end(&mut self) {
-        let Some(element) = self.open.pop() else { return };
-        match self.open.last_mut() {
-            Some(parent) => parent.children.push(Node::Element(element)),
-            None => self.done = Some(element),
-        }
-    }
-
-    fn text(&mut self, text: &str) {
-        let Some(parent) = self.open.last_mut() else { return };
-        match parent.children.last_mut() {
-            Some(Node::Text(before)) => before.push_str(text),
-            _ => parent.children.push(Node::Text(text.to_owned())),
-        }
-    }
-}
-
-fn owned_attribute(attribute: &super::scan::Attribute<'_>) -> Attribute {
-    Attribute {
-        name: Cow::Owned(attribute.local.to_owned()),
-        namespace: Cow::Owned(attribute.namespace.clone().into_owned()),
-        value: attribute.value.clone().into_owned(),
-    }
+    build(text, &StreamBindings::with_default(namespace::CLIENT))
 }
 
 /// Inside Convoke the content namespace of every stream is `jabber:client` (RFC 6120, section 4.8.3).

@@ -69,6 +69,15 @@ impl Framer {
         }
     }
 
+    /// How far the present piece has been looked at; 0 if it is at the beginning of one.
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
+    pub(super) fn set_max_depth(&mut self, max_depth: usize) {
+        self.max_depth = max_depth;
+    }
+
     /// Looks on from where it stopped; `None` when the buffer holds no complete piece yet.
     ///
     /// The caller removes what a frame covers from the front of the buffer before it calls again.

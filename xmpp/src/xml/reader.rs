@@ -3,40 +3,15 @@
 use bytes::{Buf, BytesMut};
 use thiserror::Error;
 
-use super::element::{Element, content_as_client, parse_element};
+use super::element::Element;
 use super::framer::{Frame, Framer};
-use super::scan::{Root, Sink, StreamBindings, Tag, scan, scan_root};
+use super::limits::{Limits, Total};
+use super::scanner::{Root, Scanned, Scanner, StreamBindings, is_name_start, leading_space};
+use super::tree;
 use crate::address::AddressError;
 use crate::namespace;
-use crate::stanza::{HeadWriter, Stanza};
+use crate::stanza::Stanza;
 use crate::stream::{StreamCondition, StreamHeader};
-
-/// What a peer may send, enforced while reading (RFC 6120, section 13.12).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of one first-level element. Default 256 KiB; RFC 6120 (section 13.12) wants at least 10,000.
-    pub stanza_bytes: usize,
-    /// Nested elements within one first-level element. Default 100.
-    pub depth: usize,
-    /// Attributes of one element, declarations included. Default 64.
-    pub attributes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { stanza_bytes: 256 * 1024, depth: 100, attributes: 64 }
-    }
-}
-
-impl Limits {
-    /// No limits, for text that has been read within some before.
-    pub(super) const VALIDATED: Self = Self { stanza_bytes: usize::MAX, depth: usize::MAX, attributes: usize::MAX };
-
-    /// What a peer may send before it has authenticated: 8 KiB an element, in small elements.
-    pub fn before_authentication() -> Self {
-        Self { stanza_bytes: 8 * 1024, depth: 8, attributes: 32 }
-    }
-}
 
 /// What a stream holds, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,15 +79,31 @@ impl ReadError {
 
 /// Turns bytes into the events of one stream; the result does not depend on how the bytes are cut.
 ///
-/// After an error the reader gives nothing more: the stream is lost (RFC 6120, section 4.9.1.1).
+/// A complete element is scanned once, where it lies in the buffer. One that is cut is looked at by a framer that
+/// remembers its place, until it is complete. After an error the reader gives nothing more: the stream is lost (RFC 6120,
+/// section 4.9.1.1).
 #[derive(Debug)]
 pub struct StreamReader {
     buffer: BytesMut,
     framer: Framer,
+    scanner: Scanner,
+    /// Whether the element at the front of the buffer was scanned in vain: it is cut, or faulty.
+    is_left_to_framer: bool,
     limits: Limits,
+    spent: Total,
     bindings: StreamBindings,
     root_name: String,
     phase: Phase,
+    work: Work,
+}
+
+/// What reading has cost so far, counted instead of timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Bytes looked at, each time that they are.
+    pub examined: u64,
+    /// Bytes copied.
+    pub copied: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,16 +122,21 @@ impl StreamReader {
         Self {
             buffer: BytesMut::new(),
             framer: Framer::new(limits.depth),
+            scanner: Scanner::default(),
+            is_left_to_framer: false,
             limits,
+            spent: Total::default(),
             bindings: StreamBindings::default(),
             root_name: String::new(),
             phase: Phase::Opening,
+            work: Work::default(),
         }
     }
 
     /// Takes bytes as they came from the peer.
     pub fn push(&mut self, bytes: &[u8]) {
         if !matches!(self.phase, Phase::Failed(_) | Phase::Closed) {
+            self.work.copied += bytes.len() as u64;
             self.buffer.extend_from_slice(bytes);
         }
     }
@@ -172,36 +168,40 @@ impl StreamReader {
     /// Replaces the limits, as when the peer has authenticated.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+        self.framer.set_max_depth(limits.depth);
     }
 
-    /// Begins a new stream and forgets the old one, its unread bytes included (RFC 6120, section 4.3.3).
+    /// Begins a new stream and forgets the old one, its unread bytes included (RFC 6120, section 4.3.3); what was spent
+    /// of [`Limits::total`] stays spent.
     pub fn reset(&mut self) {
-        *self = Self::new(self.limits);
+        *self = Self { spent: self.spent, work: self.work, ..Self::new(self.limits) };
+    }
+
+    /// What reading has cost so far.
+    pub fn work(&self) -> Work {
+        self.work
     }
 
     fn next_event(&mut self) -> Result<Option<StreamEvent>, ReadError> {
-        while let Some(frame) = self.framer.next(&self.buffer)? {
+        loop {
+            if let Some(event) = self.scan_ahead()? {
+                return Ok(Some(event));
+            }
+            let before = self.framer.position();
+            let frame = self.framer.next(&self.buffer);
+            self.work.examined += (frame_length(&frame).unwrap_or(self.framer.position()) - before) as u64;
+            let Some(frame) = frame? else { break };
+            self.is_left_to_framer = false;
             match frame {
-                Frame::Skip(length) => self.buffer.advance(length),
-                Frame::Declaration(length) => {
-                    let text = self.take(length)?;
-                    check_declaration(&text)?;
-                }
-                Frame::Root { length, empty } => {
-                    let text = self.take(length)?;
-                    return self.open(&text, empty).map(Some);
-                }
-                Frame::Element(length) => {
-                    let text = self.take(length)?;
-                    return self.first_level(&text).map(Some);
-                }
-                Frame::Close(length) => {
-                    let text = self.take(length)?;
-                    return self.close(&text).map(Some);
-                }
+                Frame::Skip(length) => self.consume(length, 0)?,
+                Frame::Declaration(length) => check_declaration(&self.take(length)?)?,
+                Frame::Root { length, empty } => return self.open(length, empty).map(Some),
+                Frame::Element(length) => return self.complete_element(length).map(Some),
+                Frame::Close(length) => return self.close(length).map(Some),
             }
         }
         self.check_size(self.buffer.len())?;
+        self.check_total(self.buffer.len(), 0)?;
         if self.buffer.is_empty() {
             // An idle stream holds no buffer.
             self.buffer = BytesMut::new();
@@ -209,19 +209,49 @@ impl StreamReader {
         Ok(None)
     }
 
-    fn check_size(&self, bytes: usize) -> Result<(), ReadError> {
-        let limit = self.limits.stanza_bytes;
-        if bytes > limit { Err(ReadError::TooLarge { what: "bytes of an element", limit }) } else { Ok(()) }
+    /// Scans the element at the front of the buffer, if it is complete and sound; everything else is the framer's, so
+    /// that the result does not depend on how the bytes were cut.
+    fn scan_ahead(&mut self) -> Result<Option<StreamEvent>, ReadError> {
+        if self.phase != Phase::Open || self.is_left_to_framer || self.framer.position() > 0 {
+            return Ok(None);
+        }
+        self.consume(leading_space(&self.buffer), 0)?;
+        if !matches!(self.buffer[..], [b'<', second, ..] if is_name_start(second)) {
+            return Ok(None);
+        }
+        let scanned = self.scanner.element(&self.buffer, &self.bindings, self.limits);
+        let Ok(Some(scanned)) = scanned else {
+            self.work.examined += self.buffer.len() as u64;
+            self.is_left_to_framer = true;
+            return Ok(None);
+        };
+        let (length, elements) = (scanned.text.len(), scanned.elements);
+        check_size(length, self.limits)?;
+        let event = event_of(&scanned, &self.scanner, &self.bindings)?;
+        self.work.examined += length as u64;
+        self.work.copied += length as u64;
+        self.consume(length, elements)?;
+        Ok(Some(event))
     }
 
-    fn take(&mut self, length: usize) -> Result<String, ReadError> {
+    /// The framer has found the end of an element that came in pieces, or that has a fault.
+    fn complete_element(&mut self, length: usize) -> Result<StreamEvent, ReadError> {
         self.check_size(length)?;
-        let bytes = self.buffer.split_to(length);
-        std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| ReadError::UnsupportedEncoding)
+        self.work.examined += length as u64;
+        let scanned = self.scanner.element(&self.buffer[..length], &self.bindings, self.limits)?;
+        let scanned = scanned.filter(|scanned| scanned.text.len() == length).ok_or(NOT_ONE)?;
+        let elements = scanned.elements;
+        let event = event_of(&scanned, &self.scanner, &self.bindings)?;
+        self.work.copied += length as u64;
+        self.consume(length, elements)?;
+        Ok(event)
     }
 
-    fn open(&mut self, text: &str, empty: bool) -> Result<StreamEvent, ReadError> {
-        let Root { qualified_name, namespace, local, attributes, bindings } = scan_root(text, self.limits.attributes)?;
+    fn open(&mut self, length: usize, empty: bool) -> Result<StreamEvent, ReadError> {
+        self.check_size(length)?;
+        let root = self.scanner.root(&self.buffer[..length], self.limits)?;
+        self.consume(length, 1)?;
+        let Root { qualified_name, namespace, local, attributes, bindings } = root;
         if local != "stream" {
             return Err(ReadError::BadFormat("the root element is no stream"));
         }
@@ -231,95 +261,95 @@ impl StreamReader {
         Ok(StreamEvent::Open(StreamHeader::from_root(&namespace, self.bindings.default_namespace(), &attributes)?))
     }
 
-    fn close(&mut self, text: &str) -> Result<StreamEvent, ReadError> {
+    fn close(&mut self, length: usize) -> Result<StreamEvent, ReadError> {
+        let text = self.take(length)?;
         let name = text.trim_start_matches("</").trim_end_matches('>').trim_end_matches([' ', '\t', '\r', '\n']);
         if self.phase != Phase::Open || name != self.root_name {
             return Err(ReadError::NotWellFormed("an end tag that nothing opened"));
         }
         self.phase = Phase::Closed;
+        self.buffer = BytesMut::new();
         Ok(StreamEvent::Close)
     }
 
-    fn first_level(&mut self, text: &str) -> Result<StreamEvent, ReadError> {
-        read_first_level(text, &self.bindings, self.limits)
+    fn take(&mut self, length: usize) -> Result<String, ReadError> {
+        self.check_size(length)?;
+        let text = std::str::from_utf8(&self.buffer[..length]).map_err(|_| ReadError::UnsupportedEncoding)?.to_owned();
+        self.consume(length, 0)?;
+        Ok(text)
+    }
+
+    fn consume(&mut self, bytes: usize, elements: usize) -> Result<(), ReadError> {
+        self.check_total(bytes, elements)?;
+        self.spent.bytes = self.spent.bytes.saturating_add(bytes);
+        self.spent.elements = self.spent.elements.saturating_add(elements);
+        self.buffer.advance(bytes);
+        Ok(())
+    }
+
+    fn check_size(&self, bytes: usize) -> Result<(), ReadError> {
+        check_size(bytes, self.limits)
+    }
+
+    fn check_total(&self, bytes: usize, elements: usize) -> Result<(), ReadError> {
+        let Some(total) = self.limits.total else { return Ok(()) };
+        if self.spent.bytes.saturating_add(bytes) > total.bytes {
+            return Err(ReadError::TooLarge { what: "bytes in all", limit: total.bytes });
+        }
+        if self.spent.elements.saturating_add(elements) > total.elements {
+            return Err(ReadError::TooLarge { what: "elements in all", limit: total.elements });
+        }
+        Ok(())
+    }
+}
+
+const NOT_ONE: ReadError = ReadError::NotWellFormed("not exactly one element");
+
+fn check_size(bytes: usize, limits: Limits) -> Result<(), ReadError> {
+    let limit = limits.stanza_bytes;
+    if bytes > limit { Err(ReadError::TooLarge { what: "bytes of an element", limit }) } else { Ok(()) }
+}
+
+fn frame_length(frame: &Result<Option<Frame>, ReadError>) -> Option<usize> {
+    match frame {
+        Ok(Some(
+            Frame::Skip(length)
+            | Frame::Declaration(length)
+            | Frame::Root { length, .. }
+            | Frame::Element(length)
+            | Frame::Close(length),
+        )) => Some(*length),
+        _ => None,
     }
 }
 
 /// Reads a stanza that stands alone, its default namespace `jabber:client` if it declares none.
 pub(crate) fn stanza_from_text(text: &str) -> Result<Stanza, ReadError> {
     let bindings = StreamBindings::with_default(namespace::CLIENT);
-    match read_first_level(text, &bindings, Limits::default())? {
+    let mut scanner = Scanner::default();
+    let scanned = scanner.element(text.as_bytes(), &bindings, Limits::default())?;
+    let scanned = scanned.filter(|scanned| scanned.text.len() == text.len()).ok_or(NOT_ONE)?;
+    match event_of(&scanned, &scanner, &bindings)? {
         StreamEvent::Stanza(stanza) => Ok(stanza),
         _ => Err(ReadError::BadFormat("no stanza")),
     }
 }
 
-fn read_first_level(text: &str, bindings: &StreamBindings, limits: Limits) -> Result<StreamEvent, ReadError> {
-    let mut sink = FirstLevel { content: bindings.default_namespace(), head: None, payload: None, kind: Found::Other };
-    let used = scan(text, bindings, limits, &mut sink)?;
-    match (sink.kind, sink.head) {
-        (Found::Stanza, Some(head)) => Ok(StreamEvent::Stanza(head.finish(text, &used, sink.payload))),
-        (Found::PrefixedStanza, _) => {
-            Stanza::from_element(parse_element(text, bindings, limits)?).map(StreamEvent::Stanza)
-        }
-        _ => Ok(StreamEvent::Element(parse_element(text, bindings, limits)?)),
+/// A stanza keeps its bytes if they mean the same in every stream; otherwise they are written anew. Everything else
+/// becomes a tree.
+fn event_of(scanned: &Scanned<'_>, scanner: &Scanner, stream: &StreamBindings) -> Result<StreamEvent, ReadError> {
+    let is_content = |uri: &str| uri == namespace::SERVER || uri == namespace::CLIENT;
+    let (uri, content) = (scanned.namespace.uri(scanned.text, stream), stream.default_namespace());
+    if is_content(&uri) && is_content(content) && uri != content {
+        return Err(ReadError::InvalidNamespace);
     }
-}
-
-#[derive(Clone, Copy)]
-enum Found {
-    /// A stanza whose bytes can be kept.
-    Stanza,
-    /// A stanza with a prefix: its bytes would not mean the same on another stream.
-    PrefixedStanza,
-    Other,
-}
-
-/// Looks at the first tag and at its first child only.
-struct FirstLevel<'b> {
-    content: &'b str,
-    head: Option<HeadWriter>,
-    payload: Option<(String, String)>,
-    kind: Found,
-}
-
-impl Sink for FirstLevel<'_> {
-    fn start(&mut self, tag: &Tag<'_>) -> Result<(), ReadError> {
-        match tag.depth {
-            0 => self.first(tag),
-            1 if self.payload.is_none() => {
-                self.payload = Some((tag.local.to_owned(), content_as_client(tag.namespace).to_owned()));
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+    if !is_content(&uri) || !matches!(scanned.name.local.of(scanned.text), "message" | "presence" | "iq") {
+        return Ok(StreamEvent::Element(tree::build(scanned.text, stream)?));
     }
-}
-
-impl FirstLevel<'_> {
-    fn first(&mut self, tag: &Tag<'_>) -> Result<(), ReadError> {
-        let is_content = |uri: &str| uri == namespace::SERVER || uri == namespace::CLIENT;
-        if is_content(tag.namespace) && is_content(self.content) && tag.namespace != self.content {
-            return Err(ReadError::InvalidNamespace);
-        }
-        if !is_content(tag.namespace) || !matches!(tag.local, "message" | "presence" | "iq") {
-            return Ok(());
-        }
-        if tag.prefix.is_empty() {
-            self.kind = Found::Stanza;
-            let mut head = HeadWriter::new(tag.local, tag.attributes_end);
-            for binding in tag.declarations.iter().filter(|b| !b.prefix.is_empty()) {
-                head.declaration(binding.prefix, &binding.uri);
-            }
-            for attribute in tag.attributes {
-                head.attribute(attribute.prefix, attribute.local, &attribute.namespace, &attribute.value)?;
-            }
-            self.head = Some(head);
-        } else {
-            self.kind = Found::PrefixedStanza;
-        }
-        Ok(())
+    if let Some(stanza) = Stanza::from_scanned(scanned, scanner.first_attributes(), stream)? {
+        return Ok(StreamEvent::Stanza(stanza));
     }
+    Stanza::from_element(tree::build(scanned.text, stream)?).map(StreamEvent::Stanza)
 }
 
 /// Allows what RFC 6120 (section 11.5) allows: version 1.0 and, if named at all, UTF-8.
@@ -389,7 +419,7 @@ mod tests {
         let open = OPEN.replace(" from=", " xmlns:p='urn:p' from=");
         let events = read(&format!("{open}<message to='b.example' from='a.example'><p:x/></message>"), 4096).unwrap();
         let StreamEvent::Stanza(stanza) = &events[1] else { panic!("{events:?}") };
-        assert!(stanza.as_str().contains("xmlns:p='urn:p'"), "{}", stanza.as_str());
+        assert!(stanza.as_str().contains("<x xmlns='urn:p'/>"), "{}", stanza.as_str());
         assert_eq!(stanza.payload_name(), Some(("x", "urn:p")));
         assert!(Stanza::parse(stanza.as_str()).is_ok());
     }
@@ -418,6 +448,9 @@ mod tests {
             (&format!("{OPEN}text"), StreamCondition::BadFormat),
             (&format!("{OPEN}<message to='@'/>"), StreamCondition::ImproperAddressing),
             (&format!("{OPEN}<message xmlns='jabber:client'/>"), StreamCondition::InvalidNamespace),
+            (&format!("{OPEN}<message a='<'/>"), StreamCondition::NotWellFormed),
+            (&format!("{OPEN}<message><!-- --></message>"), StreamCondition::RestrictedXml),
+            (&format!("{OPEN}<message>&nbsp;</message>"), StreamCondition::RestrictedXml),
             (&format!("{OPEN}<message><a></message></a>"), StreamCondition::NotWellFormed),
             (&format!("{OPEN}</stream>"), StreamCondition::NotWellFormed),
             (&format!("{OPEN}{OPEN}"), StreamCondition::RestrictedXml),
@@ -426,9 +459,41 @@ mod tests {
             let error = read(text, 16).unwrap_err();
             assert_eq!(error.condition(), condition, "{text}: {error}");
         }
-        let mut reader = StreamReader::new(Limits::default());
-        reader.push(b"<stream \xff\xfe>");
-        assert_eq!(reader.poll().unwrap_err(), ReadError::UnsupportedEncoding);
+        for bytes in [&b"<stream \xff\xfe>"[..], b"<stream x='\xc0\x80'>"] {
+            let mut reader = StreamReader::new(Limits::default());
+            reader.push(bytes);
+            assert_eq!(reader.poll().unwrap_err(), ReadError::UnsupportedEncoding);
+        }
+    }
+
+    #[test]
+    fn what_was_spent_before_a_restart_stays_spent() {
+        let limits = Limits { total: Some(Total { bytes: 1000, elements: 4 }), ..Limits::default() };
+        let mut reader = StreamReader::new(limits);
+        let read = |reader: &mut StreamReader, text: &str| {
+            reader.push(text.as_bytes());
+            while reader.poll()?.is_some() {}
+            Ok::<_, ReadError>(())
+        };
+        read(&mut reader, OPEN).unwrap();
+        read(&mut reader, "<a xmlns='urn:a'><b/></a>").unwrap();
+        reader.reset();
+        read(&mut reader, OPEN).unwrap();
+        let error = read(&mut reader, "<a xmlns='urn:a'/>").unwrap_err();
+        assert_eq!(error, ReadError::TooLarge { what: "elements in all", limit: 4 });
+        let mut reader = StreamReader::new(limits);
+        read(&mut reader, OPEN).unwrap();
+        let error = read(&mut reader, &" ".repeat(1000)).unwrap_err();
+        assert_eq!(error, ReadError::TooLarge { what: "bytes in all", limit: 1000 });
+    }
+
+    #[test]
+    fn a_stanza_that_names_its_content_namespace_is_written_without_it() {
+        let text =
+            format!("{OPEN}<message xmlns='jabber:server' from='a.example' to='b.example'><body>x</body></message>");
+        let events = read(&text, 4096).unwrap();
+        let StreamEvent::Stanza(stanza) = &events[1] else { panic!("{events:?}") };
+        assert_eq!(stanza.as_str(), "<message to='b.example' from='a.example'><body>x</body></message>");
     }
 
     #[test]

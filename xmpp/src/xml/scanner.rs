@@ -1,0 +1,624 @@
+//! One pass over one first-level element: well-formedness, namespaces, limits, and where its header is.
+//!
+//! The scanner reads bytes that begin with `<` and stops behind the element. It accepts what expat accepts, less what
+//! RFC 6120 (section 11.1) forbids. It allocates nothing per element: its tables are kept from one to the next.
+
+use memchr::{memchr, memchr2, memmem};
+
+use super::characters::{attribute_value, check_characters, is_ncname, resolve_reference};
+use super::{Limits, ReadError};
+use crate::namespace;
+
+/// The namespace declarations of the stream header, valid for everything in the stream.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StreamBindings {
+    declared: Vec<(String, String)>,
+}
+
+impl StreamBindings {
+    pub(crate) fn with_default(namespace: &str) -> Self {
+        Self { declared: vec![(String::new(), namespace.to_owned())] }
+    }
+
+    /// The default namespace: that of the stanzas, unless the peer prefixes them.
+    pub(crate) fn default_namespace(&self) -> &str {
+        self.resolve("").unwrap_or_default()
+    }
+
+    pub(crate) fn resolve(&self, prefix: &str) -> Option<&str> {
+        self.declared.iter().find(|(declared, _)| declared == prefix).map(|(_, uri)| uri.as_str())
+    }
+}
+
+/// A piece of the scanned text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+impl Span {
+    pub(crate) fn of<'t>(&self, text: &'t str) -> &'t str {
+        &text[self.start..self.end]
+    }
+
+    fn bytes<'t>(&self, bytes: &'t [u8]) -> &'t [u8] {
+        &bytes[self.start..self.end]
+    }
+}
+
+/// A qualified name; `prefix` is empty if there is none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Name {
+    pub(crate) prefix: Span,
+    pub(crate) local: Span,
+}
+
+impl Name {
+    fn whole(&self) -> Span {
+        let start = if self.prefix.start == self.prefix.end { self.local.start } else { self.prefix.start };
+        Span { start, end: self.local.end }
+    }
+}
+
+/// One attribute that is no namespace declaration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attribute {
+    pub(crate) name: Name,
+    pub(crate) value: Value,
+}
+
+/// The text between the quotes; `is_plain` if it stands for itself, without references and line breaks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Value {
+    pub(crate) span: Span,
+    pub(crate) is_plain: bool,
+}
+
+/// What a name's prefix stands for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Namespace {
+    /// No namespace at all.
+    None,
+    /// That of the prefix `xml`.
+    Xml,
+    /// One that the stream header declares, by its place there.
+    Stream(usize),
+    /// One that is declared within the element.
+    Here(Value),
+}
+
+/// What a scan has found.
+#[derive(Debug)]
+pub(crate) struct Scanned<'t> {
+    /// The element, and nothing else.
+    pub(crate) text: &'t str,
+    pub(crate) name: Name,
+    pub(crate) namespace: Namespace,
+    /// The offset behind the attributes of the element itself: that of `>` or `/>`.
+    pub(crate) attributes_end: usize,
+    /// Name and namespace of the first child element.
+    pub(crate) child: Option<(Name, Namespace)>,
+    /// Whether the text means something else in another stream: it uses prefixes of the stream header, or declares the
+    /// content namespace itself.
+    pub(crate) depends_on_stream: bool,
+    /// How many elements it is in all.
+    pub(crate) elements: usize,
+}
+
+/// The tables of a scan, kept for the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Scanner {
+    open: Vec<Open>,
+    bindings: Vec<Binding>,
+    attributes: Vec<Attribute>,
+    /// The attributes of the element itself.
+    first: Vec<Attribute>,
+}
+
+/// An element that is open, and how many declarations were in force before it.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    name: Span,
+    bindings: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Binding {
+    prefix: Span,
+    uri: Value,
+}
+
+enum Stop {
+    /// The text ends within the element.
+    Incomplete,
+    Fault(ReadError),
+}
+
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        Self::Fault(error)
+    }
+}
+
+type Step<T> = Result<T, Stop>;
+
+const NAME_START: u8 = 1;
+const NAME: u8 = 2;
+const SPACE: u8 = 4;
+/// What ends a run of ordinary characters in an attribute value.
+const VALUE_STOP: u8 = 8;
+
+/// The classes of ASCII; what is beyond ASCII may be part of a name, which is looked at more closely then.
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        class[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80..=0xff => NAME_START | NAME,
+            b'0'..=b'9' | b'-' | b'.' => NAME,
+            b' ' => SPACE,
+            b'\t' | b'\n' | b'\r' => SPACE | VALUE_STOP,
+            b'\'' | b'"' | b'<' | b'&' => VALUE_STOP,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    class
+};
+
+impl Scanner {
+    /// Scans the element at the beginning of `bytes`; `None` if they end within it.
+    pub(crate) fn element<'t>(
+        &mut self,
+        bytes: &'t [u8],
+        stream: &StreamBindings,
+        limits: Limits,
+    ) -> Result<Option<Scanned<'t>>, ReadError> {
+        self.open.clear();
+        self.bindings.clear();
+        let mut pass = Pass { bytes, stream, limits, elements: 0, head: None, child: None, depends_on_stream: false };
+        match self.run(&mut pass) {
+            Ok(scanned) => Ok(Some(scanned)),
+            Err(Stop::Incomplete) => Ok(None),
+            Err(Stop::Fault(error)) => Err(error),
+        }
+    }
+
+    /// The attributes of the element that was scanned last.
+    pub(crate) fn first_attributes(&self) -> &[Attribute] {
+        &self.first
+    }
+
+    /// Scans the start tag of a stream, `<...>` or `<.../>`.
+    pub(crate) fn root(&mut self, bytes: &[u8], limits: Limits) -> Result<Root, ReadError> {
+        self.open.clear();
+        self.bindings.clear();
+        let none = StreamBindings::default();
+        let mut pass =
+            Pass { bytes, stream: &none, limits, elements: 0, head: None, child: None, depends_on_stream: false };
+        let text = check_characters(bytes)?;
+        match self.start_tag(&mut pass, 0) {
+            Ok(end) if end == bytes.len() => {}
+            Err(Stop::Fault(ReadError::NotWellFormed(UNDECLARED))) if pass.head.is_none() => {
+                return Err(ReadError::BadNamespacePrefix);
+            }
+            Err(Stop::Fault(error)) => return Err(error),
+            _ => return Err(MALFORMED_TAG),
+        }
+        let Some(Head { name, namespace, .. }) = pass.head else { return Err(MALFORMED_TAG) };
+        self.root_of(text, name, namespace)
+    }
+
+    fn root_of(&self, text: &str, name: Name, namespace: Namespace) -> Result<Root, ReadError> {
+        let uri = |namespace| -> Result<String, ReadError> {
+            Ok(match namespace {
+                Namespace::Here(value) => attribute_value(value.span.of(text))?.into_owned(),
+                Namespace::Xml => namespace::XML.to_owned(),
+                Namespace::None | Namespace::Stream(_) => String::new(),
+            })
+        };
+        let mut declared = Vec::new();
+        for binding in &self.bindings {
+            declared.push((binding.prefix.of(text).to_owned(), uri(Namespace::Here(binding.uri))?));
+        }
+        let mut attributes = Vec::new();
+        for attribute in &self.first {
+            let name = attribute.name.whole().of(text).to_owned();
+            attributes.push((name, attribute_value(attribute.value.span.of(text))?.into_owned()));
+        }
+        Ok(Root {
+            qualified_name: name.whole().of(text).to_owned(),
+            local: name.local.of(text).to_owned(),
+            namespace: uri(namespace)?,
+            attributes,
+            bindings: StreamBindings { declared },
+        })
+    }
+
+    fn run<'t>(&mut self, pass: &mut Pass<'t, '_>) -> Step<Scanned<'t>> {
+        let mut at = 0;
+        loop {
+            at = self.markup(pass, at)?;
+            if self.open.is_empty() {
+                break;
+            }
+            at = text(pass.bytes, at)?;
+        }
+        let text = check_characters(&pass.bytes[..at])?;
+        let Some(Head { name, namespace, attributes_end }) = pass.head else { return Err(MALFORMED_TAG.into()) };
+        let Pass { child, depends_on_stream, elements, .. } = *pass;
+        Ok(Scanned { text, name, namespace, attributes_end, child, depends_on_stream, elements })
+    }
+
+    /// Reads the markup that begins at this `<`; gives the offset behind it.
+    fn markup(&mut self, pass: &mut Pass<'_, '_>, at: usize) -> Step<usize> {
+        match byte(pass.bytes, at + 1)? {
+            b'/' => self.end_tag(pass.bytes, at),
+            b'!' if !self.open.is_empty() => character_data(pass.bytes, at),
+            b'!' => Err(ReadError::RestrictedXml("a comment or a document type declaration").into()),
+            b'?' => Err(ReadError::RestrictedXml("a processing instruction").into()),
+            _ => self.start_tag(pass, at),
+        }
+    }
+
+    fn end_tag(&mut self, bytes: &[u8], at: usize) -> Step<usize> {
+        const MISMATCH: ReadError = ReadError::NotWellFormed("an end tag that nothing opened");
+        let Some(open) = self.open.pop() else { return Err(MISMATCH.into()) };
+        self.bindings.truncate(open.bindings);
+        let expected = open.name.bytes(bytes);
+        let found = &bytes[at + 2..];
+        if !found.starts_with(expected) {
+            let is_cut = found.len() < expected.len() && expected.starts_with(found);
+            return Err(if is_cut { Stop::Incomplete } else { MISMATCH.into() });
+        }
+        let end = skip_space(bytes, at + 2 + expected.len());
+        match byte(bytes, end)? {
+            b'>' => Ok(end + 1),
+            _ => Err(MISMATCH.into()),
+        }
+    }
+
+    fn start_tag(&mut self, pass: &mut Pass<'_, '_>, at: usize) -> Step<usize> {
+        let bytes = pass.bytes;
+        let name = name(bytes, at + 1)?;
+        pass.count_element()?;
+        let before = self.bindings.len();
+        self.attributes.clear();
+        let attributes_end = self.attributes_of_tag(pass, name.local.end, before)?;
+        let is_empty = bytes[attributes_end] == b'/';
+        if is_empty && byte(bytes, attributes_end + 1)? != b'>' {
+            return Err(MALFORMED_TAG.into());
+        }
+        self.note(pass, name, attributes_end)?;
+        self.resolve_attributes(pass)?;
+        if is_empty {
+            // What the root of a stream declares is read after this.
+            if !self.open.is_empty() {
+                self.bindings.truncate(before);
+            }
+            return Ok(attributes_end + 2);
+        }
+        self.open.push(Open { name: name.whole(), bindings: before });
+        if self.open.len() > pass.limits.depth {
+            return Err(ReadError::TooLarge { what: "nested elements", limit: pass.limits.depth }.into());
+        }
+        Ok(attributes_end + 1)
+    }
+
+    /// Reads attributes and declarations; gives the offset of the `>` or `/` behind them.
+    fn attributes_of_tag(&mut self, pass: &mut Pass<'_, '_>, mut at: usize, before: usize) -> Step<usize> {
+        let bytes = pass.bytes;
+        let mut count = 0;
+        loop {
+            let next = skip_space(bytes, at);
+            match byte(bytes, next)? {
+                b'>' | b'/' => return Ok(next),
+                _ if next == at => return Err(MALFORMED_TAG.into()),
+                _ => {}
+            }
+            count += 1;
+            if count > pass.limits.attributes {
+                let limit = pass.limits.attributes;
+                return Err(ReadError::TooLarge { what: "attributes of an element", limit }.into());
+            }
+            let name = name(bytes, next)?;
+            let equals = skip_space(bytes, name.local.end);
+            if byte(bytes, equals)? != b'=' {
+                return Err(ReadError::NotWellFormed("an attribute without a value").into());
+            }
+            let value = value(bytes, skip_space(bytes, equals + 1))?;
+            at = value.span.end + 1;
+            match (name.prefix.bytes(bytes), name.local.bytes(bytes)) {
+                (b"", b"xmlns") => self.declare(pass, Span::default(), value, before)?,
+                (b"xmlns", _) => self.declare(pass, name.local, value, before)?,
+                _ => self.attributes.push(Attribute { name, value }),
+            }
+        }
+    }
+
+    fn declare(&mut self, pass: &mut Pass<'_, '_>, prefix: Span, uri: Value, before: usize) -> Step<()> {
+        const FORBIDDEN: ReadError = ReadError::NotWellFormed("a forbidden namespace declaration");
+        let name = prefix.bytes(pass.bytes);
+        let is = |known: &str| same_value(pass.bytes, uri, known.as_bytes());
+        let is_forbidden = match name {
+            b"xml" => !is(namespace::XML),
+            b"xmlns" => true,
+            b"" => is(namespace::XML) || is(namespace::XMLNS),
+            _ => uri.span.start == uri.span.end || is(namespace::XML) || is(namespace::XMLNS),
+        };
+        if is_forbidden || self.bindings[before..].iter().any(|b| b.prefix.bytes(pass.bytes) == name) {
+            return Err(FORBIDDEN.into());
+        }
+        pass.depends_on_stream |= is(pass.stream.default_namespace());
+        self.bindings.push(Binding { prefix, uri });
+        Ok(())
+    }
+
+    /// Refuses undeclared prefixes, and two attributes of one expanded name (Namespaces in XML, section 6.3).
+    fn resolve_attributes(&self, pass: &mut Pass<'_, '_>) -> Step<()> {
+        const DUPLICATE: ReadError = ReadError::NotWellFormed("a duplicate attribute");
+        let bytes = pass.bytes;
+        for (at, attribute) in self.attributes.iter().enumerate() {
+            let (prefix, local) = (attribute.name.prefix.bytes(bytes), attribute.name.local.bytes(bytes));
+            if !prefix.is_empty() {
+                self.resolve(pass, attribute.name.prefix)?;
+            }
+            for other in &self.attributes[..at] {
+                if other.name.local.bytes(bytes) != local {
+                    continue;
+                }
+                let other_prefix = other.name.prefix.bytes(bytes);
+                let is_same = other_prefix == prefix
+                    || (!prefix.is_empty()
+                        && !other_prefix.is_empty()
+                        && self.same_namespace(pass, attribute.name.prefix, other.name.prefix)?);
+                if is_same {
+                    return Err(DUPLICATE.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn same_namespace(&self, pass: &mut Pass<'_, '_>, one: Span, other: Span) -> Step<bool> {
+        let (one, other) = (self.resolve(pass, one)?, self.resolve(pass, other)?);
+        Ok(pass.uri(one)? == pass.uri(other)?)
+    }
+
+    fn resolve(&self, pass: &mut Pass<'_, '_>, prefix: Span) -> Step<Namespace> {
+        let name = prefix.bytes(pass.bytes);
+        if name == b"xml" {
+            return Ok(Namespace::Xml);
+        }
+        if let Some(binding) = self.bindings.iter().rev().find(|b| b.prefix.bytes(pass.bytes) == name) {
+            return Ok(Namespace::Here(binding.uri));
+        }
+        match pass.stream.declared.iter().position(|(declared, _)| declared.as_bytes() == name) {
+            Some(place) => {
+                pass.depends_on_stream |= !name.is_empty();
+                Ok(Namespace::Stream(place))
+            }
+            None if name.is_empty() => Ok(Namespace::None),
+            None => Err(ReadError::NotWellFormed(UNDECLARED).into()),
+        }
+    }
+
+    /// Keeps what is wanted of the element itself and of its first child; of all others only the prefix is checked.
+    fn note(&mut self, pass: &mut Pass<'_, '_>, name: Name, attributes_end: usize) -> Step<()> {
+        match self.open.len() {
+            0 => {
+                let namespace = self.resolve(pass, name.prefix)?;
+                pass.head = Some(Head { name, namespace, attributes_end });
+                self.first.clone_from(&self.attributes);
+            }
+            1 if pass.child.is_none() => pass.child = Some((name, self.resolve(pass, name.prefix)?)),
+            _ if name.prefix.start != name.prefix.end => {
+                self.resolve(pass, name.prefix)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// What one pass is told and what it has found so far.
+struct Pass<'t, 's> {
+    bytes: &'t [u8],
+    stream: &'s StreamBindings,
+    limits: Limits,
+    elements: usize,
+    head: Option<Head>,
+    child: Option<(Name, Namespace)>,
+    depends_on_stream: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Head {
+    name: Name,
+    namespace: Namespace,
+    attributes_end: usize,
+}
+
+impl Pass<'_, '_> {
+    fn count_element(&mut self) -> Result<(), ReadError> {
+        self.elements += 1;
+        let limit = self.limits.elements;
+        if self.elements > limit { Err(ReadError::TooLarge { what: "elements in one", limit }) } else { Ok(()) }
+    }
+
+    fn uri(&self, namespace: Namespace) -> Result<std::borrow::Cow<'_, str>, ReadError> {
+        match namespace {
+            Namespace::None => Ok("".into()),
+            Namespace::Xml => Ok(namespace::XML.into()),
+            Namespace::Stream(place) => Ok(self.stream.declared[place].1.as_str().into()),
+            Namespace::Here(value) => {
+                let raw = std::str::from_utf8(value.span.bytes(self.bytes));
+                attribute_value(raw.map_err(|_| ReadError::UnsupportedEncoding)?)
+            }
+        }
+    }
+}
+
+/// The stream's start tag: its names, its attributes, and the declarations that hold from now on.
+pub(crate) struct Root {
+    pub(crate) qualified_name: String,
+    pub(crate) local: String,
+    pub(crate) namespace: String,
+    /// By qualified name.
+    pub(crate) attributes: Vec<(String, String)>,
+    pub(crate) bindings: StreamBindings,
+}
+
+const MALFORMED_TAG: ReadError = ReadError::NotWellFormed("a malformed tag");
+const UNDECLARED: &str = "an undeclared prefix";
+
+impl Namespace {
+    /// The URI; in the text of a scan that has succeeded, a reference in it resolves.
+    pub(crate) fn uri<'t>(self, text: &'t str, stream: &'t StreamBindings) -> std::borrow::Cow<'t, str> {
+        match self {
+            Self::None => "".into(),
+            Self::Xml => namespace::XML.into(),
+            Self::Stream(place) => stream.declared[place].1.as_str().into(),
+            Self::Here(value) => attribute_value(value.span.of(text)).unwrap_or_default(),
+        }
+    }
+}
+
+/// Whether an element's name can begin with this byte.
+pub(crate) fn is_name_start(byte: u8) -> bool {
+    CLASS[byte as usize] & NAME_START != 0
+}
+
+/// How much white space there is at the beginning.
+pub(crate) fn leading_space(bytes: &[u8]) -> usize {
+    skip_space(bytes, 0)
+}
+
+fn byte(bytes: &[u8], at: usize) -> Step<u8> {
+    bytes.get(at).copied().ok_or(Stop::Incomplete)
+}
+
+fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+    while bytes.get(at).is_some_and(|b| CLASS[*b as usize] & SPACE != 0) {
+        at += 1;
+    }
+    at
+}
+
+/// Reads a qualified name; a name at the end of the bytes may go on behind them.
+fn name(bytes: &[u8], at: usize) -> Step<Name> {
+    let first = ncname(bytes, at)?;
+    if byte(bytes, first.end)? != b':' {
+        return Ok(Name { prefix: Span { start: at, end: at }, local: first });
+    }
+    let local = ncname(bytes, first.end + 1)?;
+    if byte(bytes, local.end)? == b':' {
+        return Err(BAD_NAME.into());
+    }
+    Ok(Name { prefix: first, local })
+}
+
+const BAD_NAME: ReadError = ReadError::NotWellFormed("an invalid name");
+
+fn ncname(bytes: &[u8], start: usize) -> Step<Span> {
+    if CLASS[byte(bytes, start)? as usize] & NAME_START == 0 {
+        return Err(BAD_NAME.into());
+    }
+    let mut end = start + 1;
+    let mut is_ascii = bytes[start].is_ascii();
+    while let Some(&byte) = bytes.get(end)
+        && CLASS[byte as usize] & NAME != 0
+    {
+        is_ascii &= byte.is_ascii();
+        end += 1;
+    }
+    if end == bytes.len() {
+        return Err(Stop::Incomplete);
+    }
+    if !is_ascii {
+        let name = std::str::from_utf8(&bytes[start..end]).map_err(|_| ReadError::UnsupportedEncoding)?;
+        if !is_ncname(name) {
+            return Err(BAD_NAME.into());
+        }
+    }
+    Ok(Span { start, end })
+}
+
+/// Reads a quoted value.
+fn value(bytes: &[u8], at: usize) -> Step<Value> {
+    let quote = byte(bytes, at)?;
+    if !matches!(quote, b'\'' | b'"') {
+        return Err(ReadError::NotWellFormed("an attribute value without quotes").into());
+    }
+    let start = at + 1;
+    let (mut end, mut is_plain) = (start, true);
+    loop {
+        while bytes.get(end).is_some_and(|b| CLASS[*b as usize] & VALUE_STOP == 0) {
+            end += 1;
+        }
+        match byte(bytes, end)? {
+            stop if stop == quote => return Ok(Value { span: Span { start, end }, is_plain }),
+            b'<' => return Err(ReadError::NotWellFormed("a '<' in an attribute value").into()),
+            b'&' => (end, is_plain) = (reference(bytes, end)?, false),
+            b'\'' | b'"' => end += 1,
+            _ => (end, is_plain) = (end + 1, false),
+        }
+    }
+}
+
+/// Whether a value, its references resolved, is this text.
+fn same_value(bytes: &[u8], value: Value, text: &[u8]) -> bool {
+    let raw = value.span.bytes(bytes);
+    if value.is_plain {
+        return raw == text;
+    }
+    let decoded = std::str::from_utf8(raw).ok().and_then(|raw| attribute_value(raw).ok());
+    decoded.is_some_and(|decoded| decoded.as_bytes() == text)
+}
+
+/// Reads the reference at this `&`; gives the offset behind its `;`.
+fn reference(bytes: &[u8], at: usize) -> Step<usize> {
+    let mut end = at + 1;
+    while bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'#') {
+        end += 1;
+    }
+    match byte(bytes, end)? {
+        b';' => {
+            let name = std::str::from_utf8(&bytes[at + 1..end]).map_err(|_| ReadError::UnsupportedEncoding)?;
+            resolve_reference(name)?;
+            Ok(end + 1)
+        }
+        _ => Err(ReadError::NotWellFormed("a malformed reference").into()),
+    }
+}
+
+/// Reads text; gives the offset of the `<` that ends it.
+fn text(bytes: &[u8], mut at: usize) -> Step<usize> {
+    loop {
+        let length = memchr2(b'<', b'&', &bytes[at..]).ok_or(Stop::Incomplete)?;
+        let run = &bytes[at..at + length];
+        if memchr(b']', run).is_some() && memmem::find(run, b"]]>").is_some() {
+            return Err(ReadError::NotWellFormed("a ']]>' in text").into());
+        }
+        at += length;
+        if bytes[at] == b'<' {
+            return Ok(at);
+        }
+        at = reference(bytes, at)?;
+    }
+}
+
+/// Reads a CDATA section; gives the offset behind it.
+fn character_data(bytes: &[u8], at: usize) -> Step<usize> {
+    const OPENING: &[u8] = b"<![CDATA[";
+    let found = &bytes[at..];
+    if !found.starts_with(OPENING) {
+        let is_cut = found.len() < OPENING.len() && OPENING.starts_with(found);
+        let restricted = ReadError::RestrictedXml("a comment or a document type declaration");
+        return Err(if is_cut { Stop::Incomplete } else { restricted.into() });
+    }
+    let content = at + OPENING.len();
+    let length = memmem::find(&bytes[content..], b"]]>").ok_or(Stop::Incomplete)?;
+    Ok(content + length + 3)
+}
