@@ -243,6 +243,9 @@ impl<'a> JidRef<'a> {
 
 /// Text and parts of a normalised address; the text is borrowed when it was normal already.
 pub(crate) fn normal_address(text: &str) -> Result<(Cow<'_, str>, Parts), AddressError> {
+    if let Some(parts) = plain_address(text.as_bytes()) {
+        return Ok((Cow::Borrowed(text), parts));
+    }
     let (bare, resource) = match text.split_once('/') {
         Some((bare, resource)) => (bare, Some(resource)),
         None => (text, None),
@@ -262,6 +265,21 @@ pub(crate) fn normal_address(text: &str) -> Result<(Cow<'_, str>, Parts), Addres
         return Ok((Cow::Borrowed(text), parts));
     }
     Ok((Cow::Owned(write_parts(local_normal.as_deref(), &domain_normal, resource_normal.as_deref())), parts))
+}
+
+/// The parts of an address that needs no more than a look at each byte to be known as normal, as nearly all do.
+fn plain_address(text: &[u8]) -> Option<Parts> {
+    let slash = memchr::memchr(b'/', text);
+    let bare = &text[..slash.unwrap_or(text.len())];
+    let at = memchr::memchr(b'@', bare);
+    let resource = slash.map(|slash| &text[slash + 1..]);
+    let is_local = |b: &u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+    let is_fine =
+        |part: &[u8], is_plain: fn(&u8) -> bool| matches!(part.len(), 1..=MAX_PART_BYTES) && part.iter().all(is_plain);
+    let is_normal = at.is_none_or(|at| is_fine(&bare[..at], is_local))
+        && resource.is_none_or(|resource| is_fine(resource, |b| matches!(b, b' '..=b'~')))
+        && is_plain_host(&bare[at.map_or(0, |at| at + 1)..]);
+    is_normal.then(|| Parts { at: at.map(|at| at as u16), slash: slash.map(|slash| slash as u16) })
 }
 
 fn join(local: Option<&str>, domain: &str, resource: Option<&str>) -> Result<(String, Parts), AddressError> {
@@ -304,21 +322,22 @@ fn normal_domainpart(text: &str) -> Result<Cow<'_, str>, AddressError> {
         let address: Ipv6Addr = literal.parse().map_err(|_| AddressError::BadDomainpart)?;
         return Ok(Cow::Owned(format!("[{address}]")));
     }
-    if text.parse::<Ipv4Addr>().is_ok() || is_plain_host(text) {
+    if text.parse::<Ipv4Addr>().is_ok() || is_plain_host(text.as_bytes()) {
         return Ok(Cow::Borrowed(text));
     }
     normal_international_host(text).map(Cow::Owned)
 }
 
 /// Lower-case letters, digits, hyphens and dots, no A-label, labels of 1 to 63 bytes: normal as it stands.
-fn is_plain_host(text: &str) -> bool {
-    text.split('.').all(|label| {
+fn is_plain_host(text: &[u8]) -> bool {
+    let is_label = |label: &[u8]| {
         matches!(label.len(), 1..=63)
-            && !label.starts_with("xn--")
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    })
+            && label[0] != b'-'
+            && label[label.len() - 1] != b'-'
+            && !label.starts_with(b"xn--")
+            && label.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    };
+    text.len() <= MAX_PART_BYTES && text.split(|b| *b == b'.').all(is_label)
 }
 
 fn normal_international_host(text: &str) -> Result<String, AddressError> {
@@ -487,6 +506,18 @@ mod tests {
         let long = "a".repeat(1024);
         assert_eq!(Jid::new(&format!("{long}@b.example")).unwrap_err(), AddressError::TooLong);
         assert_eq!(Jid::new(&format!("b.example/{long}")).unwrap_err(), AddressError::TooLong);
+    }
+
+    #[test]
+    fn the_short_way_and_the_long_way_agree() {
+        for text in
+            ["b.example", "a@b.example", "a.b-c_d@b.example/x y/@", "1@2", "b.example/é", "A@b", "a@b..c", "-a.b", "a@"]
+        {
+            let (bare, resource) = text.split_once('/').map_or((text, None), |(b, r)| (b, Some(r)));
+            let (local, domain) = bare.split_once('@').map_or((None, bare), |(l, d)| (Some(l), d));
+            let long = join(local, domain, resource);
+            assert_eq!(normal_address(text).map(|(text, parts)| (text.into_owned(), parts)), long, "{text}");
+        }
     }
 
     #[test]
