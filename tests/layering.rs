@@ -32,12 +32,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("convoke-dev", &[]),
+    ("convoke-counting-allocator", &[]),
     ("convoke-daemon", &["convoke", "convoke-dev"]),
     ("xtask", &[]),
 ];
 
 /// What every crate may import for its tests, besides what it may import anyway.
-const FOR_TESTS: &str = "convoke-dev";
+const FOR_TESTS: [&str; 2] = ["convoke-dev", UNSAFE];
+
+/// The one crate with unsafe code: a global allocator cannot be written without.
+const UNSAFE: &str = "convoke-counting-allocator";
 
 /// The tables of a manifest in which dependencies are named.
 const IMPORTS: [&str; 2] = ["dependencies", "build-dependencies"];
@@ -94,7 +98,7 @@ fn wrong_arrows(manifest: &Manifest, own: &BTreeSet<String>) -> Vec<String> {
     let below = below(manifest.name());
     let product = manifest.imports(&IMPORTS, own).into_iter().filter(|import| !below.contains(&import.as_str()));
     let tests = manifest.imports(&TEST_IMPORTS, own).into_iter();
-    let tests = tests.filter(|import| import != FOR_TESTS && !below.contains(&import.as_str()));
+    let tests = tests.filter(|import| !FOR_TESTS.contains(&import.as_str()) && !below.contains(&import.as_str()));
     let product = product.map(|import| format!("{} -> {import}", manifest.name()));
     product.chain(tests.map(|import| format!("tests of {} -> {import}", manifest.name()))).collect()
 }
@@ -147,7 +151,7 @@ fn arrows_point_down_only() {
 
 #[test]
 fn every_crate_takes_the_lints_of_the_workspace() {
-    for member in members() {
+    for member in members().iter().filter(|member| member.name() != UNSAFE) {
         let lints = member.table.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool);
         assert_eq!(lints, Some(true), "{} lacks `[lints] workspace = true`", member.path.display());
     }
@@ -158,6 +162,17 @@ fn the_workspace_forbids_unsafe_code() {
     let root = root();
     let lint = root.table["workspace"]["lints"]["rust"].get("unsafe_code");
     assert_eq!(lint.and_then(Value::as_str), Some("forbid"));
+}
+
+#[test]
+fn the_crate_with_unsafe_code_is_never_shipped() {
+    let members = members();
+    let own = names(&members);
+    let allocator = members.iter().find(|member| member.name() == UNSAFE).unwrap();
+    assert_eq!(allocator.table["package"].get("publish").and_then(Value::as_bool), Some(false));
+    for member in &members {
+        assert!(!member.imports(&IMPORTS, &own).contains(UNSAFE), "{} ships unsafe code", member.name());
+    }
 }
 
 #[test]
