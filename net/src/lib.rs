@@ -20,6 +20,7 @@ pub mod shutdown;
 pub mod tls;
 
 mod provider;
+mod trouble;
 mod verifier;
 mod writer;
 
