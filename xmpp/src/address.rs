@@ -10,6 +10,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -43,9 +44,9 @@ pub enum AddressError {
     BadResourcepart,
 }
 
-/// A normalised domainpart, such as `volunteers.example` (RFC 7622, section 3.2).
+/// A normalised domainpart, such as `volunteers.example` (RFC 7622, section 3.2). Cheap to clone: the text is shared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Domainpart(Box<str>);
+pub struct Domainpart(Arc<str>);
 
 impl Domainpart {
     /// Parses and normalises a domainpart.
@@ -98,7 +99,7 @@ impl fmt::Debug for Domainpart {
 
 impl From<Domainpart> for Jid {
     fn from(domain: Domainpart) -> Self {
-        Jid { text: domain.0, parts: Parts::default() }
+        Jid { text: (*domain.0).into(), parts: Parts::default() }
     }
 }
 

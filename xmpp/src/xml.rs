@@ -8,6 +8,7 @@ mod characters;
 mod element;
 mod framer;
 mod limits;
+mod names;
 mod reader;
 pub(crate) mod scanner;
 mod tree;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::ReadError;
+use super::names::{is_name_char, is_name_start};
 
 /// Whether XML 1.0 allows this character at all (production 2).
 fn is_xml_char(c: char) -> bool {
@@ -23,17 +24,6 @@ pub(super) fn check_characters(bytes: &[u8]) -> Result<&str, ReadError> {
         return Err(ReadError::NotWellFormed("a noncharacter"));
     }
     Ok(text)
-}
-
-fn is_name_start(c: char) -> bool {
-    matches!(c, 'A'..='Z' | 'a'..='z' | '_'
-        | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}' | '\u{370}'..='\u{37d}'
-        | '\u{37f}'..='\u{1fff}' | '\u{200c}'..='\u{200d}' | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}'
-        | '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}' | '\u{10000}'..='\u{effff}')
-}
-
-fn is_name_char(c: char) -> bool {
-    is_name_start(c) || matches!(c, '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
 }
 
 /// Whether this is a name without a colon (Namespaces in XML, production 4).

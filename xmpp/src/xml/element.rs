@@ -232,7 +232,11 @@ impl Element {
     }
 
     fn write_attributes(&self, out: &mut String) {
-        for (at, attribute) in self.attributes.iter().enumerate() {
+        self.write_these_attributes(out, |_| true);
+    }
+
+    fn write_these_attributes(&self, out: &mut String, wanted: impl Fn(&Attribute) -> bool) {
+        for (at, attribute) in self.attributes.iter().filter(|a| wanted(a)).enumerate() {
             match &*attribute.namespace {
                 "" => write_attribute(out, &attribute.name, &attribute.value),
                 namespace::XML => write_attribute(out, &format!("xml:{}", attribute.name), &attribute.value),
@@ -261,9 +265,8 @@ impl Element {
     }
 
     pub(crate) fn write_attributes_except_lang(&self, out: &mut String) {
-        let mut copy = Element { children: Vec::new(), ..self.clone() };
-        copy.attributes.retain(|a| !(a.name == "lang" && a.namespace == namespace::XML));
-        copy.write_attributes(out);
+        let is_lang = |a: &Attribute| a.name == "lang" && a.namespace == namespace::XML;
+        self.write_these_attributes(out, |attribute| !is_lang(attribute));
     }
 }
 
@@ -273,6 +276,18 @@ fn write_attribute(out: &mut String, name: &str, value: &str) {
     out.push_str("='");
     escape_into(out, value);
     out.push('\'');
+}
+
+impl Drop for Element {
+    /// Without recursion: a tree that was built deep must not exhaust the stack when it goes.
+    fn drop(&mut self) {
+        let mut rest = std::mem::take(&mut self.children);
+        while let Some(node) = rest.pop() {
+            if let Node::Element(mut element) = node {
+                rest.append(&mut element.children);
+            }
+        }
+    }
 }
 
 impl fmt::Display for Element {
@@ -342,6 +357,12 @@ mod tests {
             let stanza = text.replace('a', "message");
             assert!(crate::Stanza::parse(&stanza).is_err(), "{stanza}");
         }
+    }
+
+    #[test]
+    fn dropping_a_deep_tree_does_not_recurse() {
+        let deep = (0..1_000_000).fold(Element::new("a", ""), |inner, _| Element::new("a", "").child(inner));
+        std::thread::Builder::new().stack_size(64 * 1024).spawn(move || drop(deep)).unwrap().join().unwrap();
     }
 
     #[test]
