@@ -372,6 +372,11 @@ mod tests {
         assert!(Element::parse(&nested(101)).is_err() && crate::Stanza::parse(&nested(101)).is_err());
         let attributes: String = (0..65).map(|n| format!(" a{n}=''")).collect();
         assert!(Element::parse(&format!("<a{attributes}/>")).is_err());
+        let declaring = |from: usize, to: usize| -> String {
+            (from..to).map(|n| format!("<a xmlns:p{n}='urn:{n}' xmlns:q{n}='urn:q'>")).collect()
+        };
+        assert!(Element::parse(&format!("{}{}", declaring(0, 64), "</a>".repeat(64))).is_ok());
+        assert!(Element::parse(&format!("{}{}", declaring(0, 65), "</a>".repeat(65))).is_err());
     }
 
     #[test]

@@ -106,6 +106,10 @@ pub(crate) struct Scanned<'t> {
     pub(crate) elements: usize,
 }
 
+/// How many declarations may be in force at one place: each prefix is looked up among them, so their number bounds what
+/// one element costs.
+const MAX_BINDINGS: usize = 128;
+
 /// The tables of a scan, kept for the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
@@ -349,6 +353,10 @@ impl Scanner {
         };
         if is_forbidden || self.bindings[before..].iter().any(|b| b.prefix.bytes(pass.bytes) == name) {
             return Err(FORBIDDEN.into());
+        }
+        if self.bindings.len() == MAX_BINDINGS {
+            let what = "namespace declarations in force";
+            return Err(ReadError::TooLarge { what, limit: MAX_BINDINGS }.into());
         }
         pass.depends_on_stream |= is(pass.stream.default_namespace());
         self.bindings.push(Binding { prefix, uri });
