@@ -140,9 +140,13 @@ enum Text {
 }
 
 impl Text {
-    fn get<'a>(&'a self, bytes: &'a str) -> &'a str {
+    /// Looks at its own few bytes alone: a header is read often, and the stanza may be large.
+    fn get<'a>(&'a self, bytes: &'a [u8]) -> &'a str {
         match self {
-            Self::Range { start, end } => &bytes[*start as usize..*end as usize],
+            // Both ends were found in valid text, at its quotes or at the ends of a name: this is valid, too.
+            Self::Range { start, end } => {
+                std::str::from_utf8(&bytes[*start as usize..*end as usize]).unwrap_or_default()
+            }
             Self::Owned(text) => text,
             Self::Known(text) => text,
         }
@@ -277,7 +281,8 @@ impl Stanza {
             (Some(None), _) | (_, Some(None)) => return Ok(None),
             (to, from) => (to.flatten(), from.flatten()),
         };
-        let (kind, fault) = kind_of(scanned.name.local.of(text), kind.as_ref().map(|k| k.get(text)), id.is_some());
+        let (kind, fault) =
+            kind_of(scanned.name.local.of(text), kind.as_ref().map(|k| k.get(text.as_bytes())), id.is_some());
         let payload = scanned.child.map(|child| payload_of(child, text, stream)).transpose()?;
         let layout = Layout::AsSent { attributes_end: scanned.attributes_end as u32 };
         let header = Header { kind, fault, to, from, id, lang, payload, layout };
@@ -308,18 +313,18 @@ impl Stanza {
 
     /// The `id` (RFC 6120, section 8.1.3).
     pub fn id(&self) -> Option<&str> {
-        self.header.id.as_ref().map(|id| id.get(self.as_str()))
+        self.header.id.as_ref().map(|id| id.get(&self.bytes))
     }
 
     /// `xml:lang` (RFC 6120, section 8.1.5).
     pub fn lang(&self) -> Option<&str> {
-        self.header.lang.as_ref().map(|lang| lang.get(self.as_str()))
+        self.header.lang.as_ref().map(|lang| lang.get(&self.bytes))
     }
 
     /// Name and namespace of the first child element; `jabber:client` stands for the content namespace.
     pub fn payload_name(&self) -> Option<(&str, &str)> {
         let (name, namespace) = self.header.payload.as_ref()?;
-        Some((name.get(self.as_str()), namespace.get(self.as_str())))
+        Some((name.get(&self.bytes), namespace.get(&self.bytes)))
     }
 
     /// Whether the first child element has this name and namespace.
@@ -362,7 +367,7 @@ impl Stanza {
         &self.bytes
     }
 
-    /// The stanza as text.
+    /// The stanza as text; looks at every byte.
     pub fn as_str(&self) -> &str {
         // The bytes come from text alone; nothing else makes a Stanza.
         std::str::from_utf8(&self.bytes).unwrap_or_default()
@@ -429,7 +434,7 @@ impl Stanza {
     }
 
     fn address<'a>(&'a self, address: &'a Option<Address>) -> Option<JidRef<'a>> {
-        address.as_ref().map(|a| JidRef::from_normal(a.text.get(self.as_str()), a.parts))
+        address.as_ref().map(|a| JidRef::from_normal(a.text.get(&self.bytes), a.parts))
     }
 
     fn rewritten(&self, to: Option<JidRef<'_>>, from: Option<JidRef<'_>>) -> Self {
