@@ -74,6 +74,11 @@ impl Framer {
         self.position
     }
 
+    /// The piece at the front was taken without the framer, which may have seen its `<` already.
+    pub(super) fn piece_taken(&mut self) {
+        (self.state, self.markup, self.position) = (State::Between, 0, 0);
+    }
+
     pub(super) fn set_max_depth(&mut self, max_depth: usize) {
         self.max_depth = max_depth;
     }

@@ -230,6 +230,7 @@ impl StreamReader {
         let event = event_of(&scanned, &self.scanner, &self.bindings)?;
         self.work.examined += length as u64;
         self.work.copied += length as u64;
+        self.framer.piece_taken();
         self.consume(length, elements)?;
         Ok(Some(event))
     }
@@ -411,6 +412,30 @@ mod tests {
         assert_eq!(whole.len(), 5);
         for chunk in [1, 2, 3, 7, 64] {
             assert_eq!(read(&text, chunk).unwrap(), whole, "chunks of {chunk}");
+        }
+    }
+
+    #[test]
+    fn an_element_that_came_behind_its_first_byte_leaves_no_trace() {
+        for tail in ["text", "text>", "<a/>", " <a/>", "</stream:stream>", "<!x"] {
+            let rest = format!("message to='b.example' from='a.example'/>{tail}");
+            let whole = read(&format!("{OPEN}<{rest}"), 4096);
+            let mut reader = StreamReader::new(Limits::default());
+            let mut events = Vec::new();
+            let mut result = Ok(());
+            for piece in [OPEN, "<", &rest] {
+                reader.push(piece.as_bytes());
+                result = result.and_then(|()| {
+                    loop {
+                        match reader.poll() {
+                            Ok(Some(event)) => events.push(event),
+                            Ok(None) => return Ok(()),
+                            Err(error) => return Err(error),
+                        }
+                    }
+                });
+            }
+            assert_eq!(result.map(|()| events), whole, "{tail}");
         }
     }
 
