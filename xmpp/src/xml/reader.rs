@@ -188,7 +188,9 @@ impl StreamReader {
                 return Ok(Some(event));
             }
             let before = self.framer.position();
-            let frame = self.framer.next(&self.buffer);
+            // What is beyond the limits is not looked at, however much came at once.
+            let window = self.buffer.len().min(self.allowance().saturating_add(1));
+            let frame = self.framer.next(&self.buffer[..window]);
             self.work.examined += (frame_length(&frame).unwrap_or(self.framer.position()) - before) as u64;
             let Some(frame) = frame? else { break };
             self.is_left_to_framer = false;
@@ -200,8 +202,7 @@ impl StreamReader {
                 Frame::Close(length) => return self.close(length).map(Some),
             }
         }
-        self.check_size(self.buffer.len())?;
-        self.check_total(self.buffer.len(), 0)?;
+        self.check_piece(self.buffer.len())?;
         if self.buffer.is_empty() {
             // An idle stream holds no buffer.
             self.buffer = BytesMut::new();
@@ -226,7 +227,9 @@ impl StreamReader {
             return Ok(None);
         };
         let (length, elements) = (scanned.text.len(), scanned.elements);
-        check_size(length, self.limits)?;
+        if length > self.allowance() {
+            return self.check_piece(length).map(|()| None);
+        }
         let event = event_of(&scanned, &self.scanner, &self.bindings)?;
         self.work.examined += length as u64;
         self.work.copied += length as u64;
@@ -237,7 +240,7 @@ impl StreamReader {
 
     /// The framer has found the end of an element that came in pieces, or that has a fault.
     fn complete_element(&mut self, length: usize) -> Result<StreamEvent, ReadError> {
-        self.check_size(length)?;
+        self.check_piece(length)?;
         self.work.examined += length as u64;
         let scanned = self.scanner.element(&self.buffer[..length], &self.bindings, self.limits)?;
         let scanned = scanned.filter(|scanned| scanned.text.len() == length).ok_or(NOT_ONE)?;
@@ -249,7 +252,7 @@ impl StreamReader {
     }
 
     fn open(&mut self, length: usize, empty: bool) -> Result<StreamEvent, ReadError> {
-        self.check_size(length)?;
+        self.check_piece(length)?;
         let root = self.scanner.root(&self.buffer[..length], self.limits)?;
         self.consume(length, 1)?;
         let Root { qualified_name, namespace, local, attributes, bindings } = root;
@@ -274,7 +277,7 @@ impl StreamReader {
     }
 
     fn take(&mut self, length: usize) -> Result<String, ReadError> {
-        self.check_size(length)?;
+        self.check_piece(length)?;
         let text = std::str::from_utf8(&self.buffer[..length]).map_err(|_| ReadError::UnsupportedEncoding)?.to_owned();
         self.consume(length, 0)?;
         Ok(text)
@@ -288,8 +291,19 @@ impl StreamReader {
         Ok(())
     }
 
-    fn check_size(&self, bytes: usize) -> Result<(), ReadError> {
-        check_size(bytes, self.limits)
+    /// How many bytes the next piece may have.
+    fn allowance(&self) -> usize {
+        let total = self.limits.total.map_or(usize::MAX, |total| total.bytes.saturating_sub(self.spent.bytes));
+        total.min(self.limits.stanza_bytes)
+    }
+
+    /// Refuses a piece that is too long, complete or not; the narrower limit speaks first.
+    fn check_piece(&self, bytes: usize) -> Result<(), ReadError> {
+        if self.allowance() < self.limits.stanza_bytes {
+            self.check_total(bytes, 0)?;
+        }
+        let limit = self.limits.stanza_bytes;
+        if bytes > limit { Err(ReadError::TooLarge { what: "bytes of an element", limit }) } else { Ok(()) }
     }
 
     fn check_total(&self, bytes: usize, elements: usize) -> Result<(), ReadError> {
@@ -305,11 +319,6 @@ impl StreamReader {
 }
 
 const NOT_ONE: ReadError = ReadError::NotWellFormed("not exactly one element");
-
-fn check_size(bytes: usize, limits: Limits) -> Result<(), ReadError> {
-    let limit = limits.stanza_bytes;
-    if bytes > limit { Err(ReadError::TooLarge { what: "bytes of an element", limit }) } else { Ok(()) }
-}
 
 fn frame_length(frame: &Result<Option<Frame>, ReadError>) -> Option<usize> {
     match frame {
@@ -412,6 +421,28 @@ mod tests {
         assert_eq!(whole.len(), 5);
         for chunk in [1, 2, 3, 7, 64] {
             assert_eq!(read(&text, chunk).unwrap(), whole, "chunks of {chunk}");
+        }
+    }
+
+    #[test]
+    fn gives_the_same_error_for_every_chunking() {
+        let long = "x".repeat(12_000);
+        for tail in [
+            format!("<message><body>{long}<!-- --></body></message>"),
+            format!("<message><body>{long}</body></message>"),
+            format!("<message a='<'>{long}</message>"),
+            "<message a='<'/><message><!-- -->".to_owned(),
+            format!("<message>{}", "<a>".repeat(101)),
+            format!("<message><1/>{}</message>", "<a>".repeat(100)),
+            format!("<message/>{}<!x", " ".repeat(12_000)),
+            "<message><a></b></message>".to_owned(),
+            "<message a='<'>".to_owned(),
+        ] {
+            let text = format!("{OPEN}{tail}");
+            let whole = read(&text, text.len());
+            for chunk in [1, 2, 3, 7, 64, 4096, 10_001] {
+                assert_eq!(read(&text, chunk), whole, "chunks of {chunk}: {}", &tail[..tail.len().min(60)]);
+            }
         }
     }
 
