@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use convoke_xmpp::{Jid, JidRef, Kind, PresenceType, Stanza};
+use convoke_xmpp::{Condition, Jid, JidRef, Kind, PresenceType, Stanza, StanzaError};
+
+/// How many contacts an entity has at most: their addresses are of others' choosing, and so would be their number.
+const MAX_CONTACTS: usize = 10_000;
 
 /// What follows from a presence.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -39,11 +42,20 @@ struct Subscription {
     pending_out: bool,
 }
 
-#[derive(Debug)]
+/// What others know of one resource.
+#[derive(Debug, Default)]
 struct Availability {
-    last: Stanza,
+    /// The last presence that was for everybody; `None` if it is known by directed presence alone.
+    broadcast: Option<Stanza>,
     /// Who was told by directed presence (RFC 6121, section 4.6).
     directed: BTreeSet<Jid>,
+}
+
+impl Availability {
+    /// Whether directed presence went to this very address, or to the bare one that stands for it.
+    fn is_directed_to(&self, jid: &Jid) -> bool {
+        self.directed.contains(jid) || self.directed.contains(&jid.to_bare())
+    }
 }
 
 impl PresenceTable {
@@ -58,7 +70,7 @@ impl PresenceTable {
             (PresenceType::Available, None) => entity.become_available(&from, stanza),
             (PresenceType::Unavailable, None) => entity.become_unavailable(&from, stanza),
             (PresenceType::Available, Some(to)) => {
-                entity.direct(&from, to, &stanza);
+                entity.direct(&from, to);
                 vec![stanza]
             }
             (PresenceType::Unavailable, Some(to)) => {
@@ -69,6 +81,7 @@ impl PresenceTable {
             (PresenceType::Probe | PresenceType::Error, Some(_)) => vec![stanza],
             _ => Vec::new(),
         };
+        self.forget_if_nothing(from.bare());
         Effects { route, deliver: Vec::new() }
     }
 
@@ -83,21 +96,50 @@ impl PresenceTable {
             PresenceType::Probe => Effects { route: self.probed(&from, &to), deliver: Vec::new() },
             PresenceType::Subscribed | PresenceType::Unsubscribed => self.answered(kind, &from, &to, stanza),
             PresenceType::Unsubscribe => self.left(&from, &to, stanza),
-            PresenceType::Available | PresenceType::Unavailable | PresenceType::Error => {
+            PresenceType::Unavailable => {
+                self.gone(&from, &to);
                 Effects { route: Vec::new(), deliver: vec![stanza] }
             }
+            PresenceType::Available | PresenceType::Error => Effects { route: Vec::new(), deliver: vec![stanza] },
         }
     }
 
-    /// The full JIDs under which an entity is available now.
+    /// The addresses of an entity that somebody knows to be available: to everybody, or by directed presence.
     pub(crate) fn resources(&self, bare: &str) -> Vec<Jid> {
         self.entities.get(bare).map(|entity| entity.available.keys().cloned().collect()).unwrap_or_default()
     }
 
+    /// The available resources of an entity: those that broadcast (RFC 6121, section 4.6.3).
+    pub(crate) fn available_resources(&self, bare: &str) -> Vec<Jid> {
+        let Some(entity) = self.entities.get(bare) else { return Vec::new() };
+        entity.available.iter().filter(|(_, a)| a.broadcast.is_some()).map(|(jid, _)| jid.clone()).collect()
+    }
+
+    /// Who is gone need not be told of the end of what it was told by directed presence (RFC 6121, section 4.6.1).
+    fn gone(&mut self, from: &Jid, to: &Jid) {
+        let Some(entity) = self.entities.get_mut(to.bare()) else { return };
+        for (_, availability) in entity.available.iter_mut().filter(|(jid, _)| to.is_bare() || *jid == to) {
+            availability.directed.remove(from);
+        }
+        entity.forget_unknown();
+        self.forget_if_nothing(to.bare());
+    }
+
+    /// Sessions come and go under ever new names: nothing is kept of one that has neither contacts nor presence.
+    fn forget_if_nothing(&mut self, bare: &str) {
+        if self.entities.get(bare).is_some_and(|entity| entity.contacts.is_empty() && entity.available.is_empty()) {
+            self.entities.remove(bare);
+        }
+    }
+
     /// An approved contact that asks again is approved again, without asking the entity (RFC 6121, section 3.1.3).
     fn asked_to_subscribe(&mut self, from: &Jid, to: &Jid, stanza: Stanza) -> Effects {
-        let approved = self.entities.get(to.bare()).is_some_and(|e| e.contact(from).from);
-        if !approved {
+        let entity = self.entities.get(to.bare());
+        if !entity.is_some_and(|entity| entity.contact(from).from) {
+            if entity.is_some_and(|entity| entity.has_no_room_for(from)) {
+                let refusal = stanza.bounce(&StanzaError::new(Condition::ResourceConstraint));
+                return Effects { route: refusal.into_iter().collect(), deliver: Vec::new() };
+            }
             return Effects { route: Vec::new(), deliver: vec![stanza] };
         }
         let mut route = vec![presence(PresenceType::Subscribed, &to.to_bare(), &from.to_bare())];
@@ -105,14 +147,18 @@ impl PresenceTable {
         Effects { route, deliver: Vec::new() }
     }
 
-    /// The answer to a probe (RFC 6121, section 4.3.2).
+    /// The answer to a probe: to a subscriber the last broadcast of each resource (RFC 6121, section 4.3.2), to one
+    /// that got directed presence mere availability (section 4.6.6), to everybody else a refusal.
     fn probed(&self, from: &Jid, to: &Jid) -> Vec<Stanza> {
         let refusal = || vec![presence(PresenceType::Unsubscribed, &to.to_bare(), &from.to_bare())];
         let Some(entity) = self.entities.get(to.bare()) else { return refusal() };
         let subscribed = entity.contact(from).from;
-        let knows = |a: &&Availability| subscribed || a.directed.iter().any(|d| d.bare() == from.bare());
         let known = entity.available.iter().filter(|(jid, _)| to.is_bare() || *jid == to);
-        let answers: Vec<_> = known.map(|(_, a)| a).filter(knows).map(|a| a.last.with_to(from)).collect();
+        let answer = |(jid, a): (&Jid, &Availability)| match &a.broadcast {
+            Some(last) if subscribed => Some(last.with_to(from)),
+            _ => a.is_directed_to(from).then(|| presence(PresenceType::Available, jid, from)),
+        };
+        let answers: Vec<_> = known.filter_map(answer).collect();
         match (answers.is_empty(), subscribed) {
             (true, true) => vec![presence(PresenceType::Unavailable, &to.to_bare(), from)],
             (true, false) => refusal(),
@@ -131,6 +177,7 @@ impl PresenceTable {
         contact.pending_out = false;
         contact.to = kind == PresenceType::Subscribed;
         entity.forget_strangers();
+        self.forget_if_nothing(to.bare());
         Effects { route: Vec::new(), deliver: vec![stanza] }
     }
 
@@ -140,8 +187,9 @@ impl PresenceTable {
             return Effects::default();
         }
         entity.set_contact(from, |contact| contact.from = false);
-        let told = entity.available.keys().map(|jid| presence(PresenceType::Unavailable, jid, &from.to_bare()));
-        Effects { route: told.collect(), deliver: vec![stanza] }
+        let route = entity.ends_for(&from.to_bare());
+        self.forget_if_nothing(to.bare());
+        Effects { route, deliver: vec![stanza] }
     }
 }
 
@@ -159,22 +207,31 @@ impl Entity {
         self.contacts.retain(|_, c| c.to || c.from || c.pending_out);
     }
 
+    fn has_no_room_for(&self, contact: &Jid) -> bool {
+        self.contacts.len() >= MAX_CONTACTS && !self.contacts.contains_key(contact.bare())
+    }
+
+    fn forget_unknown(&mut self) {
+        self.available.retain(|_, a| a.broadcast.is_some() || !a.directed.is_empty());
+    }
+
+    /// Tells one who loses its subscription that the resources it knew are unavailable (RFC 6121, section 3.2.2).
+    fn ends_for(&self, contact: &Jid) -> Vec<Stanza> {
+        let known = self.available.iter().filter(|(_, a)| a.broadcast.is_some() || a.is_directed_to(contact));
+        known.map(|(jid, _)| presence(PresenceType::Unavailable, jid, contact)).collect()
+    }
+
     fn contacts_where(&self, wanted: impl Fn(&Subscription) -> bool) -> impl Iterator<Item = Jid> {
         self.contacts.iter().filter(move |(_, c)| wanted(c)).filter_map(|(bare, _)| Jid::new(bare).ok())
     }
 
-    /// Broadcasts; the first time it also asks for the contacts' presence (RFC 6121, sections 4.2 and 4.4).
+    /// Broadcasts to the subscribers alone; the first time it also asks for the contacts' presence (RFC 6121,
+    /// sections 4.2 and 4.4). Who got directed presence gets no updates (section 4.6.3).
     fn become_available(&mut self, from: &Jid, stanza: Stanza) -> Vec<Stanza> {
         let mut route: Vec<_> = self.contacts_where(|c| c.from).map(|to| stanza.with_to(&to)).collect();
-        match self.available.get_mut(from) {
-            Some(availability) => {
-                route.extend(availability.directed.iter().map(|to| stanza.with_to(to)));
-                availability.last = stanza;
-            }
-            None => {
-                route.extend(self.contacts_where(|c| c.to).map(|to| presence(PresenceType::Probe, from, &to)));
-                self.available.insert(from.clone(), Availability { last: stanza, directed: BTreeSet::new() });
-            }
+        let before = self.available.entry(from.clone()).or_default().broadcast.replace(stanza);
+        if before.is_none() {
+            route.extend(self.contacts_where(|c| c.to).map(|to| presence(PresenceType::Probe, from, &to)));
         }
         route
     }
@@ -182,16 +239,18 @@ impl Entity {
     /// Tells the subscribers and everyone who got directed presence (RFC 6121, section 4.5.2).
     fn become_unavailable(&mut self, from: &Jid, stanza: Stanza) -> Vec<Stanza> {
         let Some(availability) = self.available.remove(from) else { return Vec::new() };
-        let mut told: BTreeSet<Jid> = self.contacts_where(|c| c.from).collect();
-        told.extend(availability.directed);
+        let mut told = availability.directed;
+        if availability.broadcast.is_some() {
+            told.extend(self.contacts_where(|c| c.from));
+        }
         told.iter().map(|to| stanza.with_to(to)).collect()
     }
 
-    fn direct(&mut self, from: &Jid, to: Jid, stanza: &Stanza) {
-        if !self.contact(&to).from {
-            let fresh = || Availability { last: stanza.clone(), directed: BTreeSet::new() };
-            let availability = self.available.entry(from.clone()).or_insert_with(fresh);
-            availability.last = stanza.clone();
+    fn direct(&mut self, from: &Jid, to: Jid) {
+        let subscribed = self.contact(&to).from;
+        let availability = self.available.entry(from.clone()).or_default();
+        // A subscriber learns of the end by broadcast, once there has been one.
+        if !subscribed || availability.broadcast.is_none() {
             availability.directed.insert(to);
         }
     }
@@ -200,6 +259,7 @@ impl Entity {
         if let Some(availability) = self.available.get_mut(from) {
             availability.directed.remove(to);
         }
+        self.forget_unknown();
     }
 
     fn manage(&mut self, kind: PresenceType, from: &Jid, to: &Jid, stanza: &Stanza) -> Vec<Stanza> {
@@ -212,11 +272,11 @@ impl Entity {
         });
         let mut route = vec![stanza.with_addresses(from.as_ref(), to.as_ref())];
         match kind {
-            PresenceType::Subscribed => route.extend(self.available.values().map(|a| a.last.with_to(&to))),
-            PresenceType::Unsubscribed => {
-                let unavailable = |jid: &Jid| presence(PresenceType::Unavailable, jid, &to);
-                route.extend(self.available.keys().map(unavailable));
+            PresenceType::Subscribed => {
+                let broadcasts = self.available.values().filter_map(|a| a.broadcast.as_ref());
+                route.extend(broadcasts.map(|last| last.with_to(&to)));
             }
+            PresenceType::Unsubscribed => route.extend(self.ends_for(&to)),
             _ => {}
         }
         route
@@ -334,5 +394,62 @@ mod tests {
         let (route, deliver) =
             received(&mut table, "<presence type='subscribe' from='scheduler@a.example' to='monitor@b.example'/>");
         assert!(route[0].contains("type='subscribed'") && deliver.is_empty(), "{route:?}");
+    }
+
+    #[test]
+    fn directed_presence_is_for_nobody_else() {
+        let mut table = PresenceTable::default();
+        subscribed(&mut table);
+        sent(&mut table, "<presence from='monitor@b.example'/>");
+        sent(&mut table, "<presence from='monitor@b.example' to='x@c.example/1'><status>secret</status></presence>");
+        let probe = |who: &str| format!("<presence type='probe' from='{who}' to='monitor@b.example'/>");
+        assert_eq!(
+            received(&mut table, &probe("scheduler@a.example")).0,
+            ["<presence to='scheduler@a.example' from='monitor@b.example'/>"]
+        );
+        assert_eq!(
+            received(&mut table, &probe("x@c.example/1")).0,
+            ["<presence to='x@c.example/1' from='monitor@b.example'/>"]
+        );
+        assert!(received(&mut table, &probe("x@c.example/2")).0[0].contains("type='unsubscribed'"));
+        assert_eq!(sent(&mut table, "<presence from='monitor@b.example'><show>dnd</show></presence>").len(), 1);
+    }
+
+    #[test]
+    fn directed_presence_alone_makes_no_available_resource() {
+        let mut table = PresenceTable::default();
+        sent(&mut table, "<presence type='subscribed' from='alice@b.example/desk' to='friend@a.example'/>");
+        assert_eq!(sent(&mut table, "<presence from='alice@b.example/desk' to='monitor@b.example'/>").len(), 1);
+        assert!(table.available_resources("alice@b.example").is_empty());
+        assert_eq!(
+            sent(&mut table, "<presence from='alice@b.example/desk' type='unavailable'/>"),
+            ["<presence to='monitor@b.example' from='alice@b.example/desk' type='unavailable'/>"]
+        );
+    }
+
+    #[test]
+    fn nothing_is_kept_of_entities_that_are_gone() {
+        let mut table = PresenceTable::default();
+        for n in 0..3 {
+            sent(&mut table, &format!("<presence from='v{n}@b.example/desk' to='monitor@b.example'/>"));
+            sent(&mut table, &format!("<presence from='v{n}@b.example/desk' type='unavailable'/>"));
+            sent(&mut table, &format!("<presence from='w{n}@b.example/desk' to='x@a.example/1'/>"));
+            received(&mut table, &format!("<presence type='unavailable' from='x@a.example/1' to='w{n}@b.example'/>"));
+            sent(&mut table, &format!("<presence type='probe' from='p{n}@b.example' to='x@a.example'/>"));
+        }
+        assert!(table.entities.is_empty(), "{table:?}");
+    }
+
+    #[test]
+    fn an_entity_with_too_many_contacts_refuses_further_ones() {
+        let mut table = PresenceTable::default();
+        for n in 0..MAX_CONTACTS {
+            sent(&mut table, &format!("<presence type='subscribed' from='monitor@b.example' to='x{n}@a.example'/>"));
+        }
+        let ask = "<presence type='subscribe' from='one@a.example' to='monitor@b.example'/>";
+        let (route, deliver) = received(&mut table, ask);
+        assert!(route[0].contains("resource-constraint") && deliver.is_empty(), "{route:?}");
+        let ask = "<presence type='subscribe' from='x1@a.example' to='monitor@b.example'/>";
+        assert!(received(&mut table, ask).0[0].contains("type='subscribed'"));
     }
 }
