@@ -30,6 +30,9 @@ pub enum DomainError {
         /// What is wrong with it.
         error: AddressError,
     },
+    /// No name was given.
+    #[error("a domain needs a name")]
+    Nameless,
     /// The address is in use.
     #[error("{0} is in use already")]
     Taken(Jid),
@@ -92,6 +95,7 @@ impl DomainBuilder {
     /// Starts the domain; must be called within a tokio runtime.
     pub async fn start(self) -> Result<Domain, DomainError> {
         let domains = self.names.iter().map(|name| domainpart(name)).collect::<Result<Vec<_>, _>>()?;
+        let name = domains.first().cloned().ok_or(DomainError::Nameless)?;
         let router = Arc::new(LocalRouter::new(domains.clone()));
         #[cfg(feature = "s2s")]
         let federation = self.federation.map(|config| Federation::new(config, router.clone())).transpose()?;
@@ -107,7 +111,6 @@ impl DomainBuilder {
         for name in &shared.domains {
             Domain { name: name.clone(), shared: shared.clone() }.start_domain_entity()?;
         }
-        let name = shared.domains[0].clone();
         Ok(Domain { name, shared })
     }
 }

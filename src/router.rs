@@ -76,16 +76,16 @@ impl LocalRouter {
         true
     }
 
-    /// Takes the mailbox away, bounces what waited in it, and tells the subscribers that the entity is gone.
+    /// Tells the subscribers that the entity is gone, takes the mailbox away, and bounces what waited in it.
     pub(crate) fn unregister(&self, address: &Jid, mailbox: &Arc<Mailbox>) {
-        {
-            let mut mailboxes = self.mailboxes.write().unwrap_or_else(PoisonError::into_inner);
-            match mailboxes.get(address.as_str()) {
-                Some(entry) if Arc::ptr_eq(&entry.mailbox, mailbox) => mailboxes.remove(address.as_str()),
-                _ => return,
-            };
+        let is_registered = |entry: &Entry| Arc::ptr_eq(&entry.mailbox, mailbox);
+        if !read(&self.mailboxes).get(address.as_str()).is_some_and(is_registered) {
+            return;
         }
+        mailbox.close();
+        // While the address is still taken: nobody who takes it next is declared gone by this.
         self.announce_end(address);
+        self.mailboxes.write().unwrap_or_else(PoisonError::into_inner).remove(address.as_str());
         for (stanza, _) in mailbox.close_and_drain() {
             self.undelivered(Undelivered::new(stanza, Condition::RecipientUnavailable));
         }
@@ -116,7 +116,12 @@ impl LocalRouter {
     /// An entity that ends without a word is unavailable all the same (RFC 6121, section 4.5.1).
     fn announce_end(&self, address: &Jid) {
         let known = self.with_presence(|table| table.resources(address.bare()));
-        for resource in known.into_iter().filter(|resource| address.is_bare() || resource == address) {
+        // A component speaks for all its resources, except those that have a session of their own.
+        let ends = |resource: &Jid| {
+            let has_session = || read(&self.mailboxes).contains_key(resource.as_str());
+            resource == address || (address.is_bare() && !has_session())
+        };
+        for resource in known.into_iter().filter(ends) {
             let unavailable = Stanza::presence(PresenceType::Unavailable).with_from(&resource);
             self.route_or_bounce(unavailable);
         }
@@ -156,7 +161,11 @@ impl LocalRouter {
             return self.deliver_or_bounce(&entry, stanza, origin);
         }
         // RFC 6121, section 8.5.3.2.2: presence for a resource that is not there is dropped.
-        let resources = if to.is_bare() { self.with_presence(|table| table.resources(to.bare())) } else { Vec::new() };
+        let resources = match stanza.kind() {
+            _ if !to.is_bare() => Vec::new(),
+            Kind::Presence(kind) if kind.is_subscription() => self.with_presence(|table| table.resources(to.bare())),
+            _ => self.with_presence(|table| table.available_resources(to.bare())),
+        };
         for resource in resources {
             if let Some(entry) = self.find(resource.as_ref()) {
                 self.deliver_or_bounce(&entry, stanza.with_to(&resource), origin);
@@ -176,9 +185,8 @@ impl LocalRouter {
         if let Some(entry) = self.find(to) {
             return entry.mailbox.deliver(stanza, origin);
         }
-        let is_plain_message = matches!(stanza.kind(), Kind::Message(kind) if kind != MessageType::Error);
-        if is_plain_message {
-            let mut resources = self.with_presence(|table| table.resources(to.bare())).into_iter();
+        if may_go_to_another_resource(&stanza) {
+            let mut resources = self.with_presence(|table| table.available_resources(to.bare())).into_iter();
             if let Some(entry) = resources.find_map(|resource| self.find(resource.as_ref())) {
                 return entry.mailbox.deliver(stanza, origin);
             }
@@ -252,6 +260,16 @@ impl Router for LocalRouter {
             // Errors are never answered (RFC 6120, section 8.3.1): this is where it ends.
             tracing::debug!(error = %lost.error, "an error could not be delivered");
         }
+    }
+}
+
+/// Whether a message that finds nobody at its address is for any available resource: one to the bare JID unless of
+/// type groupchat, to a full JID only one of type chat (RFC 6121, sections 8.5.2.1.1 and 8.5.3.2.1).
+fn may_go_to_another_resource(stanza: &Stanza) -> bool {
+    match (stanza.kind(), stanza.to().is_some_and(JidRef::is_bare)) {
+        (Kind::Message(MessageType::Chat), _) => true,
+        (Kind::Message(MessageType::Normal | MessageType::Headline), is_bare) => is_bare,
+        _ => false,
     }
 }
 

@@ -104,6 +104,48 @@ async fn a_message_to_a_bare_address_reaches_an_available_session() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_for_one_resource_or_for_a_room_goes_to_no_other() {
+    let domain = domain().await;
+    let mut sender = domain.component("sender").unwrap();
+    let mut session = domain.session("alice", "desk").unwrap();
+    session.available([]);
+    for text in [
+        "<message type='groupchat' to='alice@a.example'/>",
+        "<message to='alice@a.example/other'/>",
+        "<message type='headline' to='alice@a.example/other'/>",
+    ] {
+        let undelivered = sender.send(Stanza::parse(text).unwrap()).unwrap_err();
+        assert_eq!(undelivered.error.condition, Condition::ServiceUnavailable, "{text}");
+    }
+    sender.send(Stanza::parse("<message type='chat' id='1' to='alice@a.example/other'/>").unwrap()).unwrap();
+    assert_eq!(next(&mut session).await.id(), Some("1"));
+    sender.send(Stanza::parse("<message id='2' to='sender@a.example'/>").unwrap()).unwrap();
+    assert_eq!(next(&mut sender).await.id(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_component_that_ends_does_not_end_a_session_of_the_same_name() {
+    let domain = domain().await;
+    let mut monitor = domain.component("monitor").unwrap();
+    let component = domain.component("alice").unwrap();
+    let session = domain.session("alice", "desk").unwrap();
+    component.available_to(monitor.jid(), []);
+    session.available_to(monitor.jid(), []);
+    for _ in 0..2 {
+        assert_eq!(next(&mut monitor).await.kind(), Kind::Presence(PresenceType::Available));
+    }
+    drop(component);
+    assert_eq!(next(&mut monitor).await.from().unwrap().as_str(), "alice@a.example");
+    drop(session);
+    assert_eq!(next(&mut monitor).await.from().unwrap().as_str(), "alice@a.example/desk");
+}
+
+#[tokio::test]
+async fn a_domain_without_a_name_is_refused() {
+    assert!(matches!(crate::DomainBuilder::default().start().await, Err(crate::DomainError::Nameless)));
+}
+
+#[tokio::test]
 async fn an_address_is_given_once_and_free_again_after_its_end() {
     let domain = domain().await;
     let first = domain.component("x").unwrap();
