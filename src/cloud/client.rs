@@ -6,7 +6,7 @@ use convoke_xmpp::{Condition, Element, Jid, StanzaError, namespace};
 use thiserror::Error;
 
 use super::duration;
-use super::lease::{Grant, LeaseRef, Renewal, Request, renew, renewed_from_element};
+use super::lease::{Grant, LeaseRef, Renewal, Request, bad, renew, renewed_from_element};
 use crate::component::{ComponentHandle, RequestError};
 
 /// Why a manager did not lend, renew or take back.
@@ -35,11 +35,14 @@ impl LeaseError {
     /// After how long it makes sense to ask again; `None` if it never does.
     pub fn retry(&self) -> Option<Duration> {
         const SOON: Duration = Duration::from_secs(1);
+        /// A share that is used up is free again when leases end, not from one second to the next.
+        const WHEN_LEASES_END: Duration = Duration::from_secs(10);
         let Self::Request(request) = self else { return None };
         let Some(error) = request.stanza_error() else { return Some(SOON) };
         let hint = error.application.as_ref().and_then(|e| e.attribute("retry")).and_then(duration::parse);
         match error.condition {
             Condition::Forbidden | Condition::FeatureNotImplemented | Condition::BadRequest => None,
+            Condition::PolicyViolation => Some(hint.unwrap_or(WHEN_LEASES_END)),
             _ => Some(hint.unwrap_or(SOON)),
         }
     }
@@ -86,7 +89,7 @@ impl LeaseClient {
         let sent = Instant::now();
         let request = Request { req: req.to_owned(), count, ttl };
         let answer = self.holder.set(&self.manager, request.to_element(), self.timeout).await?;
-        let grant = self.read(answer, Grant::from_element)?;
+        let grant = self.read(answer, |element| self.checked(Grant::from_element(element)?))?;
         let mut held = HeldLease { use_until: sent, grant };
         held.renewed(sent, held.grant.ttl);
         Ok(held)
@@ -102,6 +105,12 @@ impl LeaseClient {
     pub async fn release(&self, lease: &LeaseRef) -> Result<(), LeaseError> {
         self.holder.set(&self.manager, lease.to_element("release"), self.timeout).await?;
         Ok(())
+    }
+
+    /// A manager lends what is its own; whoever believed more would let it take the nodes of others away.
+    fn checked(&self, grant: Grant) -> Result<Grant, StanzaError> {
+        let is_its_own = |node: &Jid| !node.is_bare() && node.domain() == self.manager.domain();
+        if grant.nodes.iter().all(is_its_own) { Ok(grant) } else { Err(bad("it lends nodes of another domain")) }
     }
 
     fn read<T>(

@@ -71,14 +71,20 @@ impl Request {
             .attr_opt("ttl", self.ttl.map(duration::format))
     }
 
-    /// Reads the payload; `bad-request` names what is missing.
+    /// Reads the payload; `bad-request` names what is missing, `not-acceptable` refuses a name of more than 256 bytes,
+    /// since managers remember the names of requests.
     pub fn from_element(element: &Element) -> Result<Self, StanzaError> {
+        const LONGEST_NAME: usize = 256;
         let ttl = element.attribute("ttl").map(|text| duration::parse(text).ok_or_else(|| bad("ttl is no duration")));
-        Ok(Self {
-            req: required(element, "req")?.to_owned(),
-            count: element.attribute("count").map_or(Ok(1), |text| number(text, "count"))?,
-            ttl: ttl.transpose()?,
-        })
+        let req = required(element, "req")?.to_owned();
+        if req.len() > LONGEST_NAME {
+            return Err(too_large(LONGEST_NAME));
+        }
+        let count = element.attribute("count").map_or(Ok(1), |text| number(text, "count"))?;
+        if count == 0 {
+            return Err(bad("`count` is 0"));
+        }
+        Ok(Self { req, count, ttl: ttl.transpose()? })
     }
 }
 
@@ -177,6 +183,12 @@ pub(super) fn later(name: &'static str, retry: Duration) -> StanzaError {
     StanzaError::new(Condition::ResourceConstraint).with_type(ErrorType::Wait).with_application(application)
 }
 
+/// The error of what exceeds this bound.
+pub(super) fn too_large(max: impl std::fmt::Display) -> StanzaError {
+    let application = Element::new("too-large", namespace::CONVOKE_ERRORS).attr("max", max);
+    StanzaError::new(Condition::NotAcceptable).with_application(application)
+}
+
 pub(super) fn required<'e>(element: &'e Element, name: &str) -> Result<&'e str, StanzaError> {
     let value = element.attribute(name).filter(|value| !value.is_empty());
     value.ok_or_else(|| bad(&format!("`{}` lacks `{name}`", element.name())))
@@ -190,8 +202,12 @@ pub(super) fn address(element: &Element, name: &str) -> Result<Jid, StanzaError>
     Jid::new(required(element, name)?).map_err(|error| bad(&format!("`{name}` is no address: {error}")))
 }
 
+/// Managers are strangers: times are added to what they say, and waits follow from it.
 fn ttl(element: &Element) -> Result<Duration, StanzaError> {
-    duration::parse(required(element, "ttl")?).ok_or_else(|| bad("ttl is no duration"))
+    const SHORTEST: Duration = Duration::from_millis(10);
+    const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+    let ttl = duration::parse(required(element, "ttl")?).ok_or_else(|| bad("ttl is no duration"))?;
+    if (SHORTEST..=LONGEST).contains(&ttl) { Ok(ttl) } else { Err(bad("ttl is out of bounds")) }
 }
 
 #[cfg(test)]
@@ -214,10 +230,28 @@ mod tests {
         for (text, says) in [
             ("<request xmlns='urn:convoke:lease:0'/>", "`request` lacks `req`"),
             ("<request xmlns='urn:convoke:lease:0' req='1' count='x'/>", "`count` is no number"),
+            ("<request xmlns='urn:convoke:lease:0' req='1' count='0'/>", "`count` is 0"),
             ("<request xmlns='urn:convoke:lease:0' req='1' ttl='60'/>", "ttl is no duration"),
         ] {
             let error = Request::from_element(&Element::parse(text).unwrap()).unwrap_err();
             assert_eq!((error.condition, error.text.as_deref()), (Condition::BadRequest, Some(says)));
+        }
+    }
+
+    #[test]
+    fn a_request_with_an_endless_name_is_refused() {
+        let request = |length| Request { req: "r".repeat(length), count: 1, ttl: None };
+        let error = Request::from_element(&request(257).to_element()).unwrap_err();
+        assert_eq!(error.condition, Condition::NotAcceptable);
+        assert_eq!(Request::from_element(&request(256).to_element()), Ok(request(256)));
+    }
+
+    #[test]
+    fn a_time_to_live_that_no_clock_can_count_is_refused() {
+        for ttl in ["PT0S", "PT18446744073709551615S", "P36600D"] {
+            let text = format!("<renewed xmlns='urn:convoke:lease:0' ttl='{ttl}'/>");
+            let error = renewed_from_element(&Element::parse(&text).unwrap()).unwrap_err();
+            assert_eq!(error.condition, Condition::BadRequest, "{ttl}");
         }
     }
 }

@@ -10,10 +10,10 @@
 //!
 //! Inputs and outputs are text; what is binary is encoded by the worker.
 
-use convoke_xmpp::{Condition, Element, StanzaError, namespace};
+use convoke_xmpp::{Condition, Element, StanzaError};
 use thiserror::Error;
 
-use super::lease::{LeaseRef, bad, number, required};
+use super::lease::{LeaseRef, bad, number, required, too_large};
 
 /// The namespace of tasks.
 pub const NAMESPACE: &str = "urn:convoke:task:0";
@@ -193,8 +193,7 @@ fn range(element: &Element, kind: &str) -> Result<Vec<Task>, StanzaError> {
         return Err(bad("a range needs a step, and an end behind its beginning"));
     }
     if (to - from).div_ceil(step) > MAX_TASKS {
-        let application = Element::new("too-large", namespace::CONVOKE_ERRORS).attr("max", MAX_TASKS);
-        return Err(StanzaError::new(Condition::NotAcceptable).with_application(application));
+        return Err(too_large(MAX_TASKS));
     }
     let starts = std::iter::successors(Some(from), |start| start.checked_add(step)).take_while(|start| *start < to);
     let task = |start: u64| Task {
