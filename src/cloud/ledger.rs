@@ -37,6 +37,9 @@ impl Default for LeaseTimes {
 /// How many different requests are remembered; the oldest answered ones are forgotten first.
 const REMEMBERED_REQUESTS: usize = 10_000;
 
+/// How many bytes the names of one grant's nodes may have together, so that its answer is a stanza that every peer takes.
+const GRANT_BYTES: usize = 40 * 1024;
+
 /// Nodes, leases and requests of one manager.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -215,7 +218,13 @@ impl Ledger {
 
     fn choose(&self, count: u32) -> Vec<Jid> {
         let free = self.nodes.iter().filter(|(_, node)| node.lease.is_none() && !node.suspect);
-        free.map(|(jid, _)| jid.clone()).take(count as usize).collect()
+        let mut room = GRANT_BYTES;
+        let fits = |jid: &&Jid| {
+            let rest = room.checked_sub(jid.as_str().len());
+            room = rest.unwrap_or_default();
+            rest.is_some()
+        };
+        free.map(|(jid, _)| jid).take(count as usize).take_while(fits).cloned().collect()
     }
 
     fn reserve(
@@ -251,11 +260,21 @@ impl Ledger {
         self.requests.insert(key, remembered);
     }
 
-    /// The epoch of this lease is durable: it lives from now. `false` if it has ended meanwhile.
-    pub(super) fn durable(&mut self, lease: &str, now: Instant) -> bool {
-        let Some(lease) = self.leases.get_mut(lease) else { return false };
+    /// The epoch of this lease is durable: it lives from now. Gives the nodes that are still there; `None` if none is,
+    /// and so no lease either.
+    pub(super) fn durable(&mut self, id: &str, now: Instant) -> Option<Vec<Jid>> {
+        let lease = self.leases.get_mut(id)?;
+        if lease.nodes.is_empty() {
+            self.failed(id);
+            return None;
+        }
         lease.expires = Some(now + lease.ttl);
-        true
+        Some(lease.nodes.iter().cloned().collect())
+    }
+
+    /// The longest time to live of all leases that there are: after so long without a manager none is in use.
+    pub(super) fn longest_ttl(&self) -> Duration {
+        self.leases.values().map(|lease| lease.ttl).max().unwrap_or_default()
     }
 
     /// The epoch could not be made durable: the lease never was. Its epoch is not used again.
@@ -354,7 +373,7 @@ mod tests {
 
     fn granted(ledger: &mut Ledger, req: &str, count: u32, now: Instant) -> Grant {
         let Ok(Decision::Grant(grant)) = ledger.request(&holder(), request(req, count), now) else { panic!() };
-        assert!(ledger.durable(&grant.lease.id, now));
+        assert_eq!(ledger.durable(&grant.lease.id, now).as_ref(), Some(&grant.nodes));
         grant
     }
 
@@ -465,5 +484,41 @@ mod tests {
         let error = ledger.request(&holder(), request("r", 1), now).unwrap_err();
         assert_eq!(error.application.unwrap().name(), "recovering");
         assert_eq!(granted(&mut ledger, "r", 1, now + TTL).lease.epoch, 8);
+    }
+
+    #[test]
+    fn a_node_that_is_lost_while_its_epoch_is_made_durable_is_not_lent() {
+        let (mut ledger, now) = (ledger(2), Instant::now());
+        let Ok(Decision::Grant(grant)) = ledger.request(&holder(), request("r1", 2), now) else { panic!() };
+        ledger.suspect(&grant.nodes[0]);
+        assert_eq!(ledger.durable(&grant.lease.id, now), Some(vec![grant.nodes[1].clone()]));
+        ledger.release(&holder(), &grant.lease).unwrap();
+
+        let Ok(Decision::Grant(grant)) = ledger.request(&holder(), request("r2", 2), now) else { panic!() };
+        ledger.left(&grant.nodes[0], Departure::SessionDied);
+        assert_eq!(ledger.durable(&grant.lease.id, now), None);
+        ledger.joined(grant.nodes[0].clone(), 2);
+        assert!(granted(&mut ledger, "r2", 1, now).lease.epoch > grant.lease.epoch);
+    }
+
+    #[test]
+    fn the_longest_time_to_live_is_that_of_the_leases_there_are() {
+        let (mut ledger, now) = (ledger(1), Instant::now());
+        assert_eq!(ledger.longest_ttl(), Duration::ZERO);
+        let grant = granted(&mut ledger, "r1", 1, now);
+        assert_eq!(ledger.longest_ttl(), TTL);
+        ledger.release(&holder(), &grant.lease).unwrap();
+        assert_eq!(ledger.longest_ttl(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_grant_is_not_longer_than_a_stanza_may_be() {
+        let allowance = Allowance { domain: Domainpart::new("a.example").unwrap(), nodes: 1000 };
+        let mut ledger = Ledger::new(vec![allowance], LeaseTimes::default(), 0, None);
+        for at in 0..1000 {
+            ledger.joined(jid(&format!("v{at}@b.example/{}", "x".repeat(1000))), 1);
+        }
+        let first = granted(&mut ledger, "r1", 1000, Instant::now());
+        assert!((30..45).contains(&first.nodes.len()), "{}", first.nodes.len());
     }
 }

@@ -97,7 +97,6 @@ impl ResourceManager {
             component,
             ledger,
             store: config.store,
-            longest: config.times.longest,
             watchers,
             waiting: HashMap::new(),
             commits: JoinSet::new(),
@@ -125,7 +124,7 @@ impl ResourceManager {
     }
 }
 
-/// What outlives the process: the last epoch, and how long a lease of that time may live at most.
+/// What outlives the process: the last epoch, and how long a lease of that time may live on without a manager.
 struct Saved {
     epoch: u64,
     longest: Duration,
@@ -154,7 +153,6 @@ struct Manager {
     component: Component,
     ledger: Ledger,
     store: Arc<dyn Store>,
-    longest: Duration,
     /// Whose entities may subscribe to the manager's presence.
     watchers: Vec<Domainpart>,
     /// Requests that wait for their epoch to be durable, by lease.
@@ -178,7 +176,7 @@ impl Manager {
             tokio::select! {
                 received = self.component.receive() => match received {
                     Some((stanza, origin)) => self.handle(stanza, &origin),
-                    None => return,
+                    None => return self.refuse_waiting(),
                 },
                 Some(Ok((lease, result))) = self.commits.join_next() => self.committed(&lease, result),
                 Some(_) = self.notices.join_next() => {}
@@ -277,7 +275,7 @@ impl Manager {
     /// The epoch is durable before the grant leaves; only then does anybody learn of it.
     fn make_durable(&mut self, stanza: Stanza, holder: &Jid, grant: lease::Grant) {
         let id = grant.lease.id.clone();
-        let saved = Saved { epoch: grant.lease.epoch, longest: self.longest };
+        let saved = Saved { epoch: grant.lease.epoch, longest: self.ledger.longest_ttl() };
         let (done, durable) = oneshot::channel();
         let on_durable = Box::new(move |result| {
             let _manager_gone = done.send(result);
@@ -288,15 +286,16 @@ impl Manager {
     }
 
     fn committed(&mut self, lease: &str, result: Result<(), StoreError>) {
-        let Some(waiting) = self.waiting.remove(lease) else { return };
-        let answer = match result {
-            Ok(()) if self.ledger.durable(lease, Instant::now()) => {
+        let Some(mut waiting) = self.waiting.remove(lease) else { return };
+        let answer = match result.map(|()| self.ledger.durable(lease, Instant::now())) {
+            Ok(Some(nodes)) => {
+                waiting.grant.nodes = nodes;
                 self.counters.granted.fetch_add(1, Ordering::Relaxed);
                 // The nodes learn whom to obey before the holder learns of them.
                 self.notify_nodes(&waiting);
                 Ok(Some(waiting.grant.to_element()))
             }
-            Ok(()) => Err(lease::expired()),
+            Ok(None) => Err(lease::later("no-capacity", Duration::from_secs(1))),
             Err(error) => {
                 tracing::error!(%error, "an epoch could not be made durable: nothing is granted");
                 self.ledger.failed(lease);
@@ -305,6 +304,13 @@ impl Manager {
         };
         for request in &waiting.requests {
             self.component.reply(request, answer.clone());
+        }
+    }
+
+    /// Whether their epoch becomes durable or not, these requests are granted nothing: the manager ends.
+    fn refuse_waiting(&self) {
+        for request in self.waiting.values().flat_map(|waiting| &waiting.requests) {
+            self.component.reply(request, Err(Condition::RecipientUnavailable.into()));
         }
     }
 
