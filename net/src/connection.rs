@@ -1,31 +1,39 @@
 //! A connection that has been negotiated, and the transport below it.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use convoke_xmpp::stream::StreamError;
 use convoke_xmpp::{Limits, StreamReader};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
+use crate::wire::Wire;
+
 /// How long the last words, `close_notify` and the peer's own end may take together. The peer has nothing to do but to
 /// read; two seconds are several round trips around the world.
-const CLOSE_WAIT: Duration = Duration::from_secs(2);
+pub(crate) const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// Bytes per read of what is thrown away.
+const DISCARD_BYTES: usize = 4096;
 
 /// A negotiated connection: its transport, and the reader with whatever the peer sent behind the negotiation.
 #[derive(Debug)]
 pub struct Connection {
     pub(crate) transport: Transport,
-    pub(crate) reader: StreamReader,
+    /// Boxed, for a connection passes through many hands and each of their futures would keep room for it.
+    pub(crate) reader: Box<StreamReader>,
 }
 
 impl Connection {
-    pub(crate) fn new(transport: Transport, reader: StreamReader) -> Self {
+    pub(crate) fn new(transport: Transport, reader: Box<StreamReader>) -> Self {
         Self { transport, reader }
     }
 
@@ -36,7 +44,7 @@ impl Connection {
 
     /// Closes the stream with this error, without a session; takes two seconds at most.
     pub async fn close(self, error: &StreamError) {
-        self.transport.close(farewell(Some(error)).as_bytes()).await;
+        self.transport.close(farewell(Some(error)).as_bytes(), CLOSE_WAIT).await;
     }
 
     /// The peer's address.
@@ -57,65 +65,112 @@ pub(crate) fn farewell(error: Option<&StreamError>) -> String {
     text
 }
 
+/// Where a session or a negotiation reads and writes.
+pub(crate) trait Socket: AsyncWrite + Unpin {
+    /// Reads what is there, `BYTES` at most, and gives it to `take`; says how much it was, nothing at the end.
+    ///
+    /// Nothing is allocated or held while there is nothing to read: an idle connection has no read buffer.
+    fn poll_take<const BYTES: usize>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<usize>>;
+}
+
 /// TCP with or without TLS on it.
 #[derive(Debug)]
 pub(crate) enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Wire),
+    Tls(Box<TlsStream<Wire>>),
 }
 
 impl Transport {
-    fn tcp(&self) -> &TcpStream {
+    pub(crate) fn tcp(&self) -> &TcpStream {
         match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Plain(wire) => wire.tcp(),
+            Self::Tls(tls) => tls.get_ref().0.tcp(),
         }
     }
 
-    /// Sends the last words, says goodbye (`close_notify` under TLS) and waits for the peer's end, two seconds in all.
+    /// Sends the last words, says goodbye (`close_notify` under TLS) and waits for the peer's end, so long in all.
     ///
     /// What still arrives is read and thrown away: closing a socket with unread bytes would reset the connection, and
     /// the peer might never see the error that it was just sent.
-    pub(crate) async fn close(mut self, last_words: &[u8]) {
+    pub(crate) async fn close(mut self, last_words: &[u8], wait: Duration) {
         let farewell = async {
             self.write_all(last_words).await?;
             self.shutdown().await?;
-            let mut rest = [0; 1024];
-            while self.read(&mut rest).await? > 0 {}
+            while poll_fn(|cx| self.poll_take::<DISCARD_BYTES>(cx, |_| ())).await? > 0 {}
             io::Result::Ok(())
         };
         // Nobody is left to be told about a failure: the connection is given up either way.
-        let _ = timeout(CLOSE_WAIT, farewell).await;
+        let _ = timeout(wait, farewell).await;
+    }
+
+    /// Breaks the connection: what the peer has not read is thrown away here, not kept for it by the operating system.
+    pub(crate) fn reset(self) {
+        // Where that cannot be had the connection is closed all the same.
+        let _ = self.tcp().set_zero_linger();
     }
 }
 
-impl AsyncRead for Transport {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            Self::Tls(tls) => Pin::new(&mut **tls).poll_read(cx, buffer),
+impl Socket for Transport {
+    fn poll_take<const BYTES: usize>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(wire) => poll_take_read::<BYTES>(wire, cx, take),
+            Self::Tls(tls) => poll_take_buffered::<BYTES>(tls, cx, take),
         }
     }
+}
+
+/// By way of the stack.
+fn poll_take_read<const BYTES: usize>(
+    wire: &mut Wire,
+    cx: &mut Context<'_>,
+    take: impl FnOnce(&[u8]),
+) -> Poll<io::Result<usize>> {
+    let mut bytes = [const { MaybeUninit::uninit() }; BYTES];
+    let mut buffer = ReadBuf::uninit(&mut bytes);
+    ready!(Pin::new(wire).poll_read(cx, &mut buffer))?;
+    take(buffer.filled());
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+/// Straight from where the TLS library has decrypted it to.
+fn poll_take_buffered<const BYTES: usize>(
+    tls: &mut TlsStream<Wire>,
+    cx: &mut Context<'_>,
+    take: impl FnOnce(&[u8]),
+) -> Poll<io::Result<usize>> {
+    let bytes = ready!(Pin::new(&mut *tls).poll_fill_buf(cx))?;
+    let length = bytes.len().min(BYTES);
+    take(&bytes[..length]);
+    Pin::new(tls).consume(length);
+    Poll::Ready(Ok(length))
 }
 
 impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Self::Plain(wire) => Pin::new(wire).poll_write(cx, bytes),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Plain(wire) => Pin::new(wire).poll_flush(cx),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Plain(wire) => Pin::new(wire).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_shutdown(cx),
         }
     }

@@ -1,6 +1,6 @@
 //! Performs a negotiation: the only place where an [`Output`] becomes bytes and a socket's news become an [`Input`].
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -8,16 +8,20 @@ use convoke_xmpp::negotiation::{Failure, Input, Negotiator, Output, TlsFailure, 
 use convoke_xmpp::stream::{StreamCondition, StreamError};
 use convoke_xmpp::{Limits, StreamReader};
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use tokio_rustls::rustls;
 
-use crate::connection::{Connection, Transport, farewell};
+use crate::connection::{CLOSE_WAIT, Connection, Socket, Transport, farewell};
 use crate::tls::{Handshake, TlsContext, TlsError};
+use crate::wire::Wire;
 
-/// How long a negotiation may take whose negotiator names no time: nobody waits for ever.
+/// How long a negotiation may take whatever its negotiator says: nobody waits for ever.
 const LONGEST: Duration = Duration::from_secs(90);
+
+/// How long the TLS handshake may take of that: two round trips, each with room for a packet that is lost thrice.
+const LONGEST_HANDSHAKE: Duration = Duration::from_secs(15);
 
 /// Bytes per read: negotiations are small.
 const READ_BYTES: usize = 4096;
@@ -63,15 +67,18 @@ pub enum NegotiationError<E: std::error::Error + 'static> {
 
 /// Negotiates on a new TCP connection until the stream is established or has failed.
 ///
-/// `limits` hold until the caller replaces them. On failure the peer has been told what [`Failure::stream_error`]
-/// names, the stream is closed and so is the connection; that takes two seconds at most.
-pub async fn negotiate<N: Negotiator>(
+/// `limits` hold until the caller replaces them. All times are absolute, whatever the peer sends meanwhile: that of
+/// [`Negotiator::poll_timeout`], 90 s in all, 15 s for a TLS handshake, in which the peer may send 64 KiB. On failure the
+/// peer has been told what [`Failure::stream_error`] names, the stream is closed and so is the connection; that takes two
+/// seconds at most, and no time at all when there was none left.
+pub fn negotiate<'a, N>(
     negotiator: N,
     stream: TcpStream,
-    tls: &TlsContext,
+    tls: &'a TlsContext,
     limits: Limits,
-) -> Result<Negotiated<N::Established>, NegotiationError<N::Error>>
+) -> impl Future<Output = Outcome<N>> + use<'a, N>
 where
+    N: Negotiator + 'a,
     N::Error: Failure,
 {
     // Answers are small and the peer waits for each: never delay them. Failing to say so is no reason to fail.
@@ -79,21 +86,23 @@ where
     let driver = Driver {
         negotiator,
         tls,
-        reader: StreamReader::new(limits),
-        limits,
+        reader: Box::new(StreamReader::new(limits)),
         out: String::new(),
         opened: false,
         latest: now() + LONGEST,
         lost: None,
     };
-    driver.run(Transport::Plain(stream)).await
+    // On the heap only while it lasts: else the session that follows in the same task would keep its room.
+    Box::pin(driver.run(Transport::Plain(Wire::new(stream))))
 }
+
+/// What a negotiation comes to.
+pub type Outcome<N> = Result<Negotiated<<N as Negotiator>::Established>, NegotiationError<<N as Negotiator>::Error>>;
 
 struct Driver<'a, N: Negotiator> {
     negotiator: N,
     tls: &'a TlsContext,
-    reader: StreamReader,
-    limits: Limits,
+    reader: Box<StreamReader>,
     /// What the outputs of one step want written, in one piece.
     out: String,
     /// Whether our header of the present stream is out: without it, nothing can be closed.
@@ -117,8 +126,6 @@ enum Step<E> {
     Established(E),
     Close(Option<StreamError>),
 }
-
-type Outcome<N> = Result<Negotiated<<N as Negotiator>::Established>, NegotiationError<<N as Negotiator>::Error>>;
 
 impl<N: Negotiator> Driver<'_, N> {
     async fn run(mut self, mut transport: Transport) -> Outcome<N> {
@@ -193,15 +200,18 @@ impl<N: Negotiator> Driver<'_, N> {
     }
 
     async fn read(&mut self, transport: &mut Transport) -> Result<(), N::Error> {
-        let mut buffer = [0; READ_BYTES];
-        match self.in_time(transport.read(&mut buffer)).await {
-            None => self.time_out(),
-            Some(Ok(0)) => self.disconnected(None),
-            Some(Ok(length)) => {
-                self.reader.push(&buffer[..length]);
-                Ok(())
-            }
-            Some(Err(error)) => self.disconnected(Some(&error)),
+        let deadline = self.deadline();
+        if deadline <= now() {
+            // Before anything is read: who never stops sending would else never be late.
+            return self.time_out();
+        }
+        let reader = &mut self.reader;
+        let reading = poll_fn(|cx| transport.poll_take::<READ_BYTES>(cx, |bytes| reader.push(bytes)));
+        match timeout_at(deadline.into(), reading).await {
+            Err(_) => self.time_out(),
+            Ok(Ok(0)) => self.disconnected(None),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => self.disconnected(Some(&error)),
         }
     }
 
@@ -236,18 +246,19 @@ impl<N: Negotiator> Driver<'_, N> {
             return Err(error);
         }
         self.write(&mut transport).await;
-        let Transport::Plain(tcp) = transport else { return Err(NegotiationError::AlreadyEncrypted) };
-        let handshake = self.tls.handshake(&start, tcp);
-        let told = match self.in_time(handshake).await {
-            Some(Ok(stream)) => return self.encrypted(Transport::Tls(Box::new(stream))).await,
-            Some(Err(TlsError::Handshake(error))) => {
-                self.negotiator.handle(now(), Input::TlsFailed(TlsFailure { reason: error.to_string() }))
+        let Transport::Plain(wire) = transport else { return Err(NegotiationError::AlreadyEncrypted) };
+        let deadline = self.deadline().min(now() + LONGEST_HANDSHAKE);
+        let (told, otherwise) = match timeout_at(deadline.into(), self.tls.handshake(&start, wire)).await {
+            Ok(Ok(stream)) => return self.encrypted(Transport::Tls(Box::new(stream))).await,
+            Ok(Err(TlsError::Handshake(error))) => {
+                let failed = Input::TlsFailed(TlsFailure { reason: error.to_string() });
+                (self.negotiator.handle(now(), failed), NegotiationError::Disconnected)
             }
-            Some(Err(error)) => return Err(NegotiationError::Tls(error)),
-            None => self.negotiator.handle(now(), Input::Timeout),
+            Ok(Err(error)) => return Err(NegotiationError::Tls(error)),
+            Err(_) => (self.negotiator.handle(now(), Input::Timeout), NegotiationError::Timeout),
         };
         // No stream is left to close (RFC 6120, section 5.4.3.2).
-        Err(told.err().map_or(NegotiationError::Disconnected, NegotiationError::Refused))
+        Err(told.err().map_or(otherwise, NegotiationError::Refused))
     }
 
     fn check_no_injection(&self) -> Result<(), NegotiationError<N::Error>> {
@@ -257,9 +268,9 @@ impl<N: Negotiator> Driver<'_, N> {
         }
     }
 
-    /// Everything that was read before TLS is forgotten (RFC 6120, section 5.4.3.3).
+    /// Everything that was read before TLS is forgotten (RFC 6120, section 5.4.3.3), except how much it was.
     async fn encrypted(&mut self, transport: Transport) -> Result<Transport, NegotiationError<N::Error>> {
-        self.reader = StreamReader::new(self.limits);
+        self.reader.reset();
         self.opened = false;
         let Transport::Tls(stream) = &transport else { return Ok(transport) };
         let told = Handshake::of(stream).with_info(|info| self.negotiator.handle(now(), Input::TlsEstablished(info)));
@@ -294,7 +305,7 @@ impl<N: Negotiator> Driver<'_, N> {
             (_, Some(error)) => self.close(Some(&error), transport).await,
             (Step::Close(error), None) => self.close(error.as_ref(), transport).await,
             // Anything else that was wanted is void: the negotiation has failed.
-            (_, None) => transport.close(std::mem::take(&mut self.out).as_bytes()).await,
+            (_, None) => transport.close(std::mem::take(&mut self.out).as_bytes(), self.time_to_close()).await,
         }
     }
 
@@ -303,11 +314,16 @@ impl<N: Negotiator> Driver<'_, N> {
         if self.opened {
             last_words.push_str(&farewell(error));
         }
-        transport.close(last_words.as_bytes()).await;
+        transport.close(last_words.as_bytes(), self.time_to_close()).await;
     }
 
     fn deadline(&self) -> Instant {
-        self.negotiator.poll_timeout().unwrap_or(self.latest)
+        self.negotiator.poll_timeout().map_or(self.latest, |timeout| timeout.min(self.latest))
+    }
+
+    /// Who was given all the time there is gets none to say goodbye.
+    fn time_to_close(&self) -> Duration {
+        if matches!(self.lost, Some(Lost::Timeout)) { Duration::ZERO } else { CLOSE_WAIT }
     }
 
     /// The result, or `None` when the time has come first.

@@ -19,9 +19,11 @@ pub mod session;
 pub mod shutdown;
 pub mod tls;
 
+mod pace;
 mod provider;
 mod trouble;
 mod verifier;
+mod wire;
 mod writer;
 
 pub use connection::Connection;

@@ -130,8 +130,8 @@ impl Outbox {
         }
     }
 
-    /// Takes stanzas of up to [`BATCH_BYTES`], at least one if there is any.
-    pub(crate) fn take_batch(&self) -> Vec<Stanza> {
+    /// Takes stanzas of up to [`BATCH_BYTES`] and `most` of them, at least one if there is any.
+    pub(crate) fn take_batch(&self, most: usize) -> Vec<Stanza> {
         let mut queue = self.lock();
         let mut bytes = 0;
         let mut fits = |stanza: &&Stanza| {
@@ -139,10 +139,18 @@ impl Outbox {
             bytes += stanza.bytes().len();
             first || bytes <= BATCH_BYTES
         };
-        let count = queue.stanzas.iter().take_while(&mut fits).count();
+        let count = queue.stanzas.iter().take(most).take_while(&mut fits).count();
         let batch: Vec<_> = queue.stanzas.drain(..count).collect();
         queue.bytes -= batch.iter().map(|stanza| stanza.bytes().len()).sum::<usize>();
         batch
+    }
+
+    /// Frees the room of the queue when nothing is in it: after a burst it is large.
+    pub(crate) fn release(&self) {
+        let mut queue = self.lock();
+        if queue.stanzas.is_empty() {
+            queue.stanzas = VecDeque::new();
+        }
     }
 
     /// Puts stanzas that were not sent back in front, in their order. They were within the limits before.
@@ -210,10 +218,10 @@ mod tests {
         for id in 0..5 {
             outbox.push(message(id, 30_000)).unwrap();
         }
-        assert_eq!(ids(&outbox.take_batch()), ["0", "1"]);
-        assert_eq!(ids(&outbox.take_batch()), ["2", "3"]);
-        assert_eq!(ids(&outbox.take_batch()), ["4"]);
-        assert!(outbox.take_batch().is_empty());
+        assert_eq!(ids(&outbox.take_batch(usize::MAX)), ["0", "1"]);
+        assert_eq!(ids(&outbox.take_batch(usize::MAX)), ["2", "3"]);
+        assert_eq!(ids(&outbox.take_batch(usize::MAX)), ["4"]);
+        assert!(outbox.take_batch(usize::MAX).is_empty());
     }
 
     #[test]
@@ -222,7 +230,7 @@ mod tests {
         for id in 0..4 {
             outbox.push(message(id, 30_000)).unwrap();
         }
-        let batch = outbox.take_batch();
+        let batch = outbox.take_batch(usize::MAX);
         outbox.give_back(batch.into_iter());
         assert_eq!(ids(&outbox.take_all()), ["0", "1", "2", "3"]);
         assert!(outbox.is_empty());

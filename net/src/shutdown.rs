@@ -59,6 +59,8 @@ impl Tasks {
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let abort = self.abort.clone();
         let aborted = Arc::clone(&self.aborted);
+        // On the heap once: within an async block it would stand twice, as what is captured and as what is awaited.
+        let task = Box::pin(task);
         let task = async move {
             tokio::select! {
                 biased;

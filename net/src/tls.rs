@@ -8,7 +8,6 @@ use std::time::SystemTime;
 use convoke_xmpp::Domainpart;
 use convoke_xmpp::negotiation::{TlsInfo, TlsStart};
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
@@ -21,8 +20,11 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use crate::credentials::Credentials;
 use crate::provider::provider;
 use crate::verifier::PossessionVerifier;
+use crate::wire::Wire;
 
-/// TLS 1.2 is the oldest version that RFC 7590 (section 3.3, by RFC 9325) allows.
+/// TLS 1.2 is the oldest version that RFC 7590 (section 3.3, by RFC 9325) allows; who offers less gets the alert
+/// `protocol_version`. There is no renegotiation to attack: rustls has none, and refuses with `no_renegotiation` who asks
+/// for it in TLS 1.2.
 const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
 /// Label and length of the exporter for channel binding (RFC 9266, section 2).
@@ -69,19 +71,21 @@ impl TlsContext {
         Ok(Self { domains: Arc::new(prepared) })
     }
 
-    /// Shakes hands as the side that `start` names.
-    pub(crate) async fn handshake(&self, start: &TlsStart, tcp: TcpStream) -> Result<TlsStream<TcpStream>, TlsError> {
-        match start {
+    /// Shakes hands as the side that `start` names. The peer may send [`HANDSHAKE_BYTES`](crate::wire::HANDSHAKE_BYTES).
+    pub(crate) async fn handshake(&self, start: &TlsStart, mut wire: Wire) -> Result<TlsStream<Wire>, TlsError> {
+        wire.begin_handshake();
+        let mut stream = match start {
             TlsStart::Initiating { local, remote } => {
                 let connector = TlsConnector::from(Arc::clone(&self.domain(local)?.client));
-                let stream = connector.connect(server_name(remote)?, tcp).await.map_err(TlsError::Handshake)?;
-                Ok(TlsStream::Client(stream))
+                TlsStream::Client(connector.connect(server_name(remote)?, wire).await.map_err(TlsError::Handshake)?)
             }
             TlsStart::Receiving { local } => {
                 let acceptor = TlsAcceptor::from(Arc::clone(&self.domain(local)?.server));
-                Ok(TlsStream::Server(acceptor.accept(tcp).await.map_err(TlsError::Handshake)?))
+                TlsStream::Server(acceptor.accept(wire).await.map_err(TlsError::Handshake)?)
             }
-        }
+        };
+        stream.get_mut().0.end_handshake();
+        Ok(stream)
     }
 
     fn domain(&self, domain: &Domainpart) -> Result<&DomainTls, TlsError> {
@@ -153,7 +157,7 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    pub(crate) fn of(stream: &TlsStream<TcpStream>) -> Self {
+    pub(crate) fn of(stream: &TlsStream<Wire>) -> Self {
         let exporter = |key: Result<[u8; 32], rustls::Error>| key.ok();
         match stream {
             TlsStream::Client(client) => {

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use convoke_xmpp::Stanza;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWrite;
 
 use crate::outbox::Outbox;
 
@@ -30,15 +32,16 @@ impl<'a> Writer<'a> {
         self.buffer.extend_from_slice(text.as_bytes());
     }
 
-    /// Takes the next batch of the outbox; says whether there was one.
-    pub(crate) fn refill(&mut self) -> bool {
-        let batch = self.outbox.take_batch();
-        let any = !batch.is_empty();
+    /// Takes the next batch of the outbox, `most` stanzas of it; says how many there were.
+    pub(crate) fn refill(&mut self, most: usize) -> usize {
+        let batch = self.outbox.take_batch(most);
+        let count = batch.len();
+        self.buffer.reserve(batch.iter().map(|stanza| stanza.bytes().len()).sum());
         for stanza in batch {
             self.buffer.extend_from_slice(stanza.bytes());
             self.stanzas.push_back((self.buffer.len(), stanza));
         }
-        any
+        count
     }
 
     /// Whether everything in the buffer has been accepted: time for more.
@@ -51,20 +54,25 @@ impl<'a> Writer<'a> {
         self.dirty || !self.is_drained()
     }
 
-    /// Writes once, or flushes when all is written. May be cancelled: nothing is lost or written twice.
-    pub(crate) async fn advance(&mut self, transport: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+    /// Writes once, or flushes when all is written; says how many bytes were accepted.
+    pub(crate) fn poll_advance(
+        &mut self,
+        transport: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let transport = Pin::new(transport);
         if self.is_drained() {
-            transport.flush().await?;
+            ready!(transport.poll_flush(cx))?;
             self.dirty = false;
-            return Ok(());
+            return Poll::Ready(Ok(0));
         }
-        let length = transport.write(&self.buffer[self.accepted..]).await?;
+        let length = ready!(transport.poll_write(cx, &self.buffer[self.accepted..]))?;
         if length == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         self.dirty = true;
         self.accept(length);
-        Ok(())
+        Poll::Ready(Ok(length))
     }
 
     /// Puts what the transport has not accepted whole back into the outbox: the peer cannot have received it.
@@ -72,6 +80,8 @@ impl<'a> Writer<'a> {
         let stanzas = std::mem::take(&mut self.stanzas);
         self.outbox.give_back(stanzas.into_iter().map(|(_, stanza)| stanza));
         self.buffer = Vec::new();
+        self.accepted = 0;
+        self.dirty = false;
     }
 
     fn accept(&mut self, length: usize) {
@@ -88,16 +98,20 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Frees the buffer when there is nothing to do: an idle session holds none.
+    /// Frees everything, the room of the outbox included, when there is nothing to do: an idle session holds no buffer.
     pub(crate) fn release(&mut self) {
         if !self.has_work() {
             self.buffer = Vec::new();
+            self.stanzas = VecDeque::new();
+            self.outbox.release();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
 
     fn message(id: usize) -> Stanza {
@@ -110,9 +124,9 @@ mod tests {
         (0..100).for_each(|id| outbox.push(message(id)).unwrap());
         let mut writer = Writer::new(&outbox);
         let mut wire = Vec::new();
-        assert!(writer.refill());
+        assert_eq!(writer.refill(usize::MAX), 100);
         while writer.has_work() {
-            writer.advance(&mut wire).await.unwrap();
+            poll_fn(|cx| writer.poll_advance(&mut wire, cx)).await.unwrap();
         }
         let expected: String = (0..100).map(|id| format!("<message id='{id}'/>")).collect();
         assert_eq!(String::from_utf8(wire).unwrap(), expected);
@@ -125,10 +139,10 @@ mod tests {
         let outbox = Outbox::default();
         (0..3).for_each(|id| outbox.push(message(id)).unwrap());
         let mut writer = Writer::new(&outbox);
-        writer.refill();
+        writer.refill(usize::MAX);
         // The transport takes the first stanza and half of the second, then nothing.
         let (mut near, _far) = tokio::io::duplex("<message id='0'/>".len() + 5);
-        writer.advance(&mut near).await.unwrap();
+        poll_fn(|cx| writer.poll_advance(&mut near, cx)).await.unwrap();
         writer.give_back();
         let ids: Vec<_> = outbox.take_all().iter().filter_map(|s| s.id().map(str::to_owned)).collect();
         assert_eq!(ids, ["1", "2"]);
