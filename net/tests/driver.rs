@@ -4,16 +4,11 @@ use std::time::Duration;
 
 use convoke_net::{NegotiationError, negotiate};
 use convoke_xmpp::Limits;
-use convoke_xmpp::stream::StreamHeader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::greeting::{Greeting, Refusal, SOON, a, b, initiate, receive, sockets, tls};
-
-fn header() -> String {
-    StreamHeader::server(Some(&a()), Some(&b())).write()
-}
+use crate::greeting::{Greeting, Refusal, SOON, header_of_a, initiate, receive, sockets, tls};
 
 /// Reads until the peer closes, then closes too.
 async fn read_to_end(mut socket: TcpStream) -> String {
@@ -51,7 +46,7 @@ async fn resumes_no_tls_session() {
 async fn refuses_bytes_behind_starttls() {
     let (_, tls) = tls();
     let (near, mut far) = sockets().await;
-    let attack = format!("{}<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><auth/>", header());
+    let attack = format!("{}<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><auth/>", header_of_a());
     far.write_all(attack.as_bytes()).await.unwrap();
     let (outcome, seen) = tokio::join!(receive(near, &tls), read_to_end(far));
     assert!(matches!(outcome, Err(NegotiationError::Injection { bytes: 7 })), "{outcome:?}");
@@ -63,7 +58,7 @@ async fn refuses_bytes_behind_starttls() {
 async fn refuses_bytes_behind_proceed() {
     let (_, tls) = tls();
     let (near, mut far) = sockets().await;
-    let attack = format!("{}<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/> ", header());
+    let attack = format!("{}<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/> ", header_of_a());
     far.write_all(attack.as_bytes()).await.unwrap();
     let (outcome, seen) = tokio::join!(initiate(near, &tls), read_to_end(far));
     assert!(matches!(outcome, Err(NegotiationError::Injection { bytes: 1 })), "{outcome:?}");
@@ -74,7 +69,7 @@ async fn refuses_bytes_behind_proceed() {
 async fn tells_the_peer_the_error_and_closes_the_stream() {
     let (_, tls) = tls();
     let (near, mut far) = sockets().await;
-    far.write_all(format!("{}<message/>", header()).as_bytes()).await.unwrap();
+    far.write_all(format!("{}<message/>", header_of_a()).as_bytes()).await.unwrap();
     let (outcome, seen) = tokio::join!(receive(near, &tls), read_to_end(far));
     assert!(matches!(outcome, Err(NegotiationError::Refused(_))), "{outcome:?}");
     assert!(seen.contains("<stream:error><not-authorized"), "{seen}");
@@ -85,7 +80,7 @@ async fn tells_the_peer_the_error_and_closes_the_stream() {
 async fn closes_the_stream_of_a_failure_that_its_outputs_have_told() {
     let (_, tls) = tls();
     let (near, mut far) = sockets().await;
-    let abort = format!("{}<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", header());
+    let abort = format!("{}<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", header_of_a());
     far.write_all(abort.as_bytes()).await.unwrap();
     let (outcome, seen) = tokio::join!(receive(near, &tls), read_to_end(far));
     assert!(matches!(outcome, Err(NegotiationError::Refused(Refusal::Quiet))), "{outcome:?}");
@@ -97,7 +92,7 @@ async fn closes_the_stream_of_a_failure_that_its_outputs_have_told() {
 async fn tells_a_peer_that_is_still_sending() {
     let (_, tls) = tls();
     let (near, mut far) = sockets().await;
-    far.write_all(header().as_bytes()).await.unwrap();
+    far.write_all(header_of_a().as_bytes()).await.unwrap();
     far.write_all(format!("<message/>{}", "<x/>".repeat(100_000)).as_bytes()).await.unwrap();
     let (outcome, seen) = tokio::join!(receive(near, &tls), read_to_end(far));
     assert!(outcome.is_err());
@@ -128,7 +123,7 @@ async fn reports_a_peer_that_goes_away() {
 async fn does_not_wait_longer_than_the_negotiator_says() {
     let (_, tls) = tls();
     let (near, mut far) = sockets().await;
-    far.write_all(header().as_bytes()).await.unwrap();
+    far.write_all(header_of_a().as_bytes()).await.unwrap();
     let silent = Greeting::new(false, true).with_timeout(Duration::from_millis(50));
     let (outcome, seen) = tokio::join!(negotiate(silent, near, &tls, Limits::default()), read_to_end(far));
     assert!(matches!(outcome, Err(NegotiationError::Timeout)), "{outcome:?}");
@@ -140,10 +135,48 @@ async fn does_not_wait_longer_than_the_negotiator_says() {
 async fn does_not_wait_for_a_tls_handshake_for_ever() {
     let (_, tls) = tls();
     let (near, mut far) = sockets().await;
-    let starttls = format!("{}<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", header());
+    let starttls = format!("{}<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", header_of_a());
     far.write_all(starttls.as_bytes()).await.unwrap();
     let silent = Greeting::new(false, true).with_timeout(Duration::from_millis(200));
     let (outcome, seen) = tokio::join!(negotiate(silent, near, &tls, Limits::default()), read_to_end(far));
     assert!(outcome.is_err(), "{outcome:?}");
     assert!(seen.ends_with("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"), "{seen}");
+}
+
+/// What may be sent before authentication is counted over TLS and restarts: neither begins anew.
+#[tokio::test]
+async fn counts_what_is_sent_over_all_restarts() {
+    let (_, tls) = tls();
+    let (near, mut far) = sockets().await;
+    let greeting = Greeting::new(false, false).with_restarts();
+    let restarting = negotiate(greeting, near, &tls, Limits::before_authentication());
+    // Each stream is within the limits; three together are not.
+    let restart = format!("<restart xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{}</restart>", "x".repeat(3000));
+    let stream = format!("{}{restart}", header_of_a());
+    let peer = async {
+        for streams in 0..10 {
+            far.write_all(stream.as_bytes()).await.unwrap();
+            if !has_succeeded(&mut far).await {
+                return streams;
+            }
+        }
+        panic!("every restart begins anew");
+    };
+    let (outcome, streams) = tokio::join!(restarting, peer);
+    assert!(matches!(outcome, Err(NegotiationError::Refused(_))), "{outcome:?}");
+    assert_eq!(streams, 2);
+}
+
+/// Reads the answer to one restart; whether it lets the peer go on.
+async fn has_succeeded(socket: &mut TcpStream) -> bool {
+    let mut answer = Vec::new();
+    loop {
+        answer.push(timeout(SOON, socket.read_u8()).await.unwrap().unwrap());
+        if answer.ends_with(b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>") {
+            return true;
+        }
+        if answer.ends_with(b"</stream:stream>") {
+            return false;
+        }
+    }
 }

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use convoke_dev::{CertificateAuthority, Subject};
-use convoke_net::{Connection, Credentials, Negotiated, NegotiationError, TlsContext, negotiate};
+use convoke_net::session::{End, SessionHandler, SessionSettings, Stop, run};
+use convoke_net::{Connection, Credentials, Negotiated, NegotiationError, Outbox, TlsContext, negotiate};
 use convoke_xmpp::negotiation::{Failure, Input, Negotiator, Output, TlsStart};
 use convoke_xmpp::stream::{Features, StreamCondition, StreamError, StreamHeader};
-use convoke_xmpp::{Domainpart, Element, Limits, StreamEvent, namespace};
+use convoke_xmpp::{Domainpart, Element, Limits, Stanza, StreamEvent, namespace};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Nothing in these tests takes as long.
@@ -43,6 +44,7 @@ pub(crate) struct Greeting {
     initiates: bool,
     tls: bool,
     encrypted: bool,
+    restarts: bool,
     outputs: VecDeque<Output<Told>>,
     told: Told,
     timeout: Option<Instant>,
@@ -51,7 +53,8 @@ pub(crate) struct Greeting {
 impl Greeting {
     pub(crate) fn new(initiates: bool, tls: bool) -> Self {
         let outputs = VecDeque::new();
-        let mut greeting = Self { initiates, tls, encrypted: !tls, outputs, told: Told::default(), timeout: None };
+        let (encrypted, told) = (!tls, Told::default());
+        let mut greeting = Self { initiates, tls, encrypted, restarts: false, outputs, told, timeout: None };
         if initiates {
             greeting.open();
         }
@@ -60,6 +63,12 @@ impl Greeting {
 
     pub(crate) fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(Instant::now() + timeout);
+        self
+    }
+
+    /// Establishes nothing: the peer may restart the stream as often as it likes.
+    pub(crate) fn with_restarts(mut self) -> Self {
+        self.restarts = true;
         self
     }
 
@@ -90,6 +99,11 @@ impl Greeting {
                 true => {}
                 false => self.send(Element::new("starttls", namespace::TLS)),
             },
+            StreamEvent::Open(_) if self.restarts => self.open(),
+            StreamEvent::Element(element) if element.is("restart", namespace::SASL) => {
+                self.send(Element::new("success", namespace::SASL));
+                self.outputs.push_back(Output::RestartStream);
+            }
             StreamEvent::Open(_) => {
                 self.open();
                 if self.encrypted {
@@ -212,4 +226,24 @@ pub(crate) async fn connection_to_raw_peer() -> (Connection, TcpStream) {
     let receiving = negotiate(Greeting::new(false, false), near, &tls, Limits::default());
     let (negotiated, ()) = tokio::join!(receiving, raw);
     (negotiated.unwrap().connection, far)
+}
+
+/// The stream header of the initiating entity.
+pub(crate) fn header_of_a() -> String {
+    StreamHeader::server(Some(&a()), Some(&b())).write()
+}
+
+/// Takes whatever comes.
+struct Nobody;
+
+impl SessionHandler for Nobody {
+    fn stanza(&mut self, _: Stanza) -> Result<(), StreamError> {
+        Ok(())
+    }
+}
+
+/// Runs a session that does nothing with what it is sent.
+pub(crate) async fn carry(connection: Connection, outbox: &Outbox, settings: SessionSettings, stop: &Stop) -> End {
+    let mut nobody = Nobody;
+    run(connection, outbox, &mut nobody, settings, stop).await
 }
