@@ -257,6 +257,11 @@ impl ComponentHandle {
         self.inner.route(children.into_iter().fold(presence, |p, child| p.with_payload(child)));
     }
 
+    /// Becomes unavailable to one entity that got directed presence.
+    pub fn unavailable_to(&self, to: &Jid) {
+        self.presence(PresenceType::Unavailable, to);
+    }
+
     /// Becomes unavailable to everybody, politely.
     pub fn unavailable(&self, children: impl IntoIterator<Item = Element>) {
         let presence = Stanza::presence(PresenceType::Unavailable).with_from(self.jid());

@@ -83,6 +83,7 @@ impl VolunteerBuilder {
             workers: self.workers,
             slots: self.slots,
             lease: None,
+            introduced_to: None,
             working: JoinSet::new(),
             aborts: HashMap::new(),
             reporting: JoinSet::new(),
@@ -139,12 +140,18 @@ impl Drop for Volunteer {
     }
 }
 
+/// How many results may wait for their verdicts. A node whose holders take orders back to back and results never is
+/// not worth more of its memory; they are told to wait.
+const OUTBOX: usize = 256;
+
 struct Node {
     component: Component,
     workers: HashMap<String, Arc<dyn Worker>>,
     slots: usize,
     /// The lease that the manager told of last, and its holder.
     lease: Option<(LeaseRef, Jid)>,
+    /// The holder that sees this node's availability.
+    introduced_to: Option<Jid>,
     working: JoinSet<(Attempt, Jid, Result<String, TaskError>)>,
     /// What is being worked on, for whom.
     aborts: HashMap<Attempt, (AbortHandle, Jid)>,
@@ -175,8 +182,11 @@ impl Node {
     async fn run(mut self, mut left: oneshot::Receiver<()>) -> VolunteerReport {
         let mut paused = self.paused.clone();
         loop {
-            if paused.wait_for(|paused| !paused).await.is_err() {
-                return self.report;
+            tokio::select! {
+                resumed = paused.wait_for(|paused| !paused) => if resumed.is_err() {
+                    return self.report;
+                },
+                _ = &mut left => return self.say_goodbye(),
             }
             tokio::select! {
                 // A pause takes effect at once, not with the next stanza.
@@ -190,12 +200,14 @@ impl Node {
                     Err(error) => self.broke_off(&error),
                 },
                 Some(Ok((attempt, reported))) = self.reporting.join_next() => self.reported(&attempt, &reported),
-                _ = &mut left => {
-                    self.component.unavailable([bye()]);
-                    return self.report;
-                }
+                _ = &mut left => return self.say_goodbye(),
             }
         }
+    }
+
+    fn say_goodbye(self) -> VolunteerReport {
+        self.component.unavailable([bye()]);
+        self.report
     }
 
     fn handle(&mut self, stanza: &Stanza, origin: &Origin) {
@@ -233,10 +245,18 @@ impl Node {
             return Err(fenced(reference.epoch, current.epoch));
         }
         self.abort_all();
-        // The holder sees this node's availability itself: should the session die, it is told without a detour.
-        self.component.available_to(&holder, []);
+        self.introduce(holder.to_bare());
         self.lease = Some((reference, holder));
         Ok(None)
+    }
+
+    /// The holder sees this node's availability itself: should the session die, it is told without a detour. The one
+    /// before does not any more.
+    fn introduce(&mut self, holder: Jid) {
+        if let Some(before) = self.introduced_to.replace(holder.clone()).filter(|before| *before != holder) {
+            self.component.unavailable_to(&before);
+        }
+        self.component.available_to(&holder, []);
     }
 
     fn ended(&mut self, from: &Jid, origin: &Origin, payload: &Element) -> Result<Option<Element>, StanzaError> {
@@ -263,7 +283,7 @@ impl Node {
             return Ok(None);
         }
         let worker = self.workers.get(&task.kind).ok_or_else(|| task::unknown_kind(&task.kind))?.clone();
-        if self.aborts.len() >= self.slots {
+        if self.aborts.len() >= self.slots || self.unreported.len() >= OUTBOX {
             return Err(StanzaError::new(Condition::ResourceConstraint).with_text("all slots are busy"));
         }
         let (id, holder) = (attempt.clone(), from.clone());
@@ -298,7 +318,8 @@ impl Node {
         let found = self.aborts.iter().find(is_it).map(|(attempt, (_, holder))| (attempt.clone(), holder.clone()));
         match found {
             Some((attempt, holder)) if error.is_panic() => {
-                self.finished(attempt, holder, Err(TaskError::Resource("the worker panicked".to_owned())));
+                // Counted as the task's fault: one that makes every worker panic must come to an end.
+                self.finished(attempt, holder, Err(TaskError::Input("the worker panicked".to_owned())));
             }
             _ => self.report.aborted += 1,
         }
