@@ -119,6 +119,8 @@ impl Monitor {
 }
 
 struct Watched {
+    /// Since when it is known as it is: an older ping says nothing of it.
+    since: Instant,
     /// When it is pinged next.
     ping_at: Instant,
     pinging: bool,
@@ -129,7 +131,8 @@ struct Watch {
     component: Component,
     config: MonitorConfig,
     nodes: HashMap<Jid, Watched>,
-    pings: JoinSet<(Jid, bool)>,
+    /// Who was asked, when, and whether it answered.
+    pings: JoinSet<(Jid, Instant, bool)>,
     posts: JoinSet<()>,
     events: broadcast::Sender<MonitorEvent>,
 }
@@ -144,7 +147,7 @@ impl Watch {
                     Some((stanza, origin)) => self.handle(&stanza, &origin),
                     None => return,
                 },
-                Some(Ok((node, answered))) = self.pings.join_next() => self.pinged(&node, answered),
+                Some(Ok((node, asked, answered))) = self.pings.join_next() => self.pinged(&node, asked, answered),
                 Some(_) = self.posts.join_next() => {}
                 () = sleep_until(next_ping) => self.ping_silent_nodes(),
             }
@@ -175,8 +178,9 @@ impl Watch {
         match Offer::from_presence(stanza).filter(|_| own) {
             None => self.tell(MonitorEvent::Presence { who: from, available: true }),
             Some((offer, _)) => {
-                let ping_at = Instant::now() + self.config.ping_after;
-                let watched = Watched { ping_at, pinging: false, suspect: false };
+                let since = Instant::now();
+                let ping_at = since + self.config.ping_after;
+                let watched = Watched { since, ping_at, pinging: false, suspect: false };
                 match self.nodes.insert(from.clone(), watched) {
                     None => self.tell(MonitorEvent::Joined { node: from, offer }),
                     Some(before) if before.suspect => self.recovered(from),
@@ -206,13 +210,13 @@ impl Watch {
                 let answer = handle.get(&node, ping(), timeout).await;
                 // An error is an answer too: somebody is there (XEP-0199, section 4.2).
                 let answered = answer.is_ok() || answer.is_err_and(|error| error.stanza_error().is_some());
-                (node, answered)
+                (node, now, answered)
             });
         }
     }
 
-    fn pinged(&mut self, node: &Jid, answered: bool) {
-        let Some(watched) = self.nodes.get_mut(node) else { return };
+    fn pinged(&mut self, node: &Jid, asked: Instant, answered: bool) {
+        let Some(watched) = self.nodes.get_mut(node).filter(|watched| watched.since <= asked) else { return };
         watched.pinging = false;
         watched.ping_at = Instant::now() + self.config.ping_after;
         let was_suspect = std::mem::replace(&mut watched.suspect, !answered);
