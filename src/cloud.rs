@@ -23,12 +23,12 @@ pub mod task;
 mod tests;
 mod volunteer;
 
-pub use board::BatchStatistics;
+pub use board::{BatchStatistics, SubmitError};
 pub use client::{LeaseClient, LeaseError};
 pub use ledger::{Allowance, LeaseTimes};
 pub use monitor::{HEALTH_NODE, Monitor, MonitorConfig, MonitorEvent};
 pub use offer::{Departure, Offer};
 pub use resources::{ResourceManager, ResourceManagerConfig, ResourceManagerError, ResourceStatistics};
-pub use scheduler::{Batch, Scheduler, SchedulerConfig, SchedulerEvent, SubmitError};
+pub use scheduler::{Batch, Scheduler, SchedulerConfig, SchedulerEvent};
 pub use task::{Task, TaskError};
 pub use volunteer::{Volunteer, VolunteerBuilder, VolunteerReport, Worker};

@@ -1,8 +1,9 @@
 //! The rules of dispatch: which task runs where, and which result counts. Pure and deterministic.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use convoke_xmpp::Jid;
+use thiserror::Error;
 
 use super::lease::LeaseRef;
 use super::task::{Attempt, Submission, Task, TaskError, Verdict};
@@ -36,17 +37,46 @@ impl BatchStatistics {
     }
 }
 
+/// Why a batch was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// There is a batch of that name.
+    #[error("there is a batch `{0}` already")]
+    Exists(String),
+    /// Two tasks of the batch have the same name.
+    #[error("there are two tasks `{0}`")]
+    Twice(String),
+    /// With this batch there would be too many tasks that are not done.
+    #[error("more than {OPEN_TASKS} tasks would be open")]
+    TooMany,
+    /// The scheduler has ended.
+    #[error("the scheduler has ended")]
+    Ended,
+}
+
+/// How many tasks may be neither done nor failed, in all batches together.
+const OPEN_TASKS: u64 = 1_000_000;
+/// How many finished batches are remembered, for their statistics and for results that come again; the oldest is
+/// forgotten first, and its name is free again.
+const FINISHED_BATCHES: usize = 1_000;
+/// How many tasks these may have together; the last batch is remembered whatever its size.
+const FINISHED_TASKS: u64 = 1_000_000;
+
 /// The work of one scheduler.
 #[derive(Debug)]
 pub(super) struct Board {
     batches: BTreeMap<String, Batch>,
     ready: VecDeque<Key>,
     /// What runs where.
-    running: HashMap<Jid, HashSet<Key>>,
+    running: HashMap<Jid, BTreeSet<Key>>,
+    /// Finished batches, the oldest first, and how many tasks they have.
+    finished: VecDeque<String>,
+    finished_tasks: u64,
     max_faults: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     batch: String,
     task: String,
@@ -103,14 +133,20 @@ pub(super) enum Judgement {
 impl Board {
     /// A board on which a task may fail by its own fault so many times.
     pub(super) fn new(max_faults: u32) -> Self {
-        Self { batches: BTreeMap::new(), ready: VecDeque::new(), running: HashMap::new(), max_faults }
+        Self {
+            batches: BTreeMap::new(),
+            ready: VecDeque::new(),
+            running: HashMap::new(),
+            finished: VecDeque::new(),
+            finished_tasks: 0,
+            max_faults,
+        }
     }
 
-    /// Takes a batch; `false` if its name is in use.
-    pub(super) fn submit(&mut self, submission: Submission) -> bool {
-        if self.batches.contains_key(&submission.batch) {
-            return false;
-        }
+    /// Takes a batch.
+    pub(super) fn submit(&mut self, submission: Submission) -> Result<(), SubmitError> {
+        self.check(&submission)?;
+        let name = submission.batch.clone();
         let key = |task: &Task| Key { batch: submission.batch.clone(), task: task.id.clone() };
         self.ready.extend(submission.tasks.iter().map(key));
         let entry = |task: Task| (task.id.clone(), Entry { task, attempts: 0, faults: 0, state: State::Open });
@@ -118,7 +154,35 @@ impl Board {
         let sum = submission.sums.then_some(0);
         let statistics = BatchStatistics { tasks: tasks.len() as u64, sum, ..BatchStatistics::default() };
         self.batches.insert(submission.batch, Batch { tasks, sums: submission.sums, statistics });
-        true
+        self.remember_if_finished(&name);
+        Ok(())
+    }
+
+    fn check(&self, submission: &Submission) -> Result<(), SubmitError> {
+        if self.batches.contains_key(&submission.batch) {
+            return Err(SubmitError::Exists(submission.batch.clone()));
+        }
+        if self.open() + submission.tasks.len() as u64 > OPEN_TASKS {
+            return Err(SubmitError::TooMany);
+        }
+        // A name that stood for two tasks would let one of them count for both.
+        let mut names = HashSet::new();
+        match submission.tasks.iter().find(|task| !names.insert(&task.id)) {
+            Some(twice) => Err(SubmitError::Twice(twice.id.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn remember_if_finished(&mut self, name: &str) {
+        let Some(statistics) = self.statistics(name).filter(BatchStatistics::is_finished) else { return };
+        self.finished.push_back(name.to_owned());
+        self.finished_tasks += statistics.tasks;
+        while self.finished.len() > FINISHED_BATCHES
+            || (self.finished_tasks > FINISHED_TASKS && self.finished.len() > 1)
+        {
+            let oldest = self.finished.pop_front().and_then(|oldest| self.batches.remove(&oldest));
+            self.finished_tasks -= oldest.map_or(0, |batch| batch.statistics.tasks);
+        }
     }
 
     /// Begins the next attempt on this node; `None` if nothing is ready.
@@ -153,7 +217,7 @@ impl Board {
     /// A node is gone: what ran there is ready again. Gives how many tasks that were.
     pub(super) fn node_lost(&mut self, node: &Jid) -> usize {
         let lost = self.running.remove(node).unwrap_or_default();
-        for key in &lost {
+        for key in lost.iter().rev() {
             self.reopen(key);
         }
         lost.len()
@@ -163,11 +227,18 @@ impl Board {
         let entry = self.batches.get_mut(&key.batch).and_then(|batch| batch.tasks.get_mut(&key.task));
         let Some(entry) = entry else { return };
         if let State::Running { node, .. } = std::mem::replace(&mut entry.state, State::Open) {
-            if let Some(keys) = self.running.get_mut(&node) {
-                keys.remove(key);
-            }
+            self.end_on(&node, key);
             // A task that was begun before is the one that the end of the batch waits for.
             self.ready.push_front(key.clone());
+        }
+    }
+
+    fn end_on(&mut self, node: &Jid, key: &Key) {
+        if let Some(keys) = self.running.get_mut(node) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.running.remove(node);
+            }
         }
     }
 
@@ -203,36 +274,49 @@ impl Board {
     }
 
     fn judge_current(&mut self, key: &Key, attempt: Attempt, outcome: Result<String, TaskError>) -> Judgement {
+        let outcome = outcome.and_then(|output| self.check_output(key, output));
         if let Err(error) = &outcome
             && !self.is_final(key, error)
         {
             self.reopen(key);
             return Judgement::Again;
         }
+        let judgement = self.conclude(key, attempt, outcome);
+        self.remember_if_finished(&key.batch);
+        judgement
+    }
+
+    /// Where a sum is wanted, an output that is no number must not pass for nothing.
+    fn check_output(&self, key: &Key, output: String) -> Result<String, TaskError> {
+        let sums = self.batches.get(&key.batch).is_some_and(|batch| batch.sums);
+        match number(&output) {
+            None if sums => Err(TaskError::Input("the output is no number".to_owned())),
+            _ => Ok(output),
+        }
+    }
+
+    fn conclude(&mut self, key: &Key, attempt: Attempt, outcome: Result<String, TaskError>) -> Judgement {
         let Some(batch) = self.batches.get_mut(&key.batch) else { return Judgement::Unknown };
         let Some(entry) = batch.tasks.get_mut(&key.task) else { return Judgement::Unknown };
-        if let State::Running { node, .. } = &entry.state
-            && let Some(keys) = self.running.get_mut(node)
-        {
-            keys.remove(key);
-        }
-        match outcome {
+        // What it was given is not needed any more; what came of it is.
+        entry.task.input = String::new();
+        let (state, judgement) = match outcome {
             Ok(output) => {
                 batch.statistics.done += 1;
-                if batch.sums
-                    && let (Some(sum), Ok(number)) = (batch.statistics.sum, output.trim().parse::<u64>())
-                {
-                    batch.statistics.sum = Some(sum + u128::from(number));
-                }
-                entry.state = State::Done { attempt, output: output.clone() };
-                Judgement::Done { output, attempts: entry.attempts }
+                let added = batch.statistics.sum.zip(number(&output));
+                batch.statistics.sum = added.map_or(batch.statistics.sum, |(sum, n)| Some(sum + u128::from(n)));
+                let judgement = Judgement::Done { output: output.clone(), attempts: entry.attempts };
+                (State::Done { attempt, output }, judgement)
             }
             Err(error) => {
                 batch.statistics.failed += 1;
-                entry.state = State::Failed;
-                Judgement::Failed { error }
+                (State::Failed, Judgement::Failed { error })
             }
+        };
+        if let State::Running { node, .. } = std::mem::replace(&mut entry.state, state) {
+            self.end_on(&node, key);
         }
+        judgement
     }
 
     /// Counts an error that is the task's own fault; whether it was one too many.
@@ -248,11 +332,6 @@ impl Board {
         }
     }
 
-    /// How many tasks wait for a node.
-    pub(super) fn ready(&self) -> usize {
-        self.ready.len()
-    }
-
     /// How many tasks are neither done nor failed.
     pub(super) fn open(&self) -> u64 {
         self.batches.values().map(|b| b.statistics.tasks - b.statistics.done - b.statistics.failed).sum()
@@ -262,6 +341,10 @@ impl Board {
     pub(super) fn statistics(&self, batch: &str) -> Option<BatchStatistics> {
         self.batches.get(batch).map(|batch| batch.statistics)
     }
+}
+
+fn number(output: &str) -> Option<u64> {
+    output.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -279,7 +362,7 @@ mod tests {
     fn board(tasks: usize) -> Board {
         let mut board = Board::new(2);
         let task = |at: usize| Task { id: format!("t{at}"), kind: "k".into(), input: at.to_string() };
-        assert!(board.submit(Submission { batch: "b".into(), tasks: (0..tasks).map(task).collect(), sums: true }));
+        board.submit(Submission { batch: "b".into(), tasks: (0..tasks).map(task).collect(), sums: true }).unwrap();
         board
     }
 
@@ -328,7 +411,7 @@ mod tests {
         let (first, _) = board.next(&node, &lease(1)).unwrap();
         board.refused(&first);
         assert_eq!(board.next(&node, &lease(1)).unwrap().1.id, first.task);
-        assert_eq!(board.ready(), 2);
+        assert_eq!(board.ready.len(), 2);
     }
 
     #[test]
@@ -349,8 +432,41 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_a_batch_for_good() {
+    fn a_name_is_one_batch_and_within_it_one_task() {
         let mut board = board(1);
-        assert!(!board.submit(Submission { batch: "b".into(), tasks: Vec::new(), sums: false }));
+        let task = |id: &str| Task { id: id.into(), kind: "k".into(), input: String::new() };
+        let submission = |batch: &str, ids: &[&str]| Submission {
+            batch: batch.into(),
+            tasks: ids.iter().copied().map(task).collect(),
+            sums: false,
+        };
+        assert_eq!(board.submit(submission("b", &[])), Err(SubmitError::Exists("b".into())));
+        assert_eq!(board.submit(submission("c", &["x", "y", "x"])), Err(SubmitError::Twice("x".into())));
+        assert_eq!((board.ready.len(), board.open()), (1, 1));
+    }
+
+    #[test]
+    fn an_output_that_is_no_number_is_not_summed_up_as_nothing() {
+        let (mut board, node) = (board(1), jid("v@b.example/1"));
+        let (attempt, _) = board.next(&node, &lease(1)).unwrap();
+        assert_eq!(board.result(&node, &attempt, ok("four")), Judgement::Again);
+        let (attempt, _) = board.next(&node, &lease(1)).unwrap();
+        assert!(matches!(board.result(&node, &attempt, ok("")), Judgement::Failed { .. }));
+        let statistics = board.statistics("b").unwrap();
+        assert_eq!((statistics.done, statistics.failed, statistics.sum), (0, 1, Some(0)));
+    }
+
+    #[test]
+    fn finished_batches_and_idle_nodes_are_forgotten_in_time() {
+        let (mut board, node) = (board(1), jid("v@b.example/1"));
+        let (attempt, _) = board.next(&node, &lease(1)).unwrap();
+        board.result(&node, &attempt, ok("4"));
+        assert!(board.running.is_empty());
+        for n in 0..FINISHED_BATCHES {
+            assert!(board.statistics("b").is_some());
+            board.submit(Submission { batch: format!("empty{n}"), tasks: Vec::new(), sums: false }).unwrap();
+        }
+        assert_eq!((board.statistics("b"), board.finished_tasks), (None, 0));
+        assert_eq!(board.result(&node, &attempt, ok("4")), Judgement::Unknown);
     }
 }

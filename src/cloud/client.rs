@@ -101,10 +101,13 @@ impl LeaseClient {
         self.read(answer, renewed_from_element)
     }
 
-    /// Gives a lease back.
-    pub async fn release(&self, lease: &LeaseRef) -> Result<(), LeaseError> {
-        self.holder.set(&self.manager, lease.to_element("release"), self.timeout).await?;
-        Ok(())
+    /// Gives a lease back. The manager is told when this returns; the future only waits for its answer.
+    pub fn release(&self, lease: &LeaseRef) -> impl Future<Output = Result<(), LeaseError>> + Send + use<> {
+        let answer = self.holder.set(&self.manager, lease.to_element("release"), self.timeout);
+        async move {
+            answer.await?;
+            Ok(())
+        }
     }
 
     /// A manager lends what is its own; whoever believed more would let it take the nodes of others away.

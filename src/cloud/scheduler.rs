@@ -6,11 +6,10 @@ mod leases;
 use std::time::Duration;
 
 use convoke_xmpp::Jid;
-use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use self::dispatch::Dispatch;
-use super::board::BatchStatistics;
+use super::board::{BatchStatistics, SubmitError};
 use super::client::LeaseError;
 use super::lease::LeaseRef;
 use super::offer::Departure;
@@ -29,13 +28,23 @@ pub struct SchedulerConfig {
     pub ttl: Option<Duration>,
     /// How long an order or request may take. Default 5 s: an order is answered when it is accepted, not when it is done.
     pub request_timeout: Duration,
+    /// How long an attempt may take before its task is given to another node. Default 30 min: a worker that hangs on
+    /// a node that answers pings is found out by nothing else.
+    pub attempt_timeout: Duration,
     /// How often a task may fail by its own fault. Default 3.
     pub max_faults: u32,
 }
 
 impl Default for SchedulerConfig {
     fn default() -> Self {
-        Self { managers: Vec::new(), nodes: 100, ttl: None, request_timeout: Duration::from_secs(5), max_faults: 3 }
+        Self {
+            managers: Vec::new(),
+            nodes: 100,
+            ttl: None,
+            request_timeout: Duration::from_secs(5),
+            attempt_timeout: Duration::from_secs(30 * 60),
+            max_faults: 3,
+        }
     }
 }
 
@@ -102,18 +111,6 @@ pub enum SchedulerEvent {
         /// What it came to.
         statistics: BatchStatistics,
     },
-}
-
-/// Why a batch was not taken.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum SubmitError {
-    /// There is a batch of that name.
-    #[error("there is a batch `{0}` already")]
-    Exists(String),
-    /// The scheduler has ended.
-    #[error("the scheduler has ended")]
-    Ended,
 }
 
 /// A running scheduler; it ends with its domain.

@@ -173,8 +173,11 @@ impl Submission {
                     kind: kind.to_owned(),
                     input: child.content(),
                 }),
-                "range" => tasks.extend(range(child, kind)?),
+                "range" => tasks.extend(range(child, kind, MAX_TASKS - tasks.len() as u64)?),
                 _ => return Err(bad("a submission holds `task` and `range`")),
+            }
+            if tasks.len() as u64 > MAX_TASKS {
+                return Err(too_large(MAX_TASKS));
             }
         }
         let sums = match element.attribute("reduce") {
@@ -186,13 +189,14 @@ impl Submission {
     }
 }
 
-fn range(element: &Element, kind: &str) -> Result<Vec<Task>, StanzaError> {
+/// The tasks of a range, if there is room for them.
+fn range(element: &Element, kind: &str, room: u64) -> Result<Vec<Task>, StanzaError> {
     let value = |name| number::<u64>(required(element, name)?, name);
     let (from, to, step) = (value("from")?, value("to")?, value("step")?);
     if step == 0 || to < from {
         return Err(bad("a range needs a step, and an end behind its beginning"));
     }
-    if (to - from).div_ceil(step) > MAX_TASKS {
+    if (to - from).div_ceil(step) > room {
         return Err(too_large(MAX_TASKS));
     }
     let starts = std::iter::successors(Some(from), |start| start.checked_add(step)).take_while(|start| *start < to);
@@ -234,6 +238,14 @@ mod tests {
     fn a_range_that_makes_too_many_tasks_is_refused_before_it_is_made() {
         let text = "<submit xmlns='urn:convoke:task:0' batch='b' kind='k'><range from='0' to='18446744073709551615' step='1'/></submit>";
         let error = Submission::from_element(&Element::parse(text).unwrap()).unwrap_err();
+        assert_eq!(error.condition, Condition::NotAcceptable);
+    }
+
+    #[test]
+    fn many_ranges_make_no_more_tasks_than_one() {
+        let range = "<range from='0' to='600000' step='1'/>";
+        let text = format!("<submit xmlns='urn:convoke:task:0' batch='b' kind='k'>{range}{range}</submit>");
+        let error = Submission::from_element(&Element::parse(&text).unwrap()).unwrap_err();
         assert_eq!(error.condition, Condition::NotAcceptable);
     }
 }

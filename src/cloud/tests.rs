@@ -10,6 +10,8 @@ use convoke_xmpp::{Condition, Domainpart, Element, Jid};
 use super::*;
 use crate::Domain;
 
+mod played;
+
 const SOON: Duration = Duration::from_secs(30);
 
 struct Square;
@@ -194,6 +196,59 @@ async fn a_manager_lends_no_nodes_of_another_domain() {
     };
     manager.reply(&request, Ok(Some(grant.to_element())));
     assert!(matches!(asking.await.unwrap(), Err(LeaseError::Answer { .. })));
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_do_its_tasks_is_not_given_all_of_them() {
+    struct Unfit;
+    #[async_trait]
+    impl Worker for Unfit {
+        async fn run(&self, _: Task) -> Result<String, TaskError> {
+            Err(TaskError::Resource("no room".to_owned()))
+        }
+    }
+    let house = House::start().await;
+    let _unfit = Volunteer::builder(&house.lender(), "a", "desk").worker("square", Unfit).join().unwrap();
+    let _fit = house.volunteer("b");
+    let statistics = finished(house.scheduler().submit("b", squares(100), true).await.unwrap()).await;
+    assert_eq!(statistics.sum, sum_of_squares(100));
+    // Without a rest the unfit node fails a thousand times while the other one works.
+    assert!(statistics.attempts < 150, "{statistics:?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_always_panics_ends_the_task_and_not_the_batch() {
+    struct Panics;
+    #[async_trait]
+    impl Worker for Panics {
+        async fn run(&self, task: Task) -> Result<String, TaskError> {
+            assert_ne!(task.input, "1", "on purpose");
+            Ok(task.input)
+        }
+    }
+    let house = House::start().await;
+    let _volunteer = Volunteer::builder(&house.lender(), "a", "desk").worker("square", Panics).join().unwrap();
+    let statistics = finished(house.scheduler().submit("b", squares(3), true).await.unwrap()).await;
+    assert_eq!((statistics.done, statistics.failed, statistics.sum), (2, 1, Some(2)));
+}
+
+#[tokio::test]
+async fn a_release_is_on_its_way_before_its_answer_is_awaited() {
+    let house = House::start().await;
+    let _volunteer = house.volunteer("a");
+    let holder = house.domain.component("holder").unwrap();
+    let client = LeaseClient::new(holder.handle(), Jid::new("resources@b.example").unwrap(), SOON);
+    let first = client.request("r1", 1, Some(Duration::from_secs(2))).await.unwrap();
+    drop(client.release(&first.grant.lease));
+    assert!(client.request("r2", 1, None).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_volunteer_that_is_frozen_can_be_told_to_leave() {
+    let house = House::start().await;
+    let volunteer = house.volunteer("a");
+    volunteer.pause();
+    tokio::time::timeout(SOON, volunteer.leave()).await.expect("an end");
 }
 
 #[tokio::test]

@@ -21,8 +21,12 @@ use crate::component::{Component, ComponentHandle, RequestError};
 pub(super) struct Slot {
     pub(super) lease: LeaseRef,
     pub(super) manager: Jid,
-    pub(super) busy: Option<Attempt>,
+    /// What it works on, and since when.
+    pub(super) busy: Option<(Attempt, Instant)>,
 }
+
+/// How long a node rests that could not do a task: it fails faster than others work, and would be given all of it.
+const REST: Duration = Duration::from_secs(1);
 
 pub(super) enum Completed {
     Asked { manager: Jid, req: String, wanted: u32, result: Result<HeldLease, LeaseError> },
@@ -45,6 +49,10 @@ pub(super) struct Dispatch {
     pub(super) managers: BTreeMap<Jid, Manager>,
     pub(super) slots: BTreeMap<Jid, Slot>,
     pub(super) idle: HashSet<Jid>,
+    /// Nodes that get no task before a time.
+    resting: HashMap<Jid, Instant>,
+    /// When an attempt may have taken too long.
+    overdue_at: Option<Instant>,
     pub(super) running: JoinSet<Completed>,
     waiting: HashMap<String, Waiting>,
     events: broadcast::Sender<SchedulerEvent>,
@@ -66,6 +74,8 @@ impl Dispatch {
             managers,
             slots: BTreeMap::new(),
             idle: HashSet::new(),
+            resting: HashMap::new(),
+            overdue_at: None,
             running: JoinSet::new(),
             waiting: HashMap::new(),
             events,
@@ -75,13 +85,16 @@ impl Dispatch {
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         self.component.available([]);
         loop {
-            self.keep_leases();
-            self.dispatch();
-            let next = self.next_time();
+            let now = Instant::now();
+            self.keep_leases(now);
+            self.give_up_overdue(now);
+            self.wake_rested(now);
+            self.dispatch(now);
+            let next = self.next_time(now);
             tokio::select! {
                 received = self.component.receive() => match received {
                     Some((stanza, origin)) => self.handle(&stanza, &origin),
-                    None => return,
+                    None => return self.release_all(),
                 },
                 Some(Ok(completed)) = self.running.join_next() => self.completed(completed),
                 Some(command) = commands.recv() => self.command(command),
@@ -94,8 +107,10 @@ impl Dispatch {
         match command {
             Command::Submit { submission, taken } => {
                 let (local, finished) = oneshot::channel();
+                let name = submission.batch.clone();
                 let answer = self.submit(submission, Waiting { local: Some(local), remote: None });
                 let _caller_gone = taken.send(answer.map(|()| Batch { finished }));
+                self.finish_if_done(&name);
             }
             Command::Statistics { batch, reading } => {
                 let _caller_gone = reading.send(self.board.statistics(&batch));
@@ -105,12 +120,9 @@ impl Dispatch {
 
     fn submit(&mut self, submission: Submission, waiting: Waiting) -> Result<(), SubmitError> {
         let name = submission.batch.clone();
-        if !self.board.submit(submission) {
-            return Err(SubmitError::Exists(name));
-        }
-        self.waiting.insert(name.clone(), waiting);
+        self.board.submit(submission)?;
+        self.waiting.insert(name, waiting);
         self.managers.values_mut().for_each(Manager::ask_now);
-        self.finish_if_done(&name);
         Ok(())
     }
 
@@ -119,7 +131,12 @@ impl Dispatch {
         match stanza.kind() {
             Kind::Iq(_) if stanza.is_request() => {
                 let answer = self.answer(&from, stanza, origin);
+                let batch =
+                    answer.as_ref().ok().and_then(Option::as_ref).and_then(|payload| payload.attribute("batch"));
+                let batch = batch.map(str::to_owned);
                 self.component.reply(stanza, answer);
+                // Behind the answer: nobody hears of the end of a batch before it was taken.
+                batch.iter().for_each(|batch| self.finish_if_done(batch));
             }
             Kind::Presence(PresenceType::Unavailable) => self.lose(&from, Departure::from_presence(stanza)),
             Kind::Presence(PresenceType::Subscribe) => {
@@ -149,16 +166,16 @@ impl Dispatch {
         let submission = Submission::from_element(payload)?;
         let (batch, tasks) = (submission.batch.clone(), submission.tasks.len());
         let waiting = Waiting { local: None, remote: Some(from.clone()) };
-        self.submit(submission, waiting)
-            .map_err(|error| StanzaError::new(Condition::Conflict).with_text(error.to_string()))?;
+        self.submit(submission, waiting).map_err(|error| refusal(&error))?;
         Ok(Element::new("submitted", task::NAMESPACE).attr("batch", batch).attr("tasks", tasks))
     }
 
     fn take_result(&mut self, from: &Jid, payload: &Element) -> Result<Element, StanzaError> {
         let (attempt, outcome) = task::result_from_element(payload)?;
+        let nodes_fault = outcome.as_ref().is_err_and(|error| !matches!(error, task::TaskError::Input(_)));
         let judgement = self.board.result(from, &attempt, outcome);
         if !matches!(judgement, Judgement::Fenced { .. } | Judgement::Unknown) {
-            self.free(from, &attempt);
+            self.free(from, &attempt, nodes_fault);
         }
         let verdict = match judgement {
             Judgement::Done { output, attempts } => {
@@ -183,13 +200,46 @@ impl Dispatch {
         Ok(task::ack(&attempt, verdict))
     }
 
-    fn free(&mut self, node: &Jid, attempt: &Attempt) {
-        if let Some(slot) = self.slots.get_mut(node)
-            && slot.busy.as_ref() == Some(attempt)
-        {
-            slot.busy = None;
+    /// The node has done with an attempt; one that failed rests before the next.
+    fn free(&mut self, node: &Jid, attempt: &Attempt, rests: bool) {
+        let Some(slot) = self.slots.get_mut(node) else { return };
+        if slot.busy.as_ref().is_none_or(|(busy, _)| busy != attempt) {
+            return;
+        }
+        slot.busy = None;
+        if rests {
+            self.resting.insert(node.clone(), Instant::now() + REST);
+        } else {
             self.idle.insert(node.clone());
         }
+    }
+
+    fn wake_rested(&mut self, now: Instant) {
+        let rested = self.resting.extract_if(|_, until| *until <= now);
+        self.idle.extend(rested.map(|(node, _)| node));
+    }
+
+    /// A node whose attempt takes too long is given up: its worker hangs, or nobody told that it is gone.
+    fn give_up_overdue(&mut self, now: Instant) {
+        if self.overdue_at.is_none_or(|at| at > now) {
+            return;
+        }
+        let timeout = self.config.attempt_timeout;
+        let begun = |slot: &Slot| slot.busy.as_ref().and_then(|(_, since)| since.checked_add(timeout));
+        let overdue = |(_, slot): &(&Jid, &Slot)| begun(slot).is_some_and(|at| at <= now);
+        let late: Vec<_> = self.slots.iter().filter(overdue).map(|(node, _)| node.clone()).collect();
+        for node in late {
+            tracing::warn!(%node, "an attempt took too long");
+            self.lose(&node, Departure::Silent);
+        }
+        self.overdue_at = self.slots.values().filter_map(begun).min();
+    }
+
+    /// A node is not ours any more.
+    pub(super) fn forget(&mut self, node: &Jid) -> Option<Slot> {
+        self.idle.remove(node);
+        self.resting.remove(node);
+        self.slots.remove(node)
     }
 
     /// A manager says that one of its nodes is gone.
@@ -205,11 +255,11 @@ impl Dispatch {
     }
 
     pub(super) fn lose(&mut self, node: &Jid, why: Departure) {
-        let Some(slot) = self.slots.remove(node) else { return };
-        self.idle.remove(node);
+        let Some(slot) = self.forget(node) else { return };
         let tasks = self.board.node_lost(node);
-        if let Some(manager) = self.managers.get_mut(&slot.manager) {
-            manager.lost(&slot.lease, node);
+        let was_last = self.managers.get_mut(&slot.manager).is_some_and(|manager| manager.lost(&slot.lease, node));
+        if was_last {
+            self.release(&slot.manager, &slot.lease);
         }
         self.tell(SchedulerEvent::NodeLost { node: node.clone(), why, tasks });
     }
@@ -251,19 +301,26 @@ impl Dispatch {
         self.board.refused(attempt);
         if is_temporary(&error) {
             // Whether the node is gone is for its manager to say; the task does not wait for that.
-            self.free(node, attempt);
+            self.free(node, attempt, true);
         } else {
+            let manager = self.slots.get(node).map(|slot| slot.manager.clone());
             self.lose(node, Departure::Silent);
+            if let Some(manager) = manager.and_then(|manager| self.managers.get_mut(&manager)) {
+                manager.ask_later();
+            }
         }
     }
 
-    fn dispatch(&mut self) {
-        while self.board.ready() > 0 {
-            let Some(node) = self.idle.iter().next().cloned() else { return };
+    fn dispatch(&mut self, now: Instant) {
+        while let Some(node) = self.idle.iter().next().cloned() {
+            let Some(slot) = self.slots.get_mut(&node) else {
+                self.idle.remove(&node);
+                continue;
+            };
+            let Some((attempt, task)) = self.board.next(&node, &slot.lease) else { return };
             self.idle.remove(&node);
-            let Some(slot) = self.slots.get_mut(&node) else { continue };
-            let Some((attempt, task)) = self.board.next(&node, &slot.lease) else { continue };
-            slot.busy = Some(attempt.clone());
+            slot.busy = Some((attempt.clone(), now));
+            self.overdue_at = self.overdue_at.or_else(|| now.checked_add(self.config.attempt_timeout));
             let (handle, timeout) = (self.component.handle(), self.config.request_timeout);
             self.running.spawn(async move {
                 let result = order(&handle, &node, &attempt, &task, timeout).await;
@@ -272,14 +329,27 @@ impl Dispatch {
         }
     }
 
-    fn next_time(&self) -> Option<Instant> {
+    /// When there is something to do without being told. What was due at `now` has been done.
+    fn next_time(&self, now: Instant) -> Option<Instant> {
         let waiting = self.board.open() > 0;
-        self.managers.values().filter_map(|manager| manager.next_time(waiting)).min()
+        let managers = self.managers.values().filter_map(|manager| manager.next_time(now, waiting));
+        managers.chain(self.resting.values().copied()).chain(self.overdue_at).min()
     }
 
     pub(super) fn tell(&self, event: SchedulerEvent) {
         let _nobody_watches = self.events.send(event);
     }
+}
+
+/// What the submitter of a batch that was not taken is told.
+fn refusal(error: &SubmitError) -> StanzaError {
+    let condition = match error {
+        SubmitError::Exists(_) => Condition::Conflict,
+        SubmitError::Twice(_) => Condition::BadRequest,
+        SubmitError::TooMany => Condition::ResourceConstraint,
+        SubmitError::Ended => Condition::RecipientUnavailable,
+    };
+    StanzaError::new(condition).with_text(error.to_string())
 }
 
 /// Orders until the node has accepted: the same order again does no harm.

@@ -12,6 +12,10 @@ use crate::cloud::lease::{LeaseRef, Renewal};
 use crate::cloud::offer::Departure;
 use crate::component::ComponentHandle;
 
+/// Whatever a manager says of when to ask again, it is not asked more often, nor forgotten for longer.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// A manager and what it lent.
 pub(super) struct Manager {
     client: LeaseClient,
@@ -45,25 +49,37 @@ impl Manager {
         (self.hopeless, self.ask_at) = (false, Instant::now());
     }
 
-    /// A node of this lease is gone; another one may take its place.
-    pub(super) fn lost(&mut self, lease: &LeaseRef, node: &Jid) {
-        if let Some(held) = self.leases.get_mut(lease) {
-            held.grant.nodes.retain(|n| n != node);
-        }
+    /// A node of this lease is gone; another one may take its place. Whether it was the last one: a lease of nothing
+    /// is not kept, or renewals would grow with every node that was ever lost.
+    pub(super) fn lost(&mut self, lease: &LeaseRef, node: &Jid) -> bool {
         self.ask_at = self.ask_at.min(Instant::now());
+        let Some(held) = self.leases.get_mut(lease) else { return false };
+        held.grant.nodes.retain(|n| n != node);
+        let is_empty = held.grant.nodes.is_empty();
+        if is_empty {
+            self.leases.remove(lease);
+        }
+        is_empty
     }
 
-    /// When there is something to do without being told; `waiting` is whether there is work.
-    pub(super) fn next_time(&self, waiting: bool) -> Option<Instant> {
+    /// What it lends is of no use at this moment.
+    pub(super) fn ask_later(&mut self) {
+        self.ask_at = self.ask_at.max(Instant::now() + Duration::from_secs(1));
+    }
+
+    /// When there is something to do without being told; `waiting` is whether there is work. What was due at `now` has
+    /// been done.
+    pub(super) fn next_time(&self, now: Instant, waiting: bool) -> Option<Instant> {
         let ask = (waiting && !self.asking && !self.hopeless).then_some(self.ask_at);
         let renew = self.renew_at.filter(|_| waiting && !self.renewing && !self.leases.is_empty());
         let expire = self.leases.values().map(|held| held.use_until).min();
-        [ask.filter(|at| *at > Instant::now()), renew, expire].into_iter().flatten().min()
+        [ask.filter(|at| *at > now), renew, expire].into_iter().flatten().min()
     }
 
     /// A third of the time to live: two renewals may get lost.
     fn schedule_renewal(&mut self, ttl: Duration) {
-        let at = Instant::now() + ttl / 3;
+        const SHORTEST: Duration = Duration::from_millis(50);
+        let at = Instant::now() + (ttl / 3).max(SHORTEST);
         self.renew_at =
             Some(self.renew_at.filter(|before| *before > Instant::now()).map_or(at, |before| before.min(at)));
     }
@@ -71,8 +87,7 @@ impl Manager {
 
 impl Dispatch {
     /// Expires, renews, requests or gives back, as the work demands.
-    pub(super) fn keep_leases(&mut self) {
-        let now = Instant::now();
+    pub(super) fn keep_leases(&mut self, now: Instant) {
         let names: Vec<Jid> = self.managers.keys().cloned().collect();
         for name in &names {
             self.expire_leases(name, now);
@@ -105,16 +120,30 @@ impl Dispatch {
         let Some(entry) = self.managers.get_mut(manager) else { return };
         for (lease, held) in std::mem::take(&mut entry.leases) {
             for node in &held.grant.nodes {
-                self.slots.remove(node);
-                self.idle.remove(node);
+                self.forget(node);
             }
-            let client = entry.client.clone();
-            self.running.spawn(async move {
-                if let Err(error) = client.release(&lease).await {
-                    tracing::debug!(%error, "a lease was not taken back; it expires by itself");
-                }
-                Completed::Released
-            });
+            self.release(manager, &lease);
+        }
+    }
+
+    /// Gives a lease back that is not kept any more.
+    pub(super) fn release(&mut self, manager: &Jid, lease: &LeaseRef) {
+        let Some(entry) = self.managers.get(manager) else { return };
+        let answer = entry.client.release(lease);
+        self.running.spawn(async move {
+            if let Err(error) = answer.await {
+                tracing::debug!(%error, "a lease was not taken back; it expires by itself");
+            }
+            Completed::Released
+        });
+    }
+
+    /// Tells all managers that their nodes are free; nobody is left to wait for their answers.
+    pub(super) fn release_all(&mut self) {
+        for entry in self.managers.values_mut() {
+            for lease in std::mem::take(&mut entry.leases).into_keys() {
+                drop(entry.client.release(&lease));
+            }
         }
     }
 
@@ -157,8 +186,14 @@ impl Dispatch {
             Ok(held) => {
                 entry.schedule_renewal(held.grant.ttl);
                 let (lease, nodes) = (held.grant.lease.clone(), held.grant.nodes.clone());
+                if nodes.is_empty() {
+                    entry.ask_later();
+                    return self.release(manager, &lease);
+                }
                 entry.leases.insert(lease.clone(), held);
                 for node in &nodes {
+                    // A node that is lent anew was lost before, even if the word of that is still on its way.
+                    self.lose(node, Departure::LeaseEnded);
                     let slot = Slot { lease: lease.clone(), manager: manager.clone(), busy: None };
                     self.slots.insert(node.clone(), slot);
                     self.idle.insert(node.clone());
@@ -170,7 +205,7 @@ impl Dispatch {
                     entry.unanswered = Some((req, wanted));
                 }
                 match error.retry() {
-                    Some(pause) => entry.ask_at = Instant::now() + pause.min(Duration::from_secs(60)),
+                    Some(pause) => entry.ask_at = Instant::now() + pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
                     None => entry.hopeless = true,
                 }
                 self.tell(SchedulerEvent::Refused { manager: manager.clone(), error });
