@@ -5,18 +5,12 @@ use std::time::Duration;
 
 use convoke_net::session::{End, SessionSettings, Stop};
 use convoke_net::{Negotiated, Outbox, Tasks, accept};
-use convoke_xmpp::Stanza;
 use convoke_xmpp::session::SessionEnd;
 use convoke_xmpp::stream::StreamCondition;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::greeting::{SOON, carry, connection_to_raw_peer, connections, initiate, receive, tls};
-
-fn message(id: usize) -> Stanza {
-    Stanza::parse(&format!("<message id='{id}'/>")).unwrap()
-}
 
 fn shut_down() -> End {
     End::Stream(SessionEnd::LocalError(StreamCondition::SystemShutdown.into()))
@@ -36,44 +30,6 @@ async fn both_ends_close_the_stream_and_then_tls() {
     assert_eq!(far, End::Stream(SessionEnd::PeerError(StreamCondition::SystemShutdown.into())));
 }
 
-/// What is queued when the shutdown begins is sent; a producer that goes on for ever does not hold it up.
-#[tokio::test]
-async fn shuts_down_though_there_is_always_something_to_send() {
-    let (connection, mut peer) = connection_to_raw_peer().await;
-    let (outbox, stop) = (Outbox::default(), Stop::default());
-    (0..10).for_each(|id| outbox.push(message(id)).unwrap());
-    stop.shutdown.cancel();
-    let mut produced = 10;
-    let produce = std::future::poll_fn::<(), _>(|cx| {
-        while outbox.push(message(produced)).is_ok() {
-            produced += 1;
-        }
-        cx.waker().wake_by_ref();
-        std::task::Poll::Pending
-    });
-    let closing = async {
-        let mut seen = String::new();
-        let mut bytes = [0; 4096];
-        while !seen.ends_with("</stream:stream>") {
-            let length = timeout(SOON, peer.read(&mut bytes)).await.unwrap().unwrap();
-            seen.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
-        }
-        peer.write_all(b"</stream:stream>").await.unwrap();
-        peer.shutdown().await.unwrap();
-        seen
-    };
-    let session = carry(connection, &outbox, SessionSettings::default(), &stop);
-    let (end, seen) = tokio::select! {
-        both = async { tokio::join!(session, closing) } => both,
-        () = produce => unreachable!(),
-    };
-    assert_eq!(end, shut_down());
-    let sent = seen.matches("<message").count();
-    assert_eq!(outbox.traffic().stanzas as usize, sent);
-    // Those of the beginning, and what one look at the producer could add before the session looked.
-    assert!((10..=4096).contains(&sent), "{sent}");
-}
-
 /// In virtual time: five seconds for the closing tag and two for the end of the connection.
 #[tokio::test]
 async fn waits_for_a_peer_that_does_not_close_but_not_for_ever() {
@@ -86,21 +42,6 @@ async fn waits_for_a_peer_that_does_not_close_but_not_for_ever() {
     let waited = began.elapsed();
     assert!(waited >= Duration::from_secs(7) && waited < Duration::from_millis(7100), "{waited:?}");
     drop(peer);
-}
-
-/// The peer answered, closed and was gone before we wrote our last: what it said first counts.
-#[tokio::test]
-async fn hears_the_error_of_a_peer_that_has_gone_since() {
-    let (connection, mut peer) = connection_to_raw_peer().await;
-    peer.write_all(b"<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")
-        .await
-        .unwrap();
-    peer.write_all(b"</stream:stream>").await.unwrap();
-    drop(peer);
-    let outbox = Outbox::default();
-    (0..1000).for_each(|id| outbox.push(message(id)).unwrap());
-    let end = carry(connection, &outbox, SessionSettings::default(), &Stop::default()).await;
-    assert_eq!(end, End::Stream(SessionEnd::PeerError(StreamCondition::Conflict.into())));
 }
 
 /// Stop accepting, say `system-shutdown` on every stream, wait with a deadline.

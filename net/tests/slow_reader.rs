@@ -8,7 +8,7 @@ use convoke_net::session::{End, SessionSettings, Stop};
 use convoke_net::{Outbox, OutboxLimits};
 use convoke_xmpp::Stanza;
 use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::greeting::{SOON, carry, connection_to_raw_peer, connections};
 
@@ -79,28 +79,4 @@ async fn resets_the_connection_of_a_peer_that_does_not_read() {
     let mut rest = Vec::new();
     let error = timeout(SOON, peer.read_to_end(&mut rest)).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-}
-
-/// In virtual time: the peer reads a little every ten seconds, and less than a batch in sixty.
-#[tokio::test]
-async fn cuts_a_peer_that_reads_a_byte_now_and_then() {
-    let (connection, mut peer) = connection_to_raw_peer().await;
-    let outbox = Outbox::new(OutboxLimits { stanzas: 4096, bytes: 64 << 20 });
-    fill(&outbox, 0);
-    tokio::time::pause();
-    let began = Instant::now();
-    let reading = async {
-        loop {
-            sleep(Duration::from_secs(10)).await;
-            peer.read_u8().await.unwrap();
-        }
-    };
-    let unstopped = Stop::default();
-    let end = tokio::select! {
-        end = carry(connection, &outbox, SessionSettings::default(), &unstopped) => end,
-        () = reading => unreachable!(),
-    };
-    assert_eq!(end, End::WriteTimeout);
-    // The socket takes what it takes at once; after that nothing of a batch passes.
-    assert!(began.elapsed() < Duration::from_secs(61), "{:?}", began.elapsed());
 }

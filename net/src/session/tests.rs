@@ -1,48 +1,83 @@
 //! The turns of a session, counted on a socket that is always ready.
 
+use std::collections::VecDeque;
 use std::io;
+use std::task::ready;
 
 use convoke_xmpp::Limits;
 use convoke_xmpp::stream::StreamHeader;
 use tokio::io::AsyncWrite;
+use tokio::time::sleep;
 
 use super::*;
 use crate::outbox::{BATCH_BYTES, OutboxLimits};
 
-/// Gives the same bytes so many times, then the end; takes all that is written. Notes every call that came through.
-struct Always {
-    gives: &'static str,
-    times: usize,
-    /// Bytes per write.
-    takes: usize,
+/// Gives these pieces one by one, then the end; takes what is written at once. Notes every call that came through.
+struct Scripted {
+    gives: VecDeque<&'static str>,
+    /// Whether what was given is all: else nothing more comes.
+    ends: bool,
+    /// How a write is met.
+    meets: Meets,
     written: Vec<u8>,
     /// `r`, `w` and `f`, in order.
     calls: String,
 }
 
-impl Always {
-    fn new(gives: &'static str, times: usize) -> Self {
-        Self { gives, times, takes: usize::MAX, written: Vec::new(), calls: String::new() }
+enum Meets {
+    /// So many bytes are taken.
+    Room(usize),
+    /// One byte is taken every ten seconds.
+    Sips(Pin<Box<Sleep>>),
+    /// The peer is gone.
+    Nobody,
+}
+
+impl Scripted {
+    fn new(gives: impl IntoIterator<Item = &'static str>) -> Self {
+        let gives = gives.into_iter().collect();
+        Self { gives, ends: true, meets: Meets::Room(usize::MAX), written: Vec::new(), calls: String::new() }
+    }
+
+    fn messages(count: usize) -> Self {
+        Self::new(std::iter::repeat_n("<message/>", count))
     }
 }
 
-impl Socket for Always {
+impl Socket for Scripted {
     fn poll_take<const BYTES: usize>(
         &mut self,
         _: &mut Context<'_>,
         take: impl FnOnce(&[u8]),
     ) -> Poll<io::Result<usize>> {
-        let bytes = if self.times > 0 { self.gives.as_bytes() } else { &[] };
-        self.times = self.times.saturating_sub(1);
+        if self.gives.is_empty() && !self.ends {
+            return Poll::Pending;
+        }
+        let text = self.gives.pop_front().unwrap_or_default();
         self.calls.push('r');
-        take(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        take(text.as_bytes());
+        Poll::Ready(Ok(text.len()))
     }
 }
 
-impl AsyncWrite for Always {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let length = bytes.len().min(self.takes);
+impl Meets {
+    fn poll(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Room(room) => Poll::Ready(Ok(length.min(*room))),
+            Self::Nobody => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Self::Sips(pause) => {
+                ready!(pause.as_mut().poll(cx));
+                let next = pause.deadline() + Duration::from_secs(10);
+                pause.as_mut().reset(next);
+                Poll::Ready(Ok(1))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Scripted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let length = ready!(self.meets.poll(cx, bytes.len()))?;
         self.written.extend_from_slice(&bytes[..length]);
         self.calls.push('w');
         Poll::Ready(Ok(length))
@@ -84,17 +119,27 @@ fn opened() -> Box<StreamReader> {
     reader
 }
 
-async fn carry(socket: &mut Always, outbox: &Outbox, produce: impl FnMut(&Outbox, usize) + Send) -> (End, usize) {
+async fn carry(socket: &mut Scripted, outbox: &Outbox, produce: impl FnMut(&Outbox, usize) + Send) -> (End, usize) {
+    carry_until(socket, outbox, produce, &Stop::default()).await
+}
+
+/// How the session ends, and how many stanzas it delivered.
+async fn carry_until(
+    socket: &mut Scripted,
+    outbox: &Outbox,
+    produce: impl FnMut(&Outbox, usize) + Send,
+    stop: &Stop,
+) -> (End, usize) {
     let mut producer = Producer { outbox, seen: 0, produce };
-    let end =
-        Runner::new(opened(), outbox, &mut producer, SessionSettings::default()).carry(socket, &Stop::default()).await;
+    let mut runner = Runner::new(opened(), outbox, &mut producer, SessionSettings::default());
+    let end = runner.carry(socket, stop).await;
     (end, producer.seen)
 }
 
 #[tokio::test]
 async fn neither_direction_waits_for_more_than_one_turn_of_the_other() {
     const STANZAS: usize = 200;
-    let mut socket = Always::new("<message/>", STANZAS);
+    let mut socket = Scripted::messages(STANZAS);
     let outbox = Outbox::default();
     // There is always more to send than is sent.
     let fill = |outbox: &Outbox, _| while outbox.push(message("m", 10_000)).is_ok() {};
@@ -109,8 +154,8 @@ async fn neither_direction_waits_for_more_than_one_turn_of_the_other() {
 
 #[tokio::test]
 async fn a_stanza_that_is_queued_during_a_write_leaves_right_behind_its_batch() {
-    let mut socket = Always::new("<message/>", 200);
-    socket.takes = 1000;
+    let mut socket = Scripted::messages(200);
+    socket.meets = Meets::Room(1000);
     let outbox = Outbox::default();
     (0..5).for_each(|_| outbox.push(message("before", 10_000)).unwrap());
     let batch: usize = 5 * message("before", 10_000).bytes().len();
@@ -127,10 +172,66 @@ async fn a_stanza_that_is_queued_during_a_write_leaves_right_behind_its_batch() 
 
 #[tokio::test]
 async fn flushes_once_the_queue_is_empty_and_not_before() {
-    let mut socket = Always::new("<message/>", 8);
+    let mut socket = Scripted::messages(8);
     let outbox = Outbox::new(OutboxLimits { stanzas: 100, bytes: 10 << 20 });
     (0..6).for_each(|_| outbox.push(message("m", 40_000)).unwrap());
     carry(&mut socket, &outbox, |_, _| ()).await;
     // One stanza of 40 KB is one batch; the reads go on beside.
     assert_eq!(socket.calls.replace('r', ""), "wwwwwwf");
+}
+
+/// What is queued when the shutdown begins is sent; a producer that goes on for ever does not hold it up.
+#[tokio::test]
+async fn shuts_down_though_there_is_always_something_to_send() {
+    let stanzas = std::iter::repeat_n("<message/>", 100);
+    let mut socket = Scripted::new(stanzas.chain(["</stream:stream>"]));
+    let outbox = Outbox::default();
+    // Each of them is a batch.
+    (0..10).for_each(|_| outbox.push(message("before", 40_000)).unwrap());
+    let fill = |outbox: &Outbox, _| while outbox.push(message("after", 40_000)).is_ok() {};
+    let stop = Stop::default();
+    stop.shutdown.cancel();
+    let (end, _) = carry_until(&mut socket, &outbox, fill, &stop).await;
+    assert_eq!(end, End::Stream(SessionEnd::LocalError(StreamCondition::SystemShutdown.into())));
+    let written = String::from_utf8_lossy(&socket.written).into_owned();
+    assert_eq!((written.matches("'before'").count(), written.matches("'after'").count()), (10, 0));
+    assert!(written.ends_with("</stream:error></stream:stream>"));
+    assert!(!outbox.is_empty());
+}
+
+/// The peer said why it closes and was gone before we wrote our next: what it said counts.
+#[tokio::test]
+async fn hears_the_error_of_a_peer_that_is_gone() {
+    let error = "<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
+    let mut socket = Scripted::new(["<message/>", "<message/>", error]);
+    socket.meets = Meets::Nobody;
+    let outbox = Outbox::default();
+    outbox.push(message("m", 0)).unwrap();
+    let (end, seen) = carry(&mut socket, &outbox, |_, _| ()).await;
+    assert_eq!((end, seen), (End::Stream(SessionEnd::PeerError(StreamCondition::Conflict.into())), 2));
+}
+
+#[tokio::test]
+async fn ends_when_nothing_can_be_written_and_nothing_comes() {
+    let mut socket = Scripted::messages(3);
+    (socket.meets, socket.ends) = (Meets::Nobody, false);
+    let outbox = Outbox::default();
+    outbox.push(message("m", 0)).unwrap();
+    let (end, seen) = carry(&mut socket, &outbox, |_, _| ()).await;
+    assert_eq!((end, seen), (End::Stream(SessionEnd::Disconnected), 3));
+}
+
+/// In virtual time: a minute for 64 KiB, and a byte every ten seconds does not extend it.
+#[tokio::test(start_paused = true)]
+async fn cuts_a_peer_that_reads_a_byte_now_and_then() {
+    let mut socket = Scripted::messages(0);
+    (socket.meets, socket.ends) = (Meets::Sips(Box::pin(sleep(Duration::from_secs(10)))), false);
+    let outbox = Outbox::default();
+    outbox.push(message("m", 30_000)).unwrap();
+    let began = now();
+    let (end, _) = carry(&mut socket, &outbox, |_, _| ()).await;
+    assert_eq!(end, End::WriteTimeout);
+    let borne = now() - began;
+    assert!(borne >= Duration::from_secs(60) && borne < Duration::from_secs(61), "{borne:?}");
+    assert!((5..=6).contains(&socket.written.len()), "{}", socket.written.len());
 }
