@@ -33,7 +33,7 @@ pub(crate) const TASKS: u64 = LIMIT / SLICE;
 pub(crate) const RIGHT: u128 = 31_324_703;
 /// The name of the batch.
 const BATCH: &str = "pi-6e8";
-/// A run that takes longer has failed.
+/// A run that takes longer is stuck: twice the minute that two cores are to need, since others may be using them.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Why the demonstration could not be carried out.

@@ -10,7 +10,7 @@ use convoke::cloud::{
 };
 use convoke::gateways::{Gateway, GatewayConfig, Scope, Tokens};
 use convoke::net::Credentials;
-use convoke::pubsub::{PubSubConfig, PubSubService, client as pubsub};
+use convoke::pubsub::{PubSubConfig, client as pubsub};
 use convoke::s2s::{Backoff, DnsResolver, FederationConfig, LinkStatistics, LocalDomain, TrustAnchors};
 use convoke::store::RedbStore;
 use convoke::xmpp::{Domainpart, Jid};
@@ -179,10 +179,7 @@ impl Site {
     /// A domain with nodes: publish-subscribe, resource manager and monitor.
     async fn lender(&self, name: &str) -> Result<Domain, DemoError> {
         let domain = self.domain(name).await?;
-        let pubsub = jid(&format!("pubsub@{name}"))?;
-        let service = Arc::new(PubSubService::new(pubsub.clone(), PubSubConfig::default()));
-        let about = About::new("pubsub", "service", "publish-subscribe");
-        domain.serve("pubsub", about, service).map_err(DemoError::start("publish-subscribe"))?;
+        let pubsub = domain.serve_pubsub(PubSubConfig::default()).map_err(DemoError::start("publish-subscribe"))?;
         let watchers = vec![domainpart(CLIENT)?];
         let config =
             MonitorConfig { ping_after: PING_AFTER, ping_timeout: PING_TIMEOUT, watchers, publish_to: Some(pubsub) };
@@ -208,7 +205,7 @@ impl Site {
         let scopes = [Scope::StanzaSend, Scope::EventsRead];
         let token = Tokens::add(&file, "notebook", &scopes).map_err(DemoError::start("a token"))?;
         let tokens = Tokens::load(&file).map_err(DemoError::start("a token"))?;
-        let config = GatewayConfig::new(jid(&format!("gateway@{CLIENT}"))?, tokens);
+        let config = GatewayConfig::new(domain.address("gateway").map_err(DemoError::start("the gateway"))?, tokens);
         let gateway = Arc::new(Gateway::new(config, domain.router()).map_err(DemoError::start("the gateway"))?);
         let about = About::new("gateway", "http", "HTTP gateway");
         domain.serve("gateway", about, gateway.clone()).map_err(DemoError::start("the gateway"))?;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::names::HostNames;
-use super::{ServeError, metrics, roles};
+use super::{ServeError, metrics};
 use crate::config::{self, Role};
 
 /// How long a stop may take beyond the time that the gateway itself gives to requests under way.
@@ -39,7 +39,7 @@ impl RunningGateway {
         let gateway = GatewayConfig {
             targets: config.targets.clone(),
             resolver: Arc::new(HostNames(resolver)),
-            ..GatewayConfig::new(roles::address(domain, Role::Gateway)?, config.tokens.clone())
+            ..GatewayConfig::new(domain.address(Role::Gateway.name())?, config.tokens.clone())
         };
         let drain_time = gateway.limits.drain_time;
         let gateway = Arc::new(Gateway::new(gateway, domain.router())?);

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
+use convoke::Domain;
 use convoke::cloud::{
     Allowance, LeaseTimes, Monitor, MonitorConfig, ResourceManager, ResourceManagerConfig, Scheduler, SchedulerConfig,
 };
-use convoke::pubsub::{PubSubConfig, PubSubService};
+use convoke::pubsub::PubSubConfig;
 use convoke::store::Store;
-use convoke::xmpp::Jid;
-use convoke::{About, Domain};
 
 use super::ServeError;
 use crate::config::{Role, RolesConfig};
@@ -21,7 +20,9 @@ pub(super) async fn start(
 ) -> Result<(), ServeError> {
     for role in &config.run {
         match role {
-            Role::Pubsub => pubsub(domain)?,
+            Role::Pubsub => {
+                domain.serve_pubsub(PubSubConfig::default())?;
+            }
             Role::Resources => resources(domain, config, store).await?,
             Role::Monitor => monitor(domain, config)?,
             Role::Scheduler => scheduler(domain, config)?,
@@ -29,12 +30,6 @@ pub(super) async fn start(
         }
     }
     Ok(())
-}
-
-fn pubsub(domain: &Domain) -> Result<(), ServeError> {
-    let service = PubSubService::new(address(domain, Role::Pubsub)?, PubSubConfig::default());
-    let about = About::new("pubsub", "service", "Publish-subscribe");
-    Ok(domain.serve(Role::Pubsub.name(), about, Arc::new(service))?)
 }
 
 async fn resources(domain: &Domain, config: &RolesConfig, store: Option<&Arc<dyn Store>>) -> Result<(), ServeError> {
@@ -48,7 +43,7 @@ async fn resources(domain: &Domain, config: &RolesConfig, store: Option<&Arc<dyn
 
 /// Verdicts go to the domain's own publish-subscribe service, if it runs; whoever may lease may also watch.
 fn monitor(domain: &Domain, config: &RolesConfig) -> Result<(), ServeError> {
-    let publish_to = if config.runs(Role::Pubsub) { Some(address(domain, Role::Pubsub)?) } else { None };
+    let publish_to = if config.runs(Role::Pubsub) { Some(domain.address(Role::Pubsub.name())?) } else { None };
     let watchers = config.allow.iter().map(|allow| allow.domain.clone()).collect();
     Monitor::start(domain, MonitorConfig { watchers, publish_to, ..MonitorConfig::default() })?;
     Ok(())
@@ -58,11 +53,4 @@ fn scheduler(domain: &Domain, config: &RolesConfig) -> Result<(), ServeError> {
     let managers = config.managers.clone();
     Scheduler::start(domain, SchedulerConfig { managers, ..SchedulerConfig::default() })?;
     Ok(())
-}
-
-/// The address of a component of the domain.
-pub(super) fn address(domain: &Domain, role: Role) -> Result<Jid, ServeError> {
-    let name = role.name();
-    Jid::from_parts(Some(name), domain.name().as_str(), None)
-        .map_err(|error| convoke::DomainError::Name { name: name.to_owned(), error }.into())
 }
