@@ -1,6 +1,7 @@
 //! Convoke's own commands: `cargo xtask test` is what a contributor and the continuous integration run.
 
 mod command;
+mod judges;
 mod layers;
 mod report;
 mod system;

@@ -8,6 +8,8 @@ use crate::command::{show, succeeds};
 /// Prosody, and the library by which it asks a DNS server of our choice.
 const PACKAGES: [&str; 2] = ["prosody", "lua-unbound"];
 
+const INSTALL: [&str; 3] = ["install", "--yes", "--no-install-recommends"];
+
 /// Where Debian's packages ask whether they may start their service (invoke-rc.d(8)).
 const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
 
@@ -43,10 +45,10 @@ pub(crate) fn ensure_prosody() -> Result<(), String> {
         println!("{} are installed", PACKAGES.join(" and "));
         return Ok(());
     }
-    check_that_apt_can_install()?;
+    check_that_apt_can_install("Prosody", &PACKAGES)?;
     let was_here = is_installed("prosody");
     show(Command::new("apt-get").arg("update"))?;
-    install()?;
+    install_prosody()?;
     if !was_here {
         keep_from_starting_at_boot()?;
     }
@@ -55,6 +57,13 @@ pub(crate) fn ensure_prosody() -> Result<(), String> {
     } else {
         Err(format!("{} were installed but cannot be found", PACKAGES.join(" and ")))
     }
+}
+
+/// Installs Debian packages that start no service.
+pub(crate) fn install(what: &str, packages: &[&str]) -> Result<(), String> {
+    check_that_apt_can_install(what, packages)?;
+    show(Command::new("apt-get").arg("update"))?;
+    show(Command::new("apt-get").args(INSTALL).args(packages).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 fn prosody_is_installed() -> bool {
@@ -68,22 +77,21 @@ fn is_installed(package: &str) -> bool {
     status.is_ok_and(|output| output.stdout == b"installed")
 }
 
-fn check_that_apt_can_install() -> Result<(), String> {
-    let packages = PACKAGES.join(" ");
+fn check_that_apt_can_install(what: &str, packages: &[&str]) -> Result<(), String> {
+    let packages = packages.join(" ");
     if !on_path("apt-get") {
-        return Err(format!("Prosody is missing and there is no apt-get here; install {packages} and run this again"));
+        return Err(format!("{what} is missing and there is no apt-get here; install {packages} and run this again"));
     }
     if !is_root() {
         return Err(format!(
-            "Prosody is missing and only root can install it; run `sudo apt-get install --no-install-recommends {packages}` and this again"
+            "{what} is missing and only root can install it; run `sudo apt-get install --no-install-recommends {packages}` and this again"
         ));
     }
     Ok(())
 }
 
-fn install() -> Result<(), String> {
-    let apt = ["apt-get", "install", "--yes", "--no-install-recommends"];
-    let command = [&apt[..], &PACKAGES].concat();
+fn install_prosody() -> Result<(), String> {
+    let command = [&["apt-get"], &INSTALL[..], &PACKAGES].concat();
     if !Path::new(SERVICE_POLICY).exists() {
         return show(under_ban(SERVICE_POLICY, &command).env("DEBIAN_FRONTEND", "noninteractive"));
     }

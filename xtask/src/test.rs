@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use crate::command::{cargo, cargo_with};
 use crate::report::{self, Step};
-use crate::{layers, system};
+use crate::{judges, layers, system};
 
 /// In the order in which a failure is cheapest to find; what they need comes first.
 const STEPS: &[Step] = &[
     Step { name: "tools: rustfmt and clippy", work: system::ensure_components },
     Step { name: "peer: Prosody for the federation tests", work: system::ensure_prosody },
+    Step { name: "judge: expat, for what is well-formed", work: judges::ensure_expat },
+    Step { name: "judge: the XML conformance suite", work: judges::ensure_suite },
     Step { name: "formatting", work: || cargo(&["fmt", "--all", "--check"]) },
     Step { name: "no tokio below net", work: layers::check_tokio_free },
     Step { name: "clippy, warnings denied", work: clippy },
