@@ -10,6 +10,10 @@ use tokio::sync::{Notify, oneshot};
 /// are told `resource-constraint` and try again later.
 const CAPACITY: usize = 4096;
 
+/// How many more may wait if they say that somebody is gone: nobody says it twice, and whoever misses it goes on
+/// reckoning with the one who is gone.
+const ROOM_FOR_ENDS: usize = 1024;
+
 /// A bounded queue of stanzas, and the requests whose answers are awaited.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
@@ -49,7 +53,9 @@ impl Mailbox {
             return Err(Undelivered::new(stanza, Condition::RecipientUnavailable));
         }
         let Some(stanza) = state.answer(stanza) else { return Ok(()) };
-        if state.queue.len() >= CAPACITY {
+        let is_end = stanza.kind() == Kind::Presence(PresenceType::Unavailable);
+        let capacity = if is_end { CAPACITY + ROOM_FOR_ENDS } else { CAPACITY };
+        if state.queue.len() >= capacity {
             state.replace_older_availability(stanza, origin)?;
         } else {
             state.queue.push_back((stanza, origin.clone()));
@@ -131,7 +137,8 @@ impl State {
     fn replace_older_availability(&mut self, stanza: Stanza, origin: &Origin) -> Result<(), Undelivered> {
         let is_availability =
             |s: &Stanza| matches!(s.kind(), Kind::Presence(PresenceType::Available | PresenceType::Unavailable));
-        let older = self.queue.iter_mut().find(|(s, _)| is_availability(s) && s.from() == stanza.from());
+        // The newest of them: an older one may be followed by its opposite.
+        let older = self.queue.iter_mut().rev().find(|(s, _)| is_availability(s) && s.from() == stanza.from());
         match older {
             Some(older) if is_availability(&stanza) => {
                 *older = (stanza, origin.clone());
@@ -180,9 +187,35 @@ mod tests {
         }
         let error = mailbox.deliver(stanza("<message id='x'/>"), &Origin::Local).unwrap_err();
         assert_eq!((error.stanza.id(), error.error.condition), (Some("x"), Condition::ResourceConstraint));
-        mailbox.deliver(stanza("<presence from='a@a.example/1' type='unavailable'/>"), &Origin::Local).unwrap();
-        let (first, _) = mailbox.close_and_drain().swap_remove(0);
-        assert_eq!(first.kind(), Kind::Presence(PresenceType::Unavailable));
+        mailbox.deliver(stanza("<presence from='a@a.example/1' id='y'/>"), &Origin::Local).unwrap();
+        assert_eq!(mailbox.close_and_drain().swap_remove(0).0.id(), Some("y"));
+    }
+
+    #[test]
+    fn a_full_mailbox_still_learns_who_is_gone() {
+        let mailbox = Mailbox::default();
+        for _ in 0..CAPACITY {
+            mailbox.deliver(stanza("<message/>"), &Origin::Local).unwrap();
+        }
+        let gone = |n: usize| stanza(&format!("<presence from='a@a.example/{n}' type='unavailable'/>"));
+        for n in 0..ROOM_FOR_ENDS {
+            mailbox.deliver(gone(n), &Origin::Local).unwrap();
+        }
+        assert!(mailbox.deliver(gone(ROOM_FOR_ENDS), &Origin::Local).is_err());
+        assert!(mailbox.deliver(stanza("<presence from='b@a.example'/>"), &Origin::Local).is_err());
+    }
+
+    #[test]
+    fn the_newest_availability_is_the_last_to_be_received() {
+        let mailbox = Mailbox::default();
+        mailbox.deliver(stanza("<presence from='a@a.example/1' id='1'/>"), &Origin::Local).unwrap();
+        mailbox.deliver(stanza("<presence from='a@a.example/1' id='2' type='unavailable'/>"), &Origin::Local).unwrap();
+        for _ in 2..CAPACITY {
+            mailbox.deliver(stanza("<message/>"), &Origin::Local).unwrap();
+        }
+        mailbox.deliver(stanza("<presence from='a@a.example/1' id='3'/>"), &Origin::Local).unwrap();
+        let ids: Vec<_> = mailbox.close_and_drain().iter().filter_map(|(s, _)| s.id().map(str::to_owned)).collect();
+        assert_eq!(ids, ["1", "3"]);
     }
 
     #[tokio::test]
