@@ -124,7 +124,8 @@ impl Component {
     /// Lets a dispatcher answer every request, until the domain is shut down; everything else is dropped.
     ///
     /// At most 64 requests are worked on at a time, the others wait in the mailbox. Each gets exactly one answer: a
-    /// handler that panics has its request answered with internal-server-error.
+    /// handler that panics has its request answered with internal-server-error, one that takes longer than a minute is
+    /// ended and its request answered with resource-constraint.
     pub async fn serve(mut self, dispatcher: Dispatcher) {
         const AT_A_TIME: usize = 64;
         let mut answers = JoinSet::new();
@@ -297,14 +298,18 @@ impl Inner {
     }
 }
 
+/// How long a handler may take: whoever asked has given up by then, and others wait for its place.
+const HANDLER_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Answers one request, whatever its handler does.
 async fn answer(handle: ComponentHandle, dispatcher: Dispatcher, request: Stanza, origin: Origin) {
     let asked = request.clone();
     let handler = tokio::spawn(async move { dispatcher.answer(&asked, &origin).await });
-    match AbortOnDropHandle::new(handler).await {
-        Ok(Some(answer)) => handle.route(answer),
-        Ok(None) => {}
-        Err(_) => handle.reply(&request, Err(Condition::InternalServerError.into())),
+    match tokio::time::timeout(HANDLER_DEADLINE, AbortOnDropHandle::new(handler)).await {
+        Ok(Ok(Some(answer))) => handle.route(answer),
+        Ok(Ok(None)) => {}
+        Ok(Err(_)) => handle.reply(&request, Err(Condition::InternalServerError.into())),
+        Err(_) => handle.reply(&request, Err(Condition::ResourceConstraint.into())),
     }
 }
 

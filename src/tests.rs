@@ -188,6 +188,28 @@ async fn every_request_gets_exactly_one_answer_whatever_its_handler_does() {
     tokio::time::timeout(SOON, serving).await.unwrap().unwrap();
 }
 
+/// Never answers.
+struct Hangs;
+
+#[async_trait]
+impl IqHandler for Hangs {
+    async fn handle(&self, _: IqRequest) -> Result<Option<Element>, StanzaError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_hangs_keeps_nobody_else_waiting_for_ever() {
+    let domain = domain().await;
+    let asker = domain.component("asker").unwrap();
+    let served = domain.component("served").unwrap();
+    let to = served.jid().clone();
+    let serving = tokio::spawn(served.serve(Dispatcher::new().on("hang", "urn:test", Hangs)));
+    let error = asker.get(&to, Element::new("hang", "urn:test"), Duration::from_secs(3600)).await.unwrap_err();
+    assert_eq!(error.stanza_error().unwrap().condition, Condition::ResourceConstraint);
+    serving.abort();
+}
+
 #[tokio::test]
 async fn shutdown_ends_every_entity() {
     let domain = domain().await;
