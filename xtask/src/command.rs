@@ -41,14 +41,14 @@ pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
 
 fn cargo_command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    command.args(arguments).current_dir(root());
+    command.args(arguments).current_dir(at_root("."));
     command
 }
 
-/// The root of the workspace: the parent of this crate's folder, which cargo tells to what it runs.
-fn root() -> PathBuf {
+/// A path from the root of the workspace: the parent of this crate's folder, which cargo tells to what it runs.
+pub(crate) fn at_root(path: &str) -> PathBuf {
     let here = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("xtask"), PathBuf::from);
-    here.join("..")
+    here.join("..").join(path)
 }
 
 fn describe(command: &Command) -> String {

@@ -1,6 +1,8 @@
 //! Convoke's own commands: `cargo xtask test` is what a contributor and the continuous integration run.
 
+mod bench;
 mod command;
+mod fuzz;
 mod judges;
 mod layers;
 mod report;
@@ -23,10 +25,36 @@ struct Arguments {
 enum Task {
     /// Installs what the tests need and runs every check there is, up to the first failure.
     Test,
+    /// Fuzzes led by coverage, with a nightly toolchain and cargo-fuzz.
+    Fuzz {
+        /// For how long, each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// One target alone.
+        #[arg(long)]
+        target: Option<String>,
+    },
+    /// Measures, beside other libraries where there are some.
+    Bench {
+        /// What to measure.
+        group: bench::Group,
+    },
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Test => test::run(),
+        Task::Fuzz { seconds, target } => told(fuzz::run(seconds, target.as_deref())),
+        Task::Bench { group } => told(bench::run(group)),
+    }
+}
+
+fn told(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     Step { name: "tests, among them the layering; examples compile too", work: tests },
     Step { name: "documentation examples", work: || cargo(&["test", "--workspace", "--doc"]) },
     Step { name: "documentation, warnings denied", work: documentation },
+    Step { name: "fuzz targets: their corpus, and 20 s of mutants by chance", work: mutants },
     Step { name: "the main job: three federated domains compute", work: || cargo(&["run", "--release", "--", "demo"]) },
 ];
 
@@ -32,6 +33,11 @@ fn clippy() -> Result<(), String> {
 
 fn tests() -> Result<(), String> {
     cargo(&["test", "--workspace", "--all-targets"])
+}
+
+/// As fast as what is shipped; `tests` runs the corpus with overflow checks too.
+fn mutants() -> Result<(), String> {
+    cargo(&["run", "--release", "--package", "convoke-fuzz", "--", "--seconds", "20"])
 }
 
 fn documentation() -> Result<(), String> {

@@ -1,0 +1,19 @@
+//! `cargo xtask bench`: what Convoke costs, beside what others cost in the same process.
+
+use clap::ValueEnum;
+
+use crate::command::cargo;
+
+/// What to measure.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Group {
+    /// Stream reader, router, relay between two domains, and idle sessions.
+    Core,
+}
+
+/// Measures, and prints a table and a line `ratio NAME VALUE` for each ratio; a busy machine is told, not refused.
+pub(crate) fn run(group: Group) -> Result<(), String> {
+    match group {
+        Group::Core => cargo(&["bench", "--package", "convoke-benches", "--bench", "core", "--bench", "memory"]),
+    }
+}
