@@ -60,13 +60,12 @@ struct Shared {
     domains: Vec<Domainpart>,
     tasks: TaskTracker,
     #[cfg(feature = "s2s")]
-    federation: Option<Federation>,
+    federation: Option<Arc<Federation>>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         self.router.close_all();
-        self.router.set_federation(None);
     }
 }
 
@@ -98,9 +97,13 @@ impl DomainBuilder {
         let name = domains.first().cloned().ok_or(DomainError::Nameless)?;
         let router = Arc::new(LocalRouter::new(domains.clone()));
         #[cfg(feature = "s2s")]
-        let federation = self.federation.map(|config| Federation::new(config, router.clone())).transpose()?;
+        let federation =
+            self.federation.map(|config| Federation::new(config, router.clone()).map(Arc::new)).transpose()?;
         #[cfg(feature = "s2s")]
-        router.set_federation(federation.clone().map(|federation| Arc::new(federation) as Arc<dyn Outbound>));
+        if let Some(federation) = &federation {
+            let outbound: Arc<dyn Outbound> = federation.clone();
+            router.set_federation(Arc::downgrade(&outbound));
+        }
         let shared = Arc::new(Shared {
             router,
             domains,
@@ -200,7 +203,7 @@ impl Domain {
     /// The way to other domains, for its statistics.
     #[cfg(feature = "s2s")]
     pub fn federation(&self) -> Option<&Federation> {
-        self.shared.federation.as_ref()
+        self.shared.federation.as_deref()
     }
 
     /// Ends all domains of this process: entities receive what waits for them and then `None`, others are told that
@@ -218,7 +221,6 @@ impl Domain {
                 tracing::warn!(domain = %self.name, "streams did not close within {deadline:?}");
             }
         }
-        self.shared.router.set_federation(None);
     }
 
     fn register(

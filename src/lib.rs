@@ -15,6 +15,7 @@ mod domain;
 mod mailbox;
 mod presence;
 mod router;
+mod shards;
 #[cfg(test)]
 mod tests;
 

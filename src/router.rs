@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use convoke_xmpp::{
     Condition, Domainpart, IqType, Jid, JidRef, Kind, MessageType, Origin, Outbound, PresenceType, Router, Stanza,
@@ -12,16 +12,19 @@ use convoke_xmpp::{
 use crate::discovery::About;
 use crate::mailbox::Mailbox;
 use crate::presence::{Effects, PresenceTable};
+use crate::shards::Shards;
 
 /// Routes between the entities of the served domains and, by federation, to all others.
+///
+/// No lock is shared by all entities: what belongs to a bare JID lies in the part of that JID.
 #[derive(Default)]
 pub(crate) struct LocalRouter {
-    domains: RwLock<Vec<Domainpart>>,
+    domains: Vec<Domainpart>,
     /// Mailboxes by address: a component's by its bare JID, which takes every resource; a session's by its full JID.
-    mailboxes: RwLock<HashMap<Box<str>, Entry>>,
-    presence: Mutex<PresenceTable>,
-    /// The way to other domains; taken away at shutdown, as the federation holds the router in turn.
-    federation: RwLock<Option<Arc<dyn Outbound>>>,
+    mailboxes: Shards<HashMap<Box<str>, Entry>>,
+    presence: Shards<PresenceTable>,
+    /// The way to other domains; the domain owns it, since the federation owns the router in turn.
+    federation: OnceLock<Weak<dyn Outbound>>,
     counters: Counters,
 }
 
@@ -53,22 +56,23 @@ pub struct RouterStatistics {
 
 impl LocalRouter {
     pub(crate) fn new(domains: Vec<Domainpart>) -> Self {
-        Self { domains: RwLock::new(domains), ..Self::default() }
+        Self { domains, ..Self::default() }
     }
 
-    /// Sets the way to other domains, or takes it away.
-    pub(crate) fn set_federation(&self, federation: Option<Arc<dyn Outbound>>) {
-        *self.federation.write().unwrap_or_else(PoisonError::into_inner) = federation;
+    /// Sets the way to other domains; only the first one counts.
+    #[cfg(feature = "s2s")]
+    pub(crate) fn set_federation(&self, federation: Weak<dyn Outbound>) {
+        let _already_set = self.federation.set(federation);
     }
 
     /// Whether the domain is served here.
     pub(crate) fn serves(&self, domain: &str) -> bool {
-        read(&self.domains).iter().any(|served| served.as_str() == domain)
+        self.domains.iter().any(|served| served.as_str() == domain)
     }
 
     /// Gives an address its mailbox; `false` if it has one already.
     pub(crate) fn register(&self, address: &Jid, mailbox: Arc<Mailbox>, about: Arc<About>) -> bool {
-        let mut mailboxes = self.mailboxes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut mailboxes = self.mailboxes.write(address.bare());
         if mailboxes.contains_key(address.as_str()) {
             return false;
         }
@@ -79,13 +83,13 @@ impl LocalRouter {
     /// Tells the subscribers that the entity is gone, takes the mailbox away, and bounces what waited in it.
     pub(crate) fn unregister(&self, address: &Jid, mailbox: &Arc<Mailbox>) {
         let is_registered = |entry: &Entry| Arc::ptr_eq(&entry.mailbox, mailbox);
-        if !read(&self.mailboxes).get(address.as_str()).is_some_and(is_registered) {
+        if !self.mailboxes.read(address.bare()).get(address.as_str()).is_some_and(is_registered) {
             return;
         }
         mailbox.close();
         // While the address is still taken: nobody who takes it next is declared gone by this.
         self.announce_end(address);
-        self.mailboxes.write().unwrap_or_else(PoisonError::into_inner).remove(address.as_str());
+        self.mailboxes.write(address.bare()).remove(address.as_str());
         for (stanza, _) in mailbox.close_and_drain() {
             self.undelivered(Undelivered::new(stanza, Condition::RecipientUnavailable));
         }
@@ -93,16 +97,19 @@ impl LocalRouter {
 
     /// Closes every mailbox: entities receive what waits and then nothing more.
     pub(crate) fn close_all(&self) {
-        for entry in read(&self.mailboxes).values() {
-            entry.mailbox.close();
+        for part in self.mailboxes.all() {
+            part.values().for_each(|entry| entry.mailbox.close());
         }
     }
 
     /// The components of a domain with what they say about themselves, by address (disco#items).
     pub(crate) fn components(&self, domain: &str) -> BTreeMap<Jid, Arc<About>> {
-        let mailboxes = read(&self.mailboxes);
-        let all = mailboxes.iter().filter_map(|(address, entry)| Some((Jid::new(address).ok()?, entry.about.clone())));
-        all.filter(|(jid, _)| jid.domain() == domain && jid.is_bare() && jid.local().is_some()).collect()
+        let mut found = BTreeMap::new();
+        for part in self.mailboxes.all() {
+            let all = part.iter().filter_map(|(address, entry)| Some((Jid::new(address).ok()?, entry.about.clone())));
+            found.extend(all.filter(|(jid, _)| jid.domain() == domain && jid.is_bare() && jid.local().is_some()));
+        }
+        found
     }
 
     pub(crate) fn statistics(&self) -> RouterStatistics {
@@ -115,10 +122,10 @@ impl LocalRouter {
 
     /// An entity that ends without a word is unavailable all the same (RFC 6121, section 4.5.1).
     fn announce_end(&self, address: &Jid) {
-        let known = self.with_presence(|table| table.resources(address.bare()));
+        let known = self.presence.read(address.bare()).resources(address.bare());
         // A component speaks for all its resources, except those that have a session of their own.
         let ends = |resource: &Jid| {
-            let has_session = || read(&self.mailboxes).contains_key(resource.as_str());
+            let has_session = || self.mailboxes.read(resource.bare()).contains_key(resource.as_str());
             resource == address || (address.is_bare() && !has_session())
         };
         for resource in known.into_iter().filter(ends) {
@@ -136,7 +143,10 @@ impl LocalRouter {
     fn deliver_here(&self, stanza: Stanza, origin: &Origin) -> Result<(), Undelivered> {
         self.counters.local.fetch_add(1, Ordering::Relaxed);
         if matches!(stanza.kind(), Kind::Presence(_)) {
-            let effects = self.with_presence(|table| table.received(stanza));
+            let Some(to) = stanza.to() else { return Ok(()) };
+            let mut part = self.presence.write(to.bare());
+            let effects = part.received(stanza);
+            drop(part);
             self.carry_out(effects, origin);
             return Ok(());
         }
@@ -163,8 +173,8 @@ impl LocalRouter {
         // RFC 6121, section 8.5.3.2.2: presence for a resource that is not there is dropped.
         let resources = match stanza.kind() {
             _ if !to.is_bare() => Vec::new(),
-            Kind::Presence(kind) if kind.is_subscription() => self.with_presence(|table| table.resources(to.bare())),
-            _ => self.with_presence(|table| table.available_resources(to.bare())),
+            Kind::Presence(kind) if kind.is_subscription() => self.presence.read(to.bare()).resources(to.bare()),
+            _ => self.presence.read(to.bare()).available_resources(to.bare()),
         };
         for resource in resources {
             if let Some(entry) = self.find(resource.as_ref()) {
@@ -186,7 +196,7 @@ impl LocalRouter {
             return entry.mailbox.deliver(stanza, origin);
         }
         if may_go_to_another_resource(&stanza) {
-            let mut resources = self.with_presence(|table| table.available_resources(to.bare())).into_iter();
+            let mut resources = self.presence.read(to.bare()).available_resources(to.bare()).into_iter();
             if let Some(entry) = resources.find_map(|resource| self.find(resource.as_ref())) {
                 return entry.mailbox.deliver(stanza, origin);
             }
@@ -198,7 +208,7 @@ impl LocalRouter {
     }
 
     fn find(&self, to: JidRef<'_>) -> Option<Entry> {
-        let mailboxes = read(&self.mailboxes);
+        let mailboxes = self.mailboxes.read(to.bare());
         mailboxes.get(to.as_str()).or_else(|| mailboxes.get(to.bare())).cloned()
     }
 
@@ -208,8 +218,7 @@ impl LocalRouter {
         if self.serves(to.domain()) {
             return self.deliver_here(stanza, origin);
         }
-        let federation = read(&self.federation).clone();
-        match federation {
+        match self.federation.get().and_then(Weak::upgrade) {
             Some(federation) if *origin == Origin::Local => {
                 self.counters.remote.fetch_add(1, Ordering::Relaxed);
                 federation.send(stanza)
@@ -217,10 +226,6 @@ impl LocalRouter {
             // A domain does not relay for others (RFC 6120, section 8.1.1.2), nor beyond itself without federation.
             _ => Err(Undelivered::new(stanza, Condition::RemoteServerNotFound)),
         }
-    }
-
-    fn with_presence<T>(&self, act: impl FnOnce(&mut PresenceTable) -> T) -> T {
-        act(&mut self.presence.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -230,7 +235,10 @@ impl Router for LocalRouter {
             return Err(Undelivered::new(stanza, fault));
         }
         if *origin == Origin::Local && matches!(stanza.kind(), Kind::Presence(_)) {
-            let effects = self.with_presence(|table| table.sent(stanza));
+            let Some(from) = stanza.from() else { return Ok(()) };
+            let mut part = self.presence.write(from.bare());
+            let effects = part.sent(stanza);
+            drop(part);
             self.carry_out(effects, origin);
             return Ok(());
         }
@@ -271,8 +279,4 @@ fn may_go_to_another_resource(stanza: &Stanza) -> bool {
         (Kind::Message(MessageType::Normal | MessageType::Headline), is_bare) => is_bare,
         _ => false,
     }
-}
-
-fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
 }
