@@ -7,7 +7,7 @@ use std::task::ready;
 use convoke_xmpp::Limits;
 use convoke_xmpp::stream::StreamHeader;
 use tokio::io::AsyncWrite;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::outbox::{BATCH_BYTES, OutboxLimits};
@@ -229,7 +229,8 @@ async fn cuts_a_peer_that_reads_a_byte_now_and_then() {
     let outbox = Outbox::default();
     outbox.push(message("m", 30_000)).unwrap();
     let began = now();
-    let (end, _) = carry(&mut socket, &outbox, |_, _| ()).await;
+    let carrying = carry(&mut socket, &outbox, |_, _| ());
+    let (end, _) = timeout(Duration::from_secs(600), carrying).await.unwrap();
     assert_eq!(end, End::WriteTimeout);
     let borne = now() - began;
     assert!(borne >= Duration::from_secs(60) && borne < Duration::from_secs(61), "{borne:?}");
