@@ -247,7 +247,7 @@ impl Stanza {
         let mut rest = String::new();
         element.write_attributes_except_lang(&mut rest);
         rest.push('>');
-        element.write_children(&mut rest);
+        element.write_children(&mut rest, namespace::CLIENT);
         let end_tag = format!("</{}>", kind.name());
         let (to, from) = (to.as_ref().map(Jid::as_ref), from.as_ref().map(Jid::as_ref));
         let built = Self::build(kind, to, from, id.as_deref(), lang.as_deref(), &rest, &end_tag, payload);

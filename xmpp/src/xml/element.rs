@@ -182,9 +182,12 @@ impl Element {
 
     /// Appends the element as XML, where `inherited` is the default namespace in force around it.
     pub fn write(&self, out: &mut String, inherited: &str) {
+        let is_xml = self.namespace == namespace::XML;
+        let prefix = if is_xml { "xml:" } else { "" };
         out.push('<');
+        out.push_str(prefix);
         out.push_str(&self.name);
-        if self.namespace != inherited {
+        if !is_xml && self.namespace != inherited {
             write_attribute(out, "xmlns", &self.namespace);
         }
         self.write_attributes(out);
@@ -193,8 +196,10 @@ impl Element {
             return;
         }
         out.push('>');
-        self.write_children(out);
+        // The prefix `xml` declares nothing: the children inherit from further out.
+        self.write_children(out, if is_xml { inherited } else { &self.namespace });
         out.push_str("</");
+        out.push_str(prefix);
         out.push_str(&self.name);
         out.push('>');
     }
@@ -222,10 +227,10 @@ impl Element {
         out
     }
 
-    pub(crate) fn write_children(&self, out: &mut String) {
+    pub(crate) fn write_children(&self, out: &mut String, inherited: &str) {
         for child in &self.children {
             match child {
-                Node::Element(element) => element.write(out, &self.namespace),
+                Node::Element(element) => element.write(out, inherited),
                 Node::Text(text) => escape_into(out, text),
             }
         }

@@ -216,7 +216,9 @@ impl StreamReader {
         if self.phase != Phase::Open || self.is_left_to_framer || self.framer.position() > 0 {
             return Ok(None);
         }
-        self.consume(leading_space(&self.buffer), 0)?;
+        let space = leading_space(&self.buffer);
+        self.work.examined += space as u64;
+        self.consume(space, 0)?;
         if !matches!(self.buffer[..], [b'<', second, ..] if is_name_start(second)) {
             return Ok(None);
         }
@@ -267,7 +269,8 @@ impl StreamReader {
 
     fn close(&mut self, length: usize) -> Result<StreamEvent, ReadError> {
         let text = self.take(length)?;
-        let name = text.trim_start_matches("</").trim_end_matches('>').trim_end_matches([' ', '\t', '\r', '\n']);
+        let name =
+            text.strip_prefix("</").unwrap_or(&text).trim_end_matches('>').trim_end_matches([' ', '\t', '\r', '\n']);
         if self.phase != Phase::Open || name != self.root_name {
             return Err(ReadError::NotWellFormed("an end tag that nothing opened"));
         }

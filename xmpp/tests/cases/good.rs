@@ -91,6 +91,8 @@ pub(crate) const GOOD: &[&str] = &[
     "<message><x xmlns:xml='http://www.w3.org/XML/1998/namespace' xml:lang='de'/></message>",
     "<message><xml:x/></message>",
     "<message><xml:x xml:y='1'><body/><xml:z/></xml:x></message>",
+    "<xml:x/>",
+    "<q:x xmlns:q='urn:q'><xml:y>t</xml:y></q:x>",
     "<message><xmlfoo xmlns='urn:x' XML='1' xMl='2' xmlnsfoo='3'/></message>",
     "<message><x Xmlns='1'/></message>",
     "<message><x xmlns:xmlp='urn:x' xmlp:a='1'/></message>",
