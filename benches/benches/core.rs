@@ -9,6 +9,6 @@ fn main() -> Result<(), Error> {
     readers::measure(effort, &mut report)?;
     routing::measure_time(effort, &mut report)?;
     relay::measure(effort, &mut report)?;
-    report.finish();
+    report.finish(effort);
     Ok(())
 }

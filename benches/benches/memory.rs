@@ -12,6 +12,6 @@ fn main() -> Result<(), Error> {
     let mut report = Report::new("memory");
     routing::measure_allocations(effort, &mut report)?;
     sessions::measure(effort, &mut report)?;
-    report.finish();
+    report.finish(effort);
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::Effort;
+
 /// Collects figures and ratios, and prints them.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -30,7 +32,10 @@ impl Report {
     }
 
     /// Prints the ratios once more, each as `ratio NAME VALUE`.
-    pub fn finish(self) {
+    pub fn finish(self, effort: Effort) {
+        if effort == Effort::Smoke {
+            println!("only tried: these figures mean nothing");
+        }
         for (name, value) in self.ratios {
             println!("ratio {name} {value:.3}");
         }
