@@ -685,6 +685,15 @@ mod tests {
     }
 
     #[test]
+    fn takes_one_stanza_and_nothing_else() {
+        for text in
+            ["", "4presence/>", " <presence/>", "<presence/> ", "<presence/><presence/>", "<presence>", "<iq", "<a/>"]
+        {
+            assert!(Stanza::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn marks_what_rfc_6120_calls_a_bad_request() {
         for (text, fault) in [
             ("<iq type='get'/>", true),

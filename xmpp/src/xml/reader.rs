@@ -359,7 +359,9 @@ fn event_of(scanned: &Scanned<'_>, scanner: &Scanner, stream: &StreamBindings) -
     if !is_content(&uri) || !matches!(scanned.name.local.of(scanned.text), "message" | "presence" | "iq") {
         return Ok(StreamEvent::Element(tree::build(scanned.text, stream)?));
     }
-    if let Some(stanza) = Stanza::from_scanned(scanned, scanner.first_attributes(), stream)? {
+    if is_content(content)
+        && let Some(stanza) = Stanza::from_scanned(scanned, scanner.first_attributes(), stream)?
+    {
         return Ok(StreamEvent::Stanza(stanza));
     }
     Stanza::from_element(tree::build(scanned.text, stream)?).map(StreamEvent::Stanza)
@@ -492,6 +494,17 @@ mod tests {
         let StreamEvent::Stanza(stanza) = &events[2] else { panic!("{events:?}") };
         assert_eq!(stanza.payload_name(), Some(("ping", namespace::PING)));
         assert!(stanza.as_str().starts_with("<iq to='b.example' from='a.example' id='1' type='get'"));
+    }
+
+    #[test]
+    fn a_stanza_of_a_prefix_free_stream_stands_alone() {
+        let open = "<stream xmlns='http://etherx.jabber.org/streams' version='1.0'>";
+        for content in ["jabber:server", "jabber:client"] {
+            let text = format!("{open}<message xmlns='{content}' to='b.example'><body>x</body></message>");
+            let events = read(&text, 4096).unwrap();
+            let StreamEvent::Stanza(stanza) = &events[1] else { panic!("{events:?}") };
+            assert_eq!(stanza.as_str(), "<message to='b.example'><body>x</body></message>");
+        }
     }
 
     #[test]

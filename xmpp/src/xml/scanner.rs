@@ -241,6 +241,9 @@ impl Scanner {
     }
 
     fn run<'t>(&mut self, pass: &mut Pass<'t, '_>) -> Step<Scanned<'t>> {
+        if byte(pass.bytes, 0)? != b'<' {
+            return Err(ReadError::NotWellFormed("text outside of the element").into());
+        }
         let mut at = 0;
         loop {
             at = self.markup(pass, at)?;
