@@ -29,7 +29,8 @@ pub struct FederationConfig {
     pub resolver: Arc<dyn Resolver>,
     /// What is named as authorization identity to peers. Default [`Authzid::Domain`], which all known peers accept.
     pub authzid: Authzid,
-    /// What a peer may send once it is known; before, [`Limits::before_authentication`] hold. Default [`Limits::default`].
+    /// What a peer may send once it is known; before, [`Limits::before_authentication`] hold. Default
+    /// [`Limits::default`]; never below what RFC 6120 demands.
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,

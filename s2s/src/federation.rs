@@ -123,6 +123,7 @@ impl Shared {
         if domains.is_empty() {
             return Err(FederationError::NoDomains);
         }
+        let limits = limits.at_least_standard();
         let names: Arc<[Domainpart]> = domains.iter().map(|domain| domain.name.clone()).collect();
         let tls = TlsContext::new(domains.into_iter().map(|LocalDomain { name, credentials }| (name, credentials)))?;
         let verifier = Arc::new(IdentityVerifier::with_default_algorithms(trust));

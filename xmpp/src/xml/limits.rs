@@ -32,9 +32,29 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The least that an authenticated peer must be allowed for one element, in bytes (RFC 6120, section 13.12).
+    pub const LEAST_STANZA_BYTES: usize = 10_000;
+
+    /// The same limits, but at least what the standard demands for authenticated peers.
+    pub fn at_least_standard(self) -> Self {
+        Self { stanza_bytes: self.stanza_bytes.max(Self::LEAST_STANZA_BYTES), ..self }
+    }
+
     /// What a peer may send before it has authenticated: 8 KiB and 32 elements in all.
     pub fn before_authentication() -> Self {
         let total = Total { bytes: 8 * 1024, elements: 32 };
         Self { stanza_bytes: total.bytes, depth: 8, attributes: 32, elements: total.elements, total: Some(total) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authenticated_peer_is_allowed_what_the_standard_demands() {
+        let narrow = Limits { stanza_bytes: 1, ..Limits::default() };
+        assert_eq!(narrow.at_least_standard().stanza_bytes, 10_000);
+        assert_eq!(Limits::default().at_least_standard(), Limits::default());
     }
 }
