@@ -3,194 +3,23 @@
 //! A stanza that only passes through is never a tree: its bytes stay as they came, and the header is where they hold
 //! what routing reads. Only what would not mean the same in another stream, or is not normalised, is written anew.
 
+mod header;
+mod kind;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use self::header::{Address, Header, Layout, Text, other_attributes, owned, payload_of, write_value};
+use self::kind::kind_of;
 use crate::Jid;
-use crate::address::{JidRef, Parts, normal_address};
+use crate::address::JidRef;
 use crate::namespace;
 use crate::stanza_error::{Condition, StanzaError};
-use crate::xml::scanner::{Attribute, Name, Namespace, Scanned, Span, StreamBindings, Value};
-use crate::xml::{Element, ReadError, attribute_value, escape_into, parse_with_content_default, stanza_from_text};
+use crate::xml::scanner::{Attribute, Scanned, StreamBindings, Value};
+use crate::xml::{Element, ReadError, parse_with_content_default, stanza_from_text};
 
-/// What kind of stanza it is, with the meaning of its `type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A message (RFC 6121, section 5).
-    Message(MessageType),
-    /// A presence (RFC 6121, section 4).
-    Presence(PresenceType),
-    /// An iq (RFC 6120, section 8.2.3).
-    Iq(IqType),
-}
-
-impl Kind {
-    /// The element's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Message(_) => "message",
-            Self::Presence(_) => "presence",
-            Self::Iq(_) => "iq",
-        }
-    }
-
-    /// The value of `type`; `None` where it is left out.
-    pub fn type_attribute(self) -> Option<&'static str> {
-        match self {
-            Self::Message(kind) => kind.attribute(),
-            Self::Presence(kind) => kind.attribute(),
-            Self::Iq(kind) => kind.attribute(),
-        }
-    }
-
-    /// Whether this reports an error.
-    pub fn is_error(self) -> bool {
-        matches!(
-            self,
-            Self::Message(MessageType::Error) | Self::Presence(PresenceType::Error) | Self::Iq(IqType::Error)
-        )
-    }
-}
-
-macro_rules! stanza_type {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:expr,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
-
-        impl $name {
-            fn attribute(self) -> Option<&'static str> {
-                match self { $(Self::$variant => $text,)* }
-            }
-
-            fn parse(text: Option<&str>) -> Option<Self> {
-                $(if text == $text { return Some(Self::$variant); })*
-                None
-            }
-        }
-    };
-}
-
-stanza_type! {
-    /// The types of an iq (RFC 6120, section 8.2.3).
-    IqType {
-        /// A request for information.
-        Get = Some("get"),
-        /// A request to do something.
-        Set = Some("set"),
-        /// A successful answer.
-        Result = Some("result"),
-        /// An answer that reports an error.
-        Error = Some("error"),
-    }
-}
-
-stanza_type! {
-    /// The types of a message (RFC 6121, section 5.2.2).
-    MessageType {
-        /// A message outside a conversation; the default.
-        Normal = None,
-        /// A message of a one-to-one conversation.
-        Chat = Some("chat"),
-        /// A message of a multi-user conversation.
-        GroupChat = Some("groupchat"),
-        /// A message to which no reply is expected.
-        Headline = Some("headline"),
-        /// A report that a message could not be delivered.
-        Error = Some("error"),
-    }
-}
-
-stanza_type! {
-    /// The types of a presence (RFC 6121, section 4.7.1).
-    PresenceType {
-        /// The sender is available; there is no `type`.
-        Available = None,
-        /// The sender is no longer available.
-        Unavailable = Some("unavailable"),
-        /// The sender wishes to subscribe to the recipient's presence.
-        Subscribe = Some("subscribe"),
-        /// The sender has allowed the recipient to receive its presence.
-        Subscribed = Some("subscribed"),
-        /// The sender unsubscribes.
-        Unsubscribe = Some("unsubscribe"),
-        /// The subscription was denied or cancelled.
-        Unsubscribed = Some("unsubscribed"),
-        /// A server asks for the present availability.
-        Probe = Some("probe"),
-        /// A report about a presence that was sent.
-        Error = Some("error"),
-    }
-}
-
-impl PresenceType {
-    /// Whether it manages a subscription (RFC 6121, section 3).
-    pub fn is_subscription(self) -> bool {
-        matches!(self, Self::Subscribe | Self::Subscribed | Self::Unsubscribe | Self::Unsubscribed)
-    }
-}
-
-/// A value of the header: a piece of the bytes, or its own text where the bytes hold references.
-#[derive(Debug, Clone)]
-enum Text {
-    Range { start: u32, end: u32 },
-    Owned(Box<str>),
-    Known(&'static str),
-}
-
-impl Text {
-    /// Looks at its own few bytes alone: a header is read often, and the stanza may be large.
-    fn get<'a>(&'a self, bytes: &'a [u8]) -> &'a str {
-        match self {
-            // Both ends were found in valid text, at its quotes or at the ends of a name: this is valid, too.
-            Self::Range { start, end } => {
-                std::str::from_utf8(&bytes[*start as usize..*end as usize]).unwrap_or_default()
-            }
-            Self::Owned(text) => text,
-            Self::Known(text) => text,
-        }
-    }
-
-    fn range(span: Span) -> Self {
-        Self::Range { start: span.start as u32, end: span.end as u32 }
-    }
-
-    fn value(value: Value, text: &str) -> Result<Self, ReadError> {
-        if value.is_plain {
-            return Ok(Self::range(value.span));
-        }
-        Ok(Self::Owned(attribute_value(value.span.of(text))?.into()))
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Address {
-    text: Text,
-    parts: Parts,
-}
-
-#[derive(Debug, Clone)]
-struct Header {
-    kind: Kind,
-    fault: Option<Condition>,
-    to: Option<Address>,
-    from: Option<Address>,
-    id: Option<Text>,
-    lang: Option<Text>,
-    /// Name and namespace of the first child element.
-    payload: Option<(Text, Text)>,
-    layout: Layout,
-}
-
-/// Where in the start tag what is.
-#[derive(Debug, Clone, Copy)]
-enum Layout {
-    /// The attributes of the header come first, up to here.
-    Normal { rest: u32 },
-    /// As the sender wrote it; all attributes end here.
-    AsSent { attributes_end: u32 },
-}
+pub use self::kind::{IqType, Kind, MessageType, PresenceType};
 
 /// One stanza. Cheap to clone: the bytes are shared. Two are equal if their bytes are.
 #[derive(Clone)]
@@ -504,88 +333,9 @@ impl Stanza {
     }
 }
 
-fn write_value(out: &mut String, name: &str, value: &str) -> Text {
-    out.push(' ');
-    out.push_str(name);
-    out.push_str("='");
-    let start = out.len();
-    escape_into(out, value);
-    let text = if out.len() - start == value.len() {
-        Text::Range { start: start as u32, end: out.len() as u32 }
-    } else {
-        Text::Owned(value.into())
-    };
-    out.push('\'');
-    text
-}
-
 impl std::fmt::Debug for Stanza {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl Address {
-    /// The address where it stands, if it is normal there.
-    fn in_place(value: Value, text: &str) -> Result<Option<Self>, ReadError> {
-        if !value.is_plain {
-            return Ok(None);
-        }
-        let (normal, parts) = normal_address(value.span.of(text)).map_err(ReadError::ImproperAddressing)?;
-        Ok(matches!(normal, Cow::Borrowed(_)).then(|| Self { text: Text::range(value.span), parts }))
-    }
-}
-
-fn payload_of(child: (Name, Namespace), text: &str, stream: &StreamBindings) -> Result<(Text, Text), ReadError> {
-    let (name, uri) = child;
-    let uri = match uri {
-        // Whatever stream it came by, the content namespace is `jabber:client` here.
-        _ if matches!(&*uri.uri(text, stream), namespace::CLIENT | namespace::SERVER) => Text::Known(namespace::CLIENT),
-        Namespace::Here(value) => Text::value(value, text)?,
-        Namespace::None => Text::Known(""),
-        Namespace::Xml => Text::Known(namespace::XML),
-        Namespace::Stream(_) => owned(&uri.uri(text, stream)),
-    };
-    Ok((Text::range(name.local), uri))
-}
-
-fn owned(text: &str) -> Text {
-    Text::Owned(text.into())
-}
-
-/// The attributes in the inside of a start tag that the header does not hold, as they came.
-fn other_attributes(mut rest: &str) -> String {
-    let mut others = String::new();
-    while let Some((name, behind)) = rest.split_once('=') {
-        let quoted = behind.trim_start();
-        let Some(quote) = quoted.chars().next() else { break };
-        let Some(length) = quoted[1..].find(quote) else { break };
-        let (value, behind) = quoted.split_at(length + 2);
-        if !matches!(name.trim(), "to" | "from" | "id" | "type" | "xml:lang") {
-            others.push(' ');
-            others.push_str(name.trim());
-            others.push('=');
-            others.push_str(value);
-        }
-        rest = behind;
-    }
-    others
-}
-
-/// Kind and type of a stanza, and what is wrong with them.
-fn kind_of(name: &str, kind: Option<&str>, has_id: bool) -> (Kind, Option<Condition>) {
-    match name {
-        // RFC 6121, section 5.2.2: an unknown type of message is taken for normal.
-        "message" => (Kind::Message(MessageType::parse(kind).unwrap_or(MessageType::Normal)), None),
-        "presence" => match PresenceType::parse(kind) {
-            Some(kind) => (Kind::Presence(kind), None),
-            None => (Kind::Presence(PresenceType::Available), Some(Condition::BadRequest)),
-        },
-        _ => match IqType::parse(kind) {
-            Some(kind) if has_id => (Kind::Iq(kind), None),
-            Some(kind @ (IqType::Result | IqType::Error)) => (Kind::Iq(kind), Some(Condition::BadRequest)),
-            _ => (Kind::Iq(IqType::Get), Some(Condition::BadRequest)),
-        },
     }
 }
 
