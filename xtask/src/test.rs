@@ -31,7 +31,9 @@ fn clippy() -> Result<(), String> {
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
+/// The examples are run by a test, as programs; `--all-targets` builds them as test harnesses alone.
 fn tests() -> Result<(), String> {
+    cargo(&["build", "--workspace", "--examples"])?;
     cargo(&["test", "--workspace", "--all-targets"])
 }
 
