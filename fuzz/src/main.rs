@@ -19,6 +19,9 @@ struct Arguments {
     /// For how long, all targets together.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+    /// How many mutants of each target instead: with a seed, the same ones on every machine.
+    #[arg(long, conflicts_with = "seconds")]
+    mutants: Option<u64>,
     /// Where chance begins; drawn from the clock if not given.
     #[arg(long)]
     seed: Option<u64>,
@@ -51,7 +54,24 @@ fn run(arguments: &Arguments) -> Result<u64, String> {
     let seed = arguments.seed.unwrap_or_else(seed_of_now);
     println!("seed {seed}");
     let share = Duration::from_secs(arguments.seconds) / chosen.len() as u32;
-    chosen.iter().map(|target| fuzz(target, seed, share)).sum()
+    let bound = arguments.mutants.map_or(Bound::Time(share), Bound::Mutants);
+    chosen.iter().map(|target| fuzz(target, seed, bound)).sum()
+}
+
+/// When one target has had enough.
+#[derive(Clone, Copy)]
+enum Bound {
+    Time(Duration),
+    Mutants(u64),
+}
+
+impl Bound {
+    fn is_reached(self, start: Instant, mutants: u64) -> bool {
+        match self {
+            Self::Time(time) => start.elapsed() >= time,
+            Self::Mutants(most) => mutants >= most,
+        }
+    }
 }
 
 fn chosen(name: Option<&str>) -> Result<Vec<Target>, String> {
@@ -76,18 +96,19 @@ fn replay(chosen: &[Target], paths: &[PathBuf]) -> Result<u64, String> {
     Ok(paths.len() as u64)
 }
 
-/// One target for so long; the number of its executions.
-fn fuzz(target: &Target, seed: u64, time: Duration) -> Result<u64, String> {
+/// One target up to its bound; the number of its executions.
+fn fuzz(target: &Target, seed: u64, bound: Bound) -> Result<u64, String> {
     let corpus = target.corpus().map_err(|error| format!("cannot read the corpus of {}: {error}", target.name))?;
     corpus.iter().try_for_each(|input| execute(target, input))?;
     let start = Instant::now();
     let mut mutator = Mutator::new(seed, tokens());
-    let mut executions = corpus.len() as u64;
-    while start.elapsed() < time {
+    let mut mutants = 0;
+    while !bound.is_reached(start, mutants) {
         let input = mutator.next_input(&corpus);
-        execute(target, &input).map_err(|reason| format!("{reason}, seed {seed}, execution {executions}"))?;
-        executions += 1;
+        execute(target, &input).map_err(|reason| format!("{reason}, seed {seed}, mutant {mutants}"))?;
+        mutants += 1;
     }
+    let executions = corpus.len() as u64 + mutants;
     println!("{:>18} {executions:>9} executions, {} of them the corpus", target.name, corpus.len());
     Ok(executions)
 }

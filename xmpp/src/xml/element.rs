@@ -82,9 +82,9 @@ impl Element {
         self
     }
 
-    /// Adds character data.
-    pub fn text(mut self, text: impl Into<String>) -> Self {
-        self.children.push(Node::Text(text.into()));
+    /// Adds character data, to that before it if there is any; nothing if it is empty.
+    pub fn text(mut self, text: impl AsRef<str>) -> Self {
+        self.push_text(text.as_ref());
         self
     }
 
@@ -257,9 +257,10 @@ impl Element {
         self.attributes.push(attribute);
     }
 
-    /// Adds character data, to that before it if there is any.
+    /// As [`Element::text`]: one tree has one form in XML, so that it reads as it was written.
     pub(super) fn push_text(&mut self, text: &str) {
         match self.children.last_mut() {
+            _ if text.is_empty() => {}
             Some(Node::Text(before)) => before.push_str(text),
             _ => self.children.push(Node::Text(text.to_owned())),
         }
@@ -331,6 +332,18 @@ mod tests {
             .child(Element::new("item", "urn:a").text("a < b & c"))
             .child(Element::new("item", "urn:b").child(Element::new("none", "")));
         assert_eq!(Element::parse(&element.to_string()).unwrap(), element);
+    }
+
+    #[test]
+    fn empty_and_adjoining_character_data_read_as_they_were_written() {
+        for text in ["<a><![CDATA[]]></a>", "<a>b<![CDATA[]]></a>", "<a>b<![CDATA[c]]>d</a>", "<a><![CDATA[]]><b/></a>"]
+        {
+            let element = Element::parse(text).unwrap();
+            assert_eq!(Element::parse(&element.to_string()).unwrap(), element, "{text}");
+        }
+        let built = Element::new("a", "").text("").text("b").text("").text("c");
+        assert_eq!(built.nodes(), [Node::Text("bc".to_owned())]);
+        assert_eq!(Element::new("a", "").text("").to_string(), "<a/>");
     }
 
     #[test]
