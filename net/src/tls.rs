@@ -11,8 +11,8 @@ use thiserror::Error;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::server::NoServerSessionStorage;
-use tokio_rustls::rustls::sign::SingleCertAndKey;
+use tokio_rustls::rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{self, ClientConfig, CommonState, ProtocolVersion, ServerConfig, SupportedProtocolVersion};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
@@ -34,6 +34,8 @@ const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
 #[derive(Debug, Clone)]
 pub struct TlsContext {
     domains: Arc<HashMap<Domainpart, DomainTls>>,
+    /// For direct TLS, where the peer names the domain within the handshake.
+    by_sni: Arc<ServerConfig>,
 }
 
 #[derive(Debug)]
@@ -64,23 +66,35 @@ impl TlsContext {
     /// Prepares clients and servers of these domains: TLS 1.2 and 1.3, both with certificates.
     pub fn new(domains: impl IntoIterator<Item = (Domainpart, Credentials)>) -> Result<Self, TlsError> {
         let provider = provider();
-        let mut prepared = HashMap::new();
+        let (mut prepared, mut by_sni) = (HashMap::new(), BySni::default());
         for (domain, credentials) in domains {
+            by_sni.add(&domain, &credentials);
             prepared.insert(domain, DomainTls::new(&credentials, &provider)?);
         }
-        Ok(Self { domains: Arc::new(prepared) })
+        let verifier = Arc::new(PossessionVerifier::new(Arc::clone(&provider)));
+        let by_sni = Arc::new(server_config(Arc::new(by_sni), &provider, verifier)?);
+        Ok(Self { domains: Arc::new(prepared), by_sni })
     }
 
     /// Shakes hands as the side that `start` names. The peer may send [`HANDSHAKE_BYTES`](crate::wire::HANDSHAKE_BYTES).
     pub(crate) async fn handshake(&self, start: &TlsStart, mut wire: Wire) -> Result<TlsStream<Wire>, TlsError> {
         wire.begin_handshake();
         let mut stream = match start {
-            TlsStart::Initiating { local, remote } => {
-                let connector = TlsConnector::from(Arc::clone(&self.domain(local)?.client));
+            TlsStart::Initiating { local, remote, alpn } => {
+                let mut config = Arc::clone(&self.domain(local)?.client);
+                if let Some(alpn) = alpn {
+                    Arc::make_mut(&mut config).alpn_protocols = vec![alpn.to_vec()];
+                }
+                let connector = TlsConnector::from(config);
                 TlsStream::Client(connector.connect(server_name(remote)?, wire).await.map_err(TlsError::Handshake)?)
             }
-            TlsStart::Receiving { local } => {
-                let acceptor = TlsAcceptor::from(Arc::clone(&self.domain(local)?.server));
+            TlsStart::Receiving { local, alpn } => {
+                let config = local.as_ref().map_or(Ok(&self.by_sni), |local| Ok(&self.domain(local)?.server))?;
+                let mut config = Arc::clone(config);
+                if let Some(alpn) = alpn {
+                    Arc::make_mut(&mut config).alpn_protocols = vec![alpn.to_vec()];
+                }
+                let acceptor = TlsAcceptor::from(config);
                 TlsStream::Server(acceptor.accept(wire).await.map_err(TlsError::Handshake)?)
             }
         };
@@ -93,12 +107,39 @@ impl TlsContext {
     }
 }
 
+/// Shows the certificate of the domain that the peer asks for; the first one to a peer that asks for none or another.
+#[derive(Debug, Default)]
+struct BySni {
+    certificates: HashMap<String, Arc<CertifiedKey>>,
+    first: Option<Arc<CertifiedKey>>,
+}
+
+impl BySni {
+    fn add(&mut self, domain: &Domainpart, credentials: &Credentials) {
+        let key = credentials.certified_key();
+        self.first.get_or_insert_with(|| Arc::clone(&key));
+        self.certificates.insert(domain.to_ascii().to_ascii_lowercase(), key);
+    }
+}
+
+impl ResolvesServerCert for BySni {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // A domain that is not served is refused in the stream, where the peer can read why.
+        let asked = hello.server_name().and_then(|name| self.certificates.get(&name.to_ascii_lowercase()));
+        asked.or(self.first.as_ref()).map(Arc::clone)
+    }
+}
+
 impl DomainTls {
     fn new(credentials: &Credentials, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
         let verifier = Arc::new(PossessionVerifier::new(Arc::clone(provider)));
         Ok(Self {
             client: Arc::new(client_config(credentials, provider, Arc::clone(&verifier))?),
-            server: Arc::new(server_config(credentials, provider, verifier)?),
+            server: Arc::new(server_config(
+                Arc::new(SingleCertAndKey::from(credentials.certified_key())),
+                provider,
+                verifier,
+            )?),
         })
     }
 }
@@ -121,7 +162,7 @@ fn client_config(
 }
 
 fn server_config(
-    credentials: &Credentials,
+    certificates: Arc<dyn ResolvesServerCert>,
     provider: &Arc<CryptoProvider>,
     verifier: Arc<PossessionVerifier>,
 ) -> Result<ServerConfig, TlsError> {
@@ -129,7 +170,7 @@ fn server_config(
         .with_protocol_versions(VERSIONS)
         .map_err(TlsError::Provider)?
         .with_client_cert_verifier(verifier)
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(credentials.certified_key())));
+        .with_cert_resolver(certificates);
     // See client_config.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

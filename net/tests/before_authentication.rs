@@ -48,7 +48,7 @@ impl Negotiator for Patient {
         match input {
             Input::Stream(StreamEvent::Element(element)) if element.is("starttls", namespace::TLS) => {
                 self.outputs.push_back(Output::Send(Element::new("proceed", namespace::TLS)));
-                self.outputs.push_back(Output::StartTls(TlsStart::Receiving { local: b() }));
+                self.outputs.push_back(Output::StartTls(TlsStart::Receiving { local: Some(b()), alpn: None }));
             }
             // Every restart is a chance to begin again.
             Input::Stream(StreamEvent::Element(element)) if element.is("restart", namespace::SASL) => {

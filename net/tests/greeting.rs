@@ -87,8 +87,8 @@ impl Greeting {
 
     fn start_tls(&mut self) {
         let start = match self.initiates {
-            true => TlsStart::Initiating { local: a(), remote: b() },
-            false => TlsStart::Receiving { local: b() },
+            true => TlsStart::Initiating { local: a(), remote: b(), alpn: None },
+            false => TlsStart::Receiving { local: Some(b()), alpn: None },
         };
         self.outputs.push_back(Output::StartTls(start));
     }

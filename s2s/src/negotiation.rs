@@ -49,6 +49,9 @@ pub enum Authzid {
     Empty,
 }
 
+/// The protocol that direct TLS names for server-to-server streams (XEP-0368, section 3).
+pub const ALPN: &[u8] = b"xmpp-server";
+
 /// What a successful negotiation proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -59,6 +62,10 @@ pub struct Established {
     pub identity: PeerIdentity,
     /// The largest first-level element that the peer says it accepts, in bytes (XEP-0478).
     pub peer_max_bytes: Option<u64>,
+    /// Whether the stream carries stanzas in both directions (XEP-0288).
+    pub bidi: bool,
+    /// Whether the receiving entity offers to acknowledge stanzas (XEP-0198).
+    pub stream_management: bool,
     /// The TLS version, such as `TLSv1.3`.
     pub tls_version: &'static str,
     /// Whether an earlier TLS session was resumed; the certificates were verified anew nevertheless.

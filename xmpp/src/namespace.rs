@@ -38,6 +38,12 @@ pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
 /// Publish-subscribe owner use cases (XEP-0060).
 pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
+/// The stream feature of bidirectional server-to-server streams (XEP-0288).
+pub const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
+/// Bidirectional server-to-server streams (XEP-0288).
+pub const BIDI: &str = "urn:xmpp:bidi";
+/// Stream management (XEP-0198).
+pub const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
 /// Stream limits (XEP-0478).
 pub const STREAM_LIMITS: &str = "urn:xmpp:stream-limits:0";
 /// Convoke's application error conditions.

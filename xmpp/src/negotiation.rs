@@ -52,11 +52,15 @@ pub enum TlsStart {
         local: Domainpart,
         /// The domain that is named to the peer (SNI).
         remote: Domainpart,
+        /// The protocol that is named to the peer (ALPN), on direct TLS (XEP-0368, section 3).
+        alpn: Option<&'static [u8]>,
     },
     /// As TLS server.
     Receiving {
-        /// The domain whose certificate is shown.
-        local: Domainpart,
+        /// The domain whose certificate is shown; `None` for direct TLS, where the peer names it by SNI.
+        local: Option<Domainpart>,
+        /// The protocol that is chosen if the peer names any (ALPN), on direct TLS.
+        alpn: Option<&'static [u8]>,
     },
 }
 

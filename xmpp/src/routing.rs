@@ -14,6 +14,18 @@ pub enum Origin {
     Local,
     /// A federated domain; its link has proved that it may speak for the domain of `from`.
     Remote(Domainpart),
+    /// The router itself, because the way to this domain is lost: an `unavailable` that nobody there has sent. Whoever
+    /// it names may well be at work, only out of reach.
+    RouteLost(Domainpart),
+}
+
+/// What has become of the way to another domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RouteChange {
+    /// The domain was reachable and does not answer any more.
+    Lost,
+    /// It was lost and answers again.
+    Restored,
 }
 
 /// A stanza that could not be delivered, and why.
@@ -50,6 +62,13 @@ pub trait Router: Send + Sync {
 
     /// Takes a stanza that could not be delivered: the one place that answers its sender with an error.
     fn undelivered(&self, undelivered: Undelivered);
+
+    /// Takes note that the way from a local domain to another one is lost or restored: once for each change, in order.
+    ///
+    /// Must not block. By default nothing depends on it.
+    fn route_changed(&self, local: &Domainpart, remote: &Domainpart, change: RouteChange) {
+        let _ = (local, remote, change);
+    }
 }
 
 /// A bounded way out: a session's outbox, a link to a domain, a mailbox.

@@ -321,6 +321,10 @@ pub struct Features {
     pub mechanisms: Vec<String>,
     /// The largest element that the peer accepts, in bytes (XEP-0478).
     pub max_bytes: Option<u64>,
+    /// The stream may carry stanzas in both directions, if that is asked for (XEP-0288).
+    pub bidi: bool,
+    /// Stanzas may be acknowledged (XEP-0198).
+    pub stream_management: bool,
     /// Names and namespaces of features not known here that are marked as required.
     pub unknown_required: Vec<(String, String)>,
 }
@@ -349,6 +353,8 @@ impl Features {
                 let bytes = feature.find("max-bytes", namespace::STREAM_LIMITS);
                 self.max_bytes = bytes.and_then(|e| e.content().trim().parse().ok());
             }
+            ("bidi", namespace::BIDI_FEATURE) => self.bidi = true,
+            ("sm", namespace::STREAM_MANAGEMENT) => self.stream_management = true,
             (name, uri) if feature.children().any(|child| child.name() == "required") => {
                 self.unknown_required.push((name.to_owned(), uri.to_owned()));
             }
@@ -370,6 +376,16 @@ impl Features {
     pub fn sasl(mechanisms: &[&str]) -> Element {
         let names = mechanisms.iter().map(|name| Element::new("mechanism", namespace::SASL).text(*name));
         Element::new("mechanisms", namespace::SASL).with_children(names)
+    }
+
+    /// The feature of bidirectional streams (XEP-0288, section 2.1).
+    pub fn bidi() -> Element {
+        Element::new("bidi", namespace::BIDI_FEATURE)
+    }
+
+    /// The feature of stream management (XEP-0198, section 2).
+    pub fn stream_management() -> Element {
+        Element::new("sm", namespace::STREAM_MANAGEMENT)
     }
 
     /// The limits feature (XEP-0478, section 3).

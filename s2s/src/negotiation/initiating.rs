@@ -8,7 +8,7 @@ use convoke_xmpp::stream::{Content, Features, StreamHeader, Version};
 use convoke_xmpp::{Domainpart, Element, namespace};
 
 use super::machine::{Machine, Role, Step, Wire, unexpected, unexpected_handshake, unexpected_header};
-use super::{Authzid, Established};
+use super::{ALPN, Authzid, Established};
 use crate::error::{NegotiationFailure, Stage};
 use crate::identity::{IdentityVerifier, PeerIdentity};
 use crate::sasl;
@@ -25,6 +25,11 @@ pub struct InitiatingConfig {
     pub remote: Domainpart,
     /// What to name as authorization identity. Default [`Authzid::Domain`].
     pub authzid: Authzid,
+    /// Whether TLS comes first, without STARTTLS (XEP-0368). Default no.
+    pub direct_tls: bool,
+    /// Whether to ask for a stream that carries stanzas in both directions, where the peer offers it (XEP-0288). Default
+    /// no.
+    pub bidi: bool,
     /// How long the whole negotiation may take, TLS included. Default 30 s: six round trips and two handshakes, and a
     /// peer that answers more slowly would not carry stanzas either.
     pub deadline: Duration,
@@ -33,7 +38,20 @@ pub struct InitiatingConfig {
 impl InitiatingConfig {
     /// The defaults for this pair of domains.
     pub fn new(local: Domainpart, remote: Domainpart) -> Self {
-        Self { local, remote, authzid: Authzid::default(), deadline: Duration::from_secs(30) }
+        Self {
+            local,
+            remote,
+            authzid: Authzid::default(),
+            direct_tls: false,
+            bidi: false,
+            deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+impl InitiatingConfig {
+    fn tls_start(&self, alpn: Option<&'static [u8]>) -> TlsStart {
+        TlsStart::Initiating { local: self.local.clone(), remote: self.remote.clone(), alpn }
     }
 }
 
@@ -51,8 +69,14 @@ impl Initiating {
         let deadline = now + config.deadline;
         let role = Dialing { config, verifier };
         let mut wire = Wire::default();
-        wire.open(role.header());
-        Self { machine: Machine::new(role, State::Header(ExpectHeader), wire, deadline) }
+        let state = if role.config.direct_tls {
+            wire.start_tls(role.config.tls_start(Some(ALPN)));
+            State::Handshake(ExpectHandshake)
+        } else {
+            wire.open(role.header());
+            State::Header(ExpectHeader)
+        };
+        Self { machine: Machine::new(role, state, wire, deadline) }
     }
 }
 
@@ -128,6 +152,7 @@ struct ExpectFinalFeatures {
 /// What TLS has proved.
 struct Secured {
     identity: PeerIdentity,
+    bidi: bool,
     tls_version: &'static str,
     resumed: bool,
 }
@@ -226,7 +251,7 @@ impl ExpectFeatures {
 impl ExpectProceed {
     fn element(self, element: &Element, config: &InitiatingConfig, wire: &mut Wire) -> Outcome {
         if element.is("proceed", namespace::TLS) {
-            wire.start_tls(TlsStart::Initiating { local: config.local.clone(), remote: config.remote.clone() });
+            wire.start_tls(config.tls_start(None));
             return Ok(Step::Next(State::Handshake(ExpectHandshake)));
         }
         if element.is("failure", namespace::TLS) {
@@ -243,7 +268,7 @@ impl ExpectHandshake {
         wire.restart();
         let identity = role.verifier.verify(tls, &role.config.remote)?;
         wire.open(role.header());
-        let secured = Secured { identity, tls_version: tls.version, resumed: tls.resumed };
+        let secured = Secured { identity, bidi: false, tls_version: tls.version, resumed: tls.resumed };
         Ok(Step::Next(State::SecuredHeader(ExpectSecuredHeader { secured })))
     }
 }
@@ -254,8 +279,13 @@ impl ExpectSecuredFeatures {
             return Err(without_external(features));
         }
         let response = sasl::initial_response(config.authzid, &config.local).ok_or(NegotiationFailure::SaslEngine)?;
+        let secured = Secured { bidi: config.bidi && features.bidi, ..self.secured };
+        if secured.bidi {
+            // After TLS and before SASL (XEP-0288, section 2.1); there is no answer to it.
+            wire.send(Element::new("bidi", namespace::BIDI));
+        }
         wire.send(sasl::auth(&response));
-        Ok(Step::Next(State::Success(ExpectSuccess { secured: self.secured, response: Some(response) })))
+        Ok(Step::Next(State::Success(ExpectSuccess { secured, response: Some(response) })))
     }
 }
 
@@ -304,8 +334,15 @@ impl ExpectFinalFeatures {
         if let Some((name, namespace)) = features.unknown_required.into_iter().next() {
             return Err(NegotiationFailure::UnsupportedFeature { name, namespace });
         }
-        let Secured { identity, tls_version, resumed } = self.secured;
-        let peer_max_bytes = features.max_bytes;
-        Ok(Step::Done(Established { local: config.local.clone(), identity, peer_max_bytes, tls_version, resumed }))
+        let Secured { identity, bidi, tls_version, resumed } = self.secured;
+        Ok(Step::Done(Established {
+            local: config.local.clone(),
+            identity,
+            peer_max_bytes: features.max_bytes,
+            bidi,
+            stream_management: features.stream_management,
+            tls_version,
+            resumed,
+        }))
     }
 }

@@ -7,9 +7,9 @@ use convoke_xmpp::negotiation::{Input, Negotiator, Output, TlsInfo, TlsStart};
 use convoke_xmpp::stream::{Content, Features, SaslFailure, StreamHeader, Version};
 use convoke_xmpp::{Domainpart, Element, Jid, namespace};
 
-use super::Established;
 use super::identifier::stream_id;
 use super::machine::{Machine, Role, Step, Wire, unexpected, unexpected_handshake, unexpected_header};
+use super::{ALPN, Established};
 use crate::error::{NegotiationFailure, Stage};
 use crate::identity::{IdentityVerifier, MAX_CHAIN_LENGTH, PeerIdentity};
 use crate::sasl;
@@ -21,6 +21,12 @@ pub struct ReceivingConfig {
     pub domains: Arc<[Domainpart]>,
     /// The largest first-level element that is accepted after the negotiation, in bytes; peers are told (XEP-0478).
     pub max_bytes: usize,
+    /// Whether TLS comes first, without STARTTLS (XEP-0368). Default no.
+    pub direct_tls: bool,
+    /// Whether streams that carry stanzas in both directions are offered (XEP-0288). Default no.
+    pub bidi: bool,
+    /// Whether acknowledgements are offered (XEP-0198): what follows the negotiation has to answer for it. Default no.
+    pub stream_management: bool,
     /// How long the whole negotiation may take, whatever the peer sends meanwhile. Default 30 s.
     pub deadline: Duration,
     /// How many SASL attempts may fail before the stream is closed. Default 3; RFC 6120, section 6.4.5, wants 2 to 5.
@@ -30,7 +36,15 @@ pub struct ReceivingConfig {
 impl ReceivingConfig {
     /// The defaults for these domains.
     pub fn new(domains: Arc<[Domainpart]>, max_bytes: usize) -> Self {
-        Self { domains, max_bytes, deadline: Duration::from_secs(30), attempts: 3 }
+        Self {
+            domains,
+            max_bytes,
+            direct_tls: false,
+            bidi: false,
+            stream_management: false,
+            deadline: Duration::from_secs(30),
+            attempts: 3,
+        }
     }
 }
 
@@ -47,7 +61,14 @@ impl Receiving {
     pub fn new(config: ReceivingConfig, verifier: Arc<IdentityVerifier>, now: Instant) -> Self {
         let deadline = now + config.deadline;
         let role = Listening { config, verifier };
-        Self { machine: Machine::new(role, State::Header(ExpectHeader), Wire::default(), deadline) }
+        let mut wire = Wire::default();
+        let state = if role.config.direct_tls {
+            wire.start_tls(TlsStart::Receiving { local: None, alpn: Some(ALPN) });
+            State::Handshake(ExpectHandshake)
+        } else {
+            State::Header(ExpectHeader)
+        };
+        Self { machine: Machine::new(role, state, wire, deadline) }
     }
 }
 
@@ -121,6 +142,8 @@ struct ExpectFinalHeader {
 struct Proved {
     local: Domainpart,
     identity: PeerIdentity,
+    /// Whether the peer has asked for both directions.
+    bidi: bool,
     tls_version: &'static str,
     resumed: bool,
 }
@@ -234,7 +257,7 @@ impl ExpectStartTls {
             return refuse_tls(wire);
         }
         wire.send(Element::new("proceed", namespace::TLS));
-        wire.start_tls(TlsStart::Receiving { local: self.local });
+        wire.start_tls(TlsStart::Receiving { local: Some(self.local), alpn: None });
         Ok(Step::Next(State::Handshake(ExpectHandshake)))
     }
 
@@ -266,8 +289,9 @@ impl ExpectSecuredHeader {
         let local = role.answer(header, wire)?;
         let reference = claimed_domain(header)?;
         let identity = role.verifier.verify_chain(&self.chain, self.at, &reference)?;
-        wire.send(Features::element().child(Features::sasl(&[sasl::EXTERNAL])));
-        let proved = Proved { local, identity, tls_version: self.tls_version, resumed: self.resumed };
+        let bidi = role.config.bidi.then(Features::bidi);
+        wire.send(Features::element().child(Features::sasl(&[sasl::EXTERNAL])).with_children(bidi));
+        let proved = Proved { local, identity, bidi: false, tls_version: self.tls_version, resumed: self.resumed };
         Ok(Step::Next(State::Auth(ExpectAuth { proved, failures: Failures::default() })))
     }
 }
@@ -279,8 +303,12 @@ fn claimed_domain(header: &StreamHeader) -> Result<Domainpart, NegotiationFailur
 }
 
 impl ExpectAuth {
-    fn element(self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
+    fn element(mut self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
         match (element.name(), element.namespace()) {
+            ("bidi", namespace::BIDI) if role.config.bidi => {
+                self.proved.bidi = true;
+                Ok(Step::Next(State::Auth(self)))
+            }
             ("auth", namespace::SASL) => self.auth(element, role, wire),
             ("abort", namespace::SASL) => self.fail(SaslFailure::Aborted, role, wire),
             ("response", namespace::SASL) => self.fail(SaslFailure::MalformedRequest, role, wire),
@@ -353,15 +381,18 @@ impl Failures {
 
 impl ExpectFinalHeader {
     fn opened(self, header: &StreamHeader, role: &Listening, wire: &mut Wire) -> Outcome {
-        let Proved { local, identity, tls_version, resumed } = self.proved;
+        let Proved { local, identity, bidi, tls_version, resumed } = self.proved;
         let to = role.answer(header, wire)?;
         if to != local {
             // The peer was authenticated towards another domain of ours.
             return Err(NegotiationFailure::HostUnknown { to: header.to.clone() });
         }
         check_from(header, &identity)?;
-        wire.send(Features::element().child(Features::limits(role.config.max_bytes)));
-        Ok(Step::Done(Established { local, identity, peer_max_bytes: None, tls_version, resumed }))
+        let stream_management = role.config.stream_management;
+        let offered = stream_management.then(Features::stream_management);
+        wire.send(Features::element().child(Features::limits(role.config.max_bytes)).with_children(offered));
+        let peer_max_bytes = None;
+        Ok(Step::Done(Established { local, identity, peer_max_bytes, bidi, stream_management, tls_version, resumed }))
     }
 }
 

@@ -65,8 +65,8 @@ fn each_side_shows_the_certificate_of_its_own_domain() {
     receiving.hears(&initiating.says_exactly());
     initiating.hears(&receiving.says_exactly());
     let (local, remote) = (domain("a.example"), domain("b.example"));
-    assert_eq!(initiating.tls, Some(TlsStart::Initiating { local, remote: remote.clone() }));
-    assert_eq!(receiving.tls, Some(TlsStart::Receiving { local: remote }));
+    assert_eq!(initiating.tls, Some(TlsStart::Initiating { local, remote: remote.clone(), alpn: None }));
+    assert_eq!(receiving.tls, Some(TlsStart::Receiving { local: Some(remote), alpn: None }));
 }
 
 /// Rules 40 and 42.
