@@ -74,9 +74,18 @@ impl Federation {
         Ok(Self { shared, _owner })
     }
 
-    /// Accepts server-to-server connections on this listener until shutdown.
+    /// Accepts server-to-server connections on this listener until shutdown: STARTTLS, as `_xmpp-server` records name it.
     pub fn serve(&self, listener: TcpListener) {
-        self.shared.tasks.spawn(listen(listener, Arc::clone(&self.shared)));
+        self.listen(listener, self.shared.receiving.clone());
+    }
+
+    /// The same for connections that begin with TLS, as `_xmpps-server` records name them (XEP-0368).
+    pub fn serve_direct(&self, listener: TcpListener) {
+        self.listen(listener, ReceivingConfig { direct_tls: true, ..self.shared.receiving.clone() });
+    }
+
+    fn listen(&self, listener: TcpListener, receiving: ReceivingConfig) {
+        self.shared.tasks.spawn(listen(listener, receiving, Arc::clone(&self.shared)));
     }
 
     /// Breaks the TCP connections between these domains, both ways, at once and without closing tags; says whether there

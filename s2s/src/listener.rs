@@ -13,20 +13,20 @@ use tracing::{info, warn};
 
 use crate::federation::Shared;
 use crate::link::Incoming;
-use crate::negotiation::{Established, Receiving};
+use crate::negotiation::{Established, Receiving, ReceivingConfig};
 
-/// Accepts server-to-server connections until shutdown.
-pub(crate) async fn listen(listener: TcpListener, shared: Arc<Shared>) {
+/// Accepts server-to-server connections until shutdown and negotiates them as `receiving` says.
+pub(crate) async fn listen(listener: TcpListener, receiving: ReceivingConfig, shared: Arc<Shared>) {
     let (connections, tasks) = (shared.connections, shared.tasks.clone());
     convoke_net::accept(listener, connections, tasks, |stream, address| {
-        let shared = Arc::clone(&shared);
-        async move { receive(stream, address, shared).await }
+        let (receiving, shared) = (receiving.clone(), Arc::clone(&shared));
+        async move { receive(stream, address, receiving, shared).await }
     })
     .await;
 }
 
-async fn receive(stream: TcpStream, address: SocketAddr, shared: Arc<Shared>) {
-    let receiving = Receiving::new(shared.receiving.clone(), Arc::clone(&shared.verifier), now());
+async fn receive(stream: TcpStream, address: SocketAddr, receiving: ReceivingConfig, shared: Arc<Shared>) {
+    let receiving = Receiving::new(receiving, Arc::clone(&shared.verifier), now());
     let negotiating = negotiate(receiving, stream, &shared.tls, Limits::before_authentication());
     let negotiated = tokio::select! {
         negotiated = negotiating => negotiated,

@@ -6,6 +6,7 @@
 
 mod certificates;
 mod dial;
+mod direct;
 mod exchange;
 mod incoming;
 mod world;

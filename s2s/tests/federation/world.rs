@@ -136,9 +136,13 @@ impl World {
     /// Negotiates as `name`, with a good certificate, and then belongs to the test.
     pub(crate) async fn intruder(&self, name: &str, victim: &Node) -> Intruder {
         let config = InitiatingConfig::new(domain(name), victim.name.clone());
-        let initiating = Initiating::new(config, self.verifier(), Instant::now());
         let socket = TcpStream::connect(victim.address).await.unwrap();
-        self.negotiate(name, initiating, socket).await
+        self.intruder_on(name, socket, config).await
+    }
+
+    /// Negotiates like this as `name`, with a good certificate, on a connection of the test's.
+    pub(crate) async fn intruder_on(&self, name: &str, socket: TcpStream, config: InitiatingConfig) -> Intruder {
+        self.negotiate(name, Initiating::new(config, self.verifier(), Instant::now()), socket).await
     }
 
     /// Negotiates as `name` on a connection that it has accepted, and then belongs to the test.
