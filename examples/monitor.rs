@@ -65,7 +65,7 @@ async fn watch(
         let event = events.recv().await?;
         print(&event);
         match event {
-            MonitorEvent::Suspect { node } if node == *alice.jid() => alice.resume(),
+            MonitorEvent::Suspect { node, .. } if node == *alice.jid() => alice.resume(),
             MonitorEvent::Recovered { node } if node == *alice.jid() => return Ok(()),
             _ => {}
         }
@@ -75,7 +75,7 @@ async fn watch(
 fn print(event: &MonitorEvent) {
     match event {
         MonitorEvent::Joined { node, offer } => println!("monitor: {node} joined (cores: {})", offer.cores),
-        MonitorEvent::Suspect { node } => println!("monitor: {node} does not answer"),
+        MonitorEvent::Suspect { node, why } => println!("monitor: {node} is suspect ({})", why.as_str()),
         MonitorEvent::Recovered { node } => println!("monitor: {node} answers again"),
         MonitorEvent::Left { node, why } => println!("monitor: {node} left ({})", why.as_str()),
         _ => {}

@@ -1,6 +1,8 @@
 //! A domain: what a program holds that embeds Convoke.
 
 use std::sync::Arc;
+#[cfg(feature = "s2s")]
+use std::sync::Weak;
 use std::time::Duration;
 
 #[cfg(feature = "pubsub")]
@@ -11,11 +13,19 @@ use convoke_s2s::{Federation, FederationConfig, FederationError};
 use convoke_xmpp::Outbound;
 use convoke_xmpp::{AddressError, Condition, Domainpart, Jid, Router, Service, StanzaError};
 use thiserror::Error;
+#[cfg(feature = "s2s")]
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+#[cfg(feature = "s2s")]
+use tokio::task::JoinSet;
+#[cfg(feature = "s2s")]
+use tokio_util::task::AbortOnDropHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::component::Component;
 use crate::discovery::About;
 use crate::mailbox::Mailbox;
+#[cfg(feature = "s2s")]
+use crate::router::Route;
 use crate::router::{LocalRouter, RouterStatistics};
 
 /// Why a domain could not be started or an entity not be made.
@@ -61,6 +71,9 @@ struct Shared {
     tasks: TaskTracker,
     #[cfg(feature = "s2s")]
     federation: Option<Arc<Federation>>,
+    /// Ends with the domain.
+    #[cfg(feature = "s2s")]
+    _resync: Option<AbortOnDropHandle<()>>,
 }
 
 impl Drop for Shared {
@@ -100,16 +113,21 @@ impl DomainBuilder {
         let federation =
             self.federation.map(|config| Federation::new(config, router.clone()).map(Arc::new)).transpose()?;
         #[cfg(feature = "s2s")]
-        if let Some(federation) = &federation {
+        let resync = federation.as_ref().map(|federation| {
             let outbound: Arc<dyn Outbound> = federation.clone();
             router.set_federation(Arc::downgrade(&outbound));
-        }
+            let (restored, routes) = unbounded_channel();
+            router.set_restored(restored);
+            AbortOnDropHandle::new(tokio::spawn(resync(routes, Arc::downgrade(&router))))
+        });
         let shared = Arc::new(Shared {
             router,
             domains,
             tasks: TaskTracker::new(),
             #[cfg(feature = "s2s")]
             federation,
+            #[cfg(feature = "s2s")]
+            _resync: resync,
         });
         for name in &shared.domains {
             Domain { name: name.clone(), shared: shared.clone() }.start_domain_entity()?;
@@ -265,6 +283,31 @@ impl Domain {
 impl std::fmt::Debug for Domain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Domain").field(&self.name).finish()
+    }
+}
+
+/// After a route is back, asks once for the presence of those who were out of reach; each time a little later than at
+/// once, because all who lost sight of the domain see it again at the same moment.
+#[cfg(feature = "s2s")]
+async fn resync(mut routes: UnboundedReceiver<Route>, router: Weak<LocalRouter>) {
+    const SPREAD: Duration = Duration::from_secs(3);
+    let mut due = JoinSet::new();
+    loop {
+        tokio::select! {
+            route = routes.recv() => {
+                let Some(route) = route else { return };
+                // Without random numbers there is no spread.
+                let pause = SPREAD.mul_f64(f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX));
+                due.spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    route
+                });
+            }
+            Some(Ok(route)) = due.join_next() => match router.upgrade() {
+                Some(router) => router.resync(&route),
+                None => return,
+            },
+        }
     }
 }
 

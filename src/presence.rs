@@ -5,10 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use convoke_xmpp::{Condition, Jid, JidRef, Kind, PresenceType, Stanza, StanzaError};
+use convoke_xmpp::{Condition, Domainpart, Jid, JidRef, Kind, Origin, PresenceType, Stanza, StanzaError};
 
 /// How many contacts an entity has at most: their addresses are of others' choosing, and so would be their number.
 const MAX_CONTACTS: usize = 10_000;
+
+/// How many entities of other domains one entity sees at most; of further ones it is not told when the way to them is
+/// lost.
+const MAX_SEEN: usize = 10_000;
 
 /// What follows from a presence.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,6 +33,17 @@ pub(crate) struct PresenceTable {
 struct Entity {
     contacts: BTreeMap<Box<str>, Subscription>,
     available: BTreeMap<Jid, Availability>,
+    /// Who of other domains was last heard to be available.
+    seen: BTreeMap<Jid, Seen>,
+}
+
+/// Somebody of another domain, as an entity here knows it.
+#[derive(Debug)]
+struct Seen {
+    /// The address of the entity that was told.
+    by: Jid,
+    /// Whether the way to its domain was lost since: it may well be available still.
+    suspended: bool,
 }
 
 /// The states of RFC 6121, section 3.1.2, as far as they differ here.
@@ -86,11 +101,14 @@ impl PresenceTable {
     }
 
     /// Somebody sends a presence to a local entity.
-    pub(crate) fn received(&mut self, stanza: Stanza) -> Effects {
+    pub(crate) fn received(&mut self, stanza: Stanza, origin: &Origin) -> Effects {
         let (Kind::Presence(kind), Some(from), Some(to)) = (stanza.kind(), stanza.from(), stanza.to()) else {
             return Effects::default();
         };
         let (from, to) = (from.to_owned(), to.to_owned());
+        if matches!(origin, Origin::Remote(_)) {
+            self.see(kind, &from, &to);
+        }
         match kind {
             PresenceType::Subscribe => self.asked_to_subscribe(&from, &to, stanza),
             PresenceType::Probe => Effects { route: self.probed(&from, &to), deliver: Vec::new() },
@@ -115,6 +133,52 @@ impl PresenceTable {
         entity.available.iter().filter(|(_, a)| a.broadcast.is_some()).map(|(jid, _)| jid.clone()).collect()
     }
 
+    /// The way from a local domain to another one is lost: everybody who saw somebody there is told so, once.
+    pub(crate) fn route_lost(&mut self, local: &Domainpart, remote: &Domainpart) -> Vec<Stanza> {
+        let of_local = self.entities.iter_mut().filter(|(bare, _)| is_of(bare, local));
+        let seen = of_local.flat_map(|(_, entity)| entity.seen.iter_mut());
+        let lost = seen.filter(|(who, seen)| who.domain() == remote.as_str() && !seen.suspended);
+        lost.map(|(who, seen)| {
+            seen.suspended = true;
+            presence(PresenceType::Unavailable, who, &seen.by)
+        })
+        .collect()
+    }
+
+    /// The way is there again: the probes that ask once for each of those who were lost sight of.
+    pub(crate) fn resync(&self, local: &Domainpart, remote: &Domainpart) -> Vec<Stanza> {
+        let of_local = self.entities.iter().filter(|(bare, _)| is_of(bare, local));
+        let seen = of_local.flat_map(|(_, entity)| entity.seen.iter());
+        let suspended = seen.filter(|(who, seen)| who.domain() == remote.as_str() && seen.suspended);
+        let asked: BTreeSet<_> = suspended.map(|(who, seen)| (&seen.by, who.to_bare())).collect();
+        asked.iter().map(|(by, who)| presence(PresenceType::Probe, by, who)).collect()
+    }
+
+    /// The entity at this address has ended: whom it saw is of no interest any more.
+    pub(crate) fn ended(&mut self, address: &Jid) {
+        let Some(entity) = self.entities.get_mut(address.bare()) else { return };
+        entity.seen.retain(|_, seen| !address.is_bare() && seen.by != *address);
+        self.forget_if_nothing(address.bare());
+    }
+
+    /// Keeps in mind who of another domain is available, so that the loss of the way there can be told.
+    fn see(&mut self, kind: PresenceType, from: &Jid, to: &Jid) {
+        match kind {
+            PresenceType::Available => {
+                let entity = self.entities.entry(to.bare().into()).or_default();
+                if entity.seen.len() < MAX_SEEN || entity.seen.contains_key(from) {
+                    entity.seen.insert(from.clone(), Seen { by: to.clone(), suspended: false });
+                }
+            }
+            PresenceType::Unavailable => {
+                let Some(entity) = self.entities.get_mut(to.bare()) else { return };
+                // From a bare JID: no resource is available any more.
+                entity.seen.retain(|who, _| who != from && (!from.is_bare() || who.bare() != from.as_str()));
+            }
+            _ => {}
+        }
+    }
+
     /// Who is gone need not be told of the end of what it was told by directed presence (RFC 6121, section 4.6.1).
     fn gone(&mut self, from: &Jid, to: &Jid) {
         let Some(entity) = self.entities.get_mut(to.bare()) else { return };
@@ -127,7 +191,7 @@ impl PresenceTable {
 
     /// Sessions come and go under ever new names: nothing is kept of one that has neither contacts nor presence.
     fn forget_if_nothing(&mut self, bare: &str) {
-        if self.entities.get(bare).is_some_and(|entity| entity.contacts.is_empty() && entity.available.is_empty()) {
+        if self.entities.get(bare).is_some_and(Entity::is_empty) {
             self.entities.remove(bare);
         }
     }
@@ -194,6 +258,10 @@ impl PresenceTable {
 }
 
 impl Entity {
+    fn is_empty(&self) -> bool {
+        self.contacts.is_empty() && self.available.is_empty() && self.seen.is_empty()
+    }
+
     fn contact(&self, jid: &Jid) -> Subscription {
         self.contacts.get(jid.bare()).copied().unwrap_or_default()
     }
@@ -283,6 +351,11 @@ impl Entity {
     }
 }
 
+fn is_of(bare: &str, domain: &Domainpart) -> bool {
+    let behind_local = bare.split_once('@').map_or(bare, |(_, domain)| domain);
+    behind_local == domain.as_str()
+}
+
 fn presence(kind: PresenceType, from: &Jid, to: &Jid) -> Stanza {
     Stanza::presence(kind).with_addresses(from.as_ref(), to.as_ref())
 }
@@ -296,7 +369,7 @@ mod tests {
     }
 
     fn received(table: &mut PresenceTable, text: &str) -> (Vec<String>, Vec<String>) {
-        let effects = table.received(Stanza::parse(text).unwrap());
+        let effects = table.received(Stanza::parse(text).unwrap(), &Origin::Local);
         (texts(effects.route), texts(effects.deliver))
     }
 
@@ -425,6 +498,70 @@ mod tests {
             sent(&mut table, "<presence from='alice@b.example/desk' type='unavailable'/>"),
             ["<presence to='monitor@b.example' from='alice@b.example/desk' type='unavailable'/>"]
         );
+    }
+
+    fn domain(name: &str) -> Domainpart {
+        Domainpart::new(name).unwrap()
+    }
+
+    fn heard(table: &mut PresenceTable, text: &str) {
+        let stanza = Stanza::parse(text).unwrap();
+        let origin = Origin::Remote(domain(stanza.from().unwrap().domain()));
+        assert_eq!(table.received(stanza, &origin).deliver.len(), 1);
+    }
+
+    fn lost(table: &mut PresenceTable) -> Vec<String> {
+        texts(table.route_lost(&domain("b.example"), &domain("a.example")))
+    }
+
+    fn resync(table: &PresenceTable) -> Vec<String> {
+        texts(table.resync(&domain("b.example"), &domain("a.example")))
+    }
+
+    #[test]
+    fn a_lost_route_is_told_once_for_everybody_who_was_seen_available() {
+        let mut table = PresenceTable::default();
+        heard(&mut table, "<presence from='v1@a.example/1' to='monitor@b.example'/>");
+        heard(&mut table, "<presence from='v1@a.example/2' to='monitor@b.example'/>");
+        heard(&mut table, "<presence from='v2@a.example/1' to='alice@b.example/desk'/>");
+        heard(&mut table, "<presence from='v3@a.example/1' to='monitor@b.example'/>");
+        heard(&mut table, "<presence from='v3@a.example/1' to='monitor@b.example' type='unavailable'/>");
+        heard(&mut table, "<presence from='v1@c.example/1' to='monitor@b.example'/>");
+        heard(&mut table, "<presence from='v1@a.example/1' to='monitor@sub.b.example'/>");
+        let mut told = lost(&mut table);
+        told.sort_unstable();
+        assert_eq!(
+            told,
+            [
+                "<presence to='alice@b.example/desk' from='v2@a.example/1' type='unavailable'/>",
+                "<presence to='monitor@b.example' from='v1@a.example/1' type='unavailable'/>",
+                "<presence to='monitor@b.example' from='v1@a.example/2' type='unavailable'/>",
+            ]
+        );
+        assert!(lost(&mut table).is_empty());
+    }
+
+    #[test]
+    fn a_route_that_is_back_is_used_for_one_probe_of_each_account_that_was_lost() {
+        let mut table = PresenceTable::default();
+        heard(&mut table, "<presence from='v1@a.example/1' to='monitor@b.example'/>");
+        heard(&mut table, "<presence from='v1@a.example/2' to='monitor@b.example'/>");
+        assert!(resync(&table).is_empty(), "nobody was lost");
+        lost(&mut table);
+        assert_eq!(resync(&table), ["<presence to='v1@a.example' from='monitor@b.example' type='probe'/>"]);
+        heard(&mut table, "<presence from='v1@a.example/1' to='monitor@b.example'/>");
+        heard(&mut table, "<presence from='v1@a.example' to='monitor@b.example' type='unavailable'/>");
+        assert!(resync(&table).is_empty() && lost(&mut table).is_empty());
+    }
+
+    #[test]
+    fn who_has_ended_is_told_of_nobody() {
+        let mut table = PresenceTable::default();
+        heard(&mut table, "<presence from='v1@a.example/1' to='monitor@b.example'/>");
+        heard(&mut table, "<presence from='v1@a.example/1' to='alice@b.example/desk'/>");
+        table.ended(&Jid::new("monitor@b.example").unwrap());
+        table.ended(&Jid::new("alice@b.example/desk").unwrap());
+        assert!(lost(&mut table).is_empty() && table.entities.is_empty());
     }
 
     #[test]

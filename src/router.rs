@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use convoke_xmpp::{
-    Condition, Domainpart, IqType, Jid, JidRef, Kind, MessageType, Origin, Outbound, PresenceType, Router, Stanza,
-    Undelivered,
+    Condition, Domainpart, IqType, Jid, JidRef, Kind, MessageType, Origin, Outbound, PresenceType, RouteChange, Router,
+    Stanza, Undelivered,
 };
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::discovery::About;
 use crate::mailbox::Mailbox;
@@ -25,6 +26,8 @@ pub(crate) struct LocalRouter {
     presence: Shards<PresenceTable>,
     /// The way to other domains; the domain owns it, since the federation owns the router in turn.
     federation: OnceLock<Weak<dyn Outbound>>,
+    /// Whoever asks again for those who were out of reach, some time after a route is back.
+    restored: OnceLock<UnboundedSender<Route>>,
     counters: Counters,
 }
 
@@ -54,6 +57,9 @@ pub struct RouterStatistics {
     pub bounced: u64,
 }
 
+/// A local domain and a remote one.
+pub(crate) type Route = (Domainpart, Domainpart);
+
 impl LocalRouter {
     pub(crate) fn new(domains: Vec<Domainpart>) -> Self {
         Self { domains, ..Self::default() }
@@ -63,6 +69,23 @@ impl LocalRouter {
     #[cfg(feature = "s2s")]
     pub(crate) fn set_federation(&self, federation: Weak<dyn Outbound>) {
         let _already_set = self.federation.set(federation);
+    }
+
+    /// Sets who is told of routes that are back; only the first one counts.
+    #[cfg(feature = "s2s")]
+    pub(crate) fn set_restored(&self, restored: UnboundedSender<Route>) {
+        let _already_set = self.restored.set(restored);
+    }
+
+    /// Asks for the presence of everybody in the remote domain who was lost sight of.
+    #[cfg(feature = "s2s")]
+    pub(crate) fn resync(&self, (local, remote): &Route) {
+        let probes: Vec<_> = self.presence.all().flat_map(|part| part.resync(local, remote)).collect();
+        for probe in probes {
+            if let Err(undelivered) = self.route_directly(probe, &Origin::Local) {
+                self.undelivered(undelivered);
+            }
+        }
     }
 
     /// Whether the domain is served here.
@@ -90,6 +113,7 @@ impl LocalRouter {
         // While the address is still taken: nobody who takes it next is declared gone by this.
         self.announce_end(address);
         self.mailboxes.write(address.bare()).remove(address.as_str());
+        self.presence.write(address.bare()).ended(address);
         for (stanza, _) in mailbox.close_and_drain() {
             self.undelivered(Undelivered::new(stanza, Condition::RecipientUnavailable));
         }
@@ -145,7 +169,7 @@ impl LocalRouter {
         if matches!(stanza.kind(), Kind::Presence(_)) {
             let Some(to) = stanza.to() else { return Ok(()) };
             let mut part = self.presence.write(to.bare());
-            let effects = part.received(stanza);
+            let effects = part.received(stanza, origin);
             drop(part);
             self.carry_out(effects, origin);
             return Ok(());
@@ -267,6 +291,24 @@ impl Router for LocalRouter {
         if let Err(lost) = self.route_directly(bounced, &Origin::Local) {
             // Errors are never answered (RFC 6120, section 8.3.1): this is where it ends.
             tracing::debug!(error = %lost.error, "an error could not be delivered");
+        }
+    }
+
+    /// Nobody is left in a lost domain to say that its entities are gone: presence of a remote contact would stay for
+    /// ever. So everybody who saw one is told `unavailable`, marked by [`Origin::RouteLost`].
+    fn route_changed(&self, local: &Domainpart, remote: &Domainpart, change: RouteChange) {
+        tracing::info!(%local, %remote, ?change, "the way to a domain has changed");
+        match change {
+            RouteChange::Lost => {
+                let lost: Vec<_> =
+                    self.presence.all_mut().flat_map(|mut part| part.route_lost(local, remote)).collect();
+                let origin = Origin::RouteLost(remote.clone());
+                lost.into_iter().for_each(|stanza| self.deliver_presence(stanza, &origin));
+            }
+            RouteChange::Restored => {
+                // Without anybody to take it there is no domain any more.
+                let _ = self.restored.get().map(|restored| restored.send((local.clone(), remote.clone())));
+            }
         }
     }
 }

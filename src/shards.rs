@@ -29,13 +29,17 @@ impl<T> Shards<T> {
 
     /// The part of this bare JID, to change.
     pub(crate) fn write(&self, bare: &str) -> RwLockWriteGuard<'_, T> {
-        // No code panics while it holds the lock; should one ever, the table is still whole.
-        self.part(bare).write().unwrap_or_else(PoisonError::into_inner)
+        write(self.part(bare))
     }
 
     /// All parts, one after the other.
     pub(crate) fn all(&self) -> impl Iterator<Item = RwLockReadGuard<'_, T>> {
         self.parts.iter().map(read)
+    }
+
+    /// All parts, one after the other, to change.
+    pub(crate) fn all_mut(&self) -> impl Iterator<Item = RwLockWriteGuard<'_, T>> {
+        self.parts.iter().map(write)
     }
 
     fn part(&self, bare: &str) -> &RwLock<T> {
@@ -45,6 +49,11 @@ impl<T> Shards<T> {
 
 fn read<T>(part: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     part.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(part: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    // No code panics while it holds the lock; should one ever, the table is still whole.
+    part.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The monitor, `monitor@D`: who is there, who does not answer, and why somebody is gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use convoke_xmpp::payload::ping;
@@ -53,12 +53,14 @@ pub enum MonitorEvent {
         /// What it offers.
         offer: Offer,
     },
-    /// A node does not answer.
+    /// A node does not answer, or the way to the domain of somebody whose presence was known is lost.
     Suspect {
         /// Its full JID.
         node: Jid,
+        /// Why: silent, or out of reach.
+        why: Departure,
     },
-    /// A suspect node answers again.
+    /// Whoever was suspect answers again, or is seen again.
     Recovered {
         /// Its full JID.
         node: Jid,
@@ -96,7 +98,7 @@ impl Monitor {
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
         let monitor = Self { handle: component.handle(), events: events.clone() };
         let (nodes, pings, posts) = (HashMap::new(), JoinSet::new(), JoinSet::new());
-        let mut watch = Watch { component, config, nodes, pings, posts, events };
+        let mut watch = Watch { component, config, nodes, out_of_reach: HashSet::new(), pings, posts, events };
         watch.create_health_node();
         domain.spawn(watch.run());
         Ok(monitor)
@@ -131,6 +133,8 @@ struct Watch {
     component: Component,
     config: MonitorConfig,
     nodes: HashMap<Jid, Watched>,
+    /// Entities of other domains that were available when the way there was lost.
+    out_of_reach: HashSet<Jid>,
     /// Who was asked, when, and whether it answered.
     pings: JoinSet<(Jid, Instant, bool)>,
     posts: JoinSet<()>,
@@ -159,7 +163,10 @@ impl Watch {
         match stanza.kind() {
             Kind::Presence(PresenceType::Subscribe) => self.answer_subscription(&from, origin),
             Kind::Presence(PresenceType::Available) => self.available(from, stanza, origin),
-            Kind::Presence(PresenceType::Unavailable) => self.unavailable(from, stanza),
+            Kind::Presence(PresenceType::Unavailable) => match origin {
+                Origin::RouteLost(_) => self.out_of_reach(from),
+                _ => self.unavailable(from, stanza),
+            },
             Kind::Iq(IqType::Get | IqType::Set) => {
                 self.component.reply(stanza, Err(convoke_xmpp::Condition::ServiceUnavailable.into()));
             }
@@ -176,7 +183,13 @@ impl Watch {
     fn available(&mut self, from: Jid, stanza: &Stanza, origin: &Origin) {
         let own = *origin == Origin::Local && from.domain() == self.component.jid().domain();
         match Offer::from_presence(stanza).filter(|_| own) {
-            None => self.tell(MonitorEvent::Presence { who: from, available: true }),
+            None => {
+                if self.out_of_reach.remove(&from) {
+                    self.publish(&from, "ok", "recovered");
+                    self.tell(MonitorEvent::Recovered { node: from.clone() });
+                }
+                self.tell(MonitorEvent::Presence { who: from, available: true });
+            }
             Some((offer, _)) => {
                 let since = Instant::now();
                 let ping_at = since + self.config.ping_after;
@@ -197,7 +210,18 @@ impl Watch {
                 self.publish(&from, "lost", why.as_str());
                 self.tell(MonitorEvent::Left { node: from, why });
             }
-            None => self.tell(MonitorEvent::Presence { who: from, available: false }),
+            None => {
+                self.out_of_reach.remove(&from);
+                self.tell(MonitorEvent::Presence { who: from, available: false });
+            }
+        }
+    }
+
+    /// Nobody there has said that it is gone: only that it cannot be seen is known.
+    fn out_of_reach(&mut self, who: Jid) {
+        if self.out_of_reach.insert(who.clone()) {
+            self.publish(&who, "suspect", Departure::RouteLost.as_str());
+            self.tell(MonitorEvent::Suspect { node: who, why: Departure::RouteLost });
         }
     }
 
@@ -223,7 +247,7 @@ impl Watch {
         match (was_suspect, answered) {
             (false, false) => {
                 self.report(node, "suspect", Departure::Silent.as_str());
-                self.tell(MonitorEvent::Suspect { node: node.clone() });
+                self.tell(MonitorEvent::Suspect { node: node.clone(), why: Departure::Silent });
             }
             (true, true) => self.recovered(node.clone()),
             _ => {}

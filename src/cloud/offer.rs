@@ -50,6 +50,8 @@ pub enum Departure {
     Restarted,
     /// Its lease ended.
     LeaseEnded,
+    /// The way to its domain is lost: it may well be at work, out of reach.
+    RouteLost,
 }
 
 impl Departure {
@@ -61,12 +63,13 @@ impl Departure {
             Self::Silent => "silent",
             Self::Restarted => "restarted",
             Self::LeaseEnded => "lease-ended",
+            Self::RouteLost => "route-lost",
         }
     }
 
     /// Reads what [`Departure::as_str`] writes.
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Goodbye, Self::SessionDied, Self::Silent, Self::Restarted, Self::LeaseEnded];
+        let all = [Self::Goodbye, Self::SessionDied, Self::Silent, Self::Restarted, Self::LeaseEnded, Self::RouteLost];
         all.into_iter().find(|why| why.as_str() == text)
     }
 

@@ -68,6 +68,18 @@ pub enum SchedulerEvent {
         /// Why.
         error: LeaseError,
     },
+    /// A node is out of reach, with its domain: it keeps its task and its lease, and gets no other task.
+    Suspect {
+        /// Its full JID.
+        node: Jid,
+        /// Why.
+        why: Departure,
+    },
+    /// A suspect node is in reach again.
+    Recovered {
+        /// Its full JID.
+        node: Jid,
+    },
     /// A node is no longer ours.
     NodeLost {
         /// Its full JID.

@@ -20,7 +20,7 @@ const SINK: &str = "sink@volunteers.lan";
 
 fn message(to: &str, id: &str, body: &str) -> Stanza {
     let message = Stanza::message(MessageType::Chat).with_to(&jid(to)).with_id(id);
-    message.with_payload(Element::new("body", namespace::CLIENT).text(body.to_owned()))
+    message.with_payload(Element::new("body", namespace::CLIENT).text(body))
 }
 
 /// What the account sends to the component, with these numbers.

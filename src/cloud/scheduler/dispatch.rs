@@ -49,6 +49,8 @@ pub(super) struct Dispatch {
     pub(super) managers: BTreeMap<Jid, Manager>,
     pub(super) slots: BTreeMap<Jid, Slot>,
     pub(super) idle: HashSet<Jid>,
+    /// Nodes of ours that are out of reach with their domain. They are left alone until they are back or their lease ends.
+    suspect: HashSet<Jid>,
     /// Nodes that get no task before a time.
     resting: HashMap<Jid, Instant>,
     /// When an attempt may have taken too long.
@@ -74,6 +76,7 @@ impl Dispatch {
             managers,
             slots: BTreeMap::new(),
             idle: HashSet::new(),
+            suspect: HashSet::new(),
             resting: HashMap::new(),
             overdue_at: None,
             running: JoinSet::new(),
@@ -138,7 +141,11 @@ impl Dispatch {
                 // Behind the answer: nobody hears of the end of a batch before it was taken.
                 batch.iter().for_each(|batch| self.finish_if_done(batch));
             }
-            Kind::Presence(PresenceType::Unavailable) => self.lose(&from, Departure::from_presence(stanza)),
+            Kind::Presence(PresenceType::Unavailable) => match origin {
+                Origin::RouteLost(_) => self.suspect(from),
+                _ => self.lose(&from, Departure::from_presence(stanza)),
+            },
+            Kind::Presence(PresenceType::Available) => self.recover(&from),
             Kind::Presence(PresenceType::Subscribe) => {
                 let own = *origin == Origin::Local;
                 let answer = if own { PresenceType::Subscribed } else { PresenceType::Unsubscribed };
@@ -172,6 +179,7 @@ impl Dispatch {
 
     fn take_result(&mut self, from: &Jid, payload: &Element) -> Result<Element, StanzaError> {
         let (attempt, outcome) = task::result_from_element(payload)?;
+        self.recover(from);
         let nodes_fault = outcome.as_ref().is_err_and(|error| !matches!(error, task::TaskError::Input(_)));
         let judgement = self.board.result(from, &attempt, outcome);
         if !matches!(judgement, Judgement::Fenced { .. } | Judgement::Unknown) {
@@ -210,13 +218,41 @@ impl Dispatch {
         if rests {
             self.resting.insert(node.clone(), Instant::now() + REST);
         } else {
-            self.idle.insert(node.clone());
+            self.offer(node.clone());
         }
     }
 
     fn wake_rested(&mut self, now: Instant) {
-        let rested = self.resting.extract_if(|_, until| *until <= now);
-        self.idle.extend(rested.map(|(node, _)| node));
+        let rested: Vec<_> = self.resting.extract_if(|_, until| *until <= now).map(|(node, _)| node).collect();
+        rested.into_iter().for_each(|node| self.offer(node));
+    }
+
+    /// The node may be given a task, unless it is out of reach.
+    fn offer(&mut self, node: Jid) {
+        if !self.suspect.contains(&node) {
+            self.idle.insert(node);
+        }
+    }
+
+    /// The way to the node's domain is lost. What it works on may be finished all the same, and its lease goes on until
+    /// it ends by itself on both sides.
+    fn suspect(&mut self, node: Jid) {
+        if self.slots.contains_key(&node) && self.suspect.insert(node.clone()) {
+            self.idle.remove(&node);
+            self.tell(SchedulerEvent::Suspect { node, why: Departure::RouteLost });
+        }
+    }
+
+    /// The node is heard of again.
+    fn recover(&mut self, node: &Jid) {
+        if !self.suspect.remove(node) {
+            return;
+        }
+        self.tell(SchedulerEvent::Recovered { node: node.clone() });
+        let is_free = self.slots.get(node).is_some_and(|slot| slot.busy.is_none()) && !self.resting.contains_key(node);
+        if is_free {
+            self.idle.insert(node.clone());
+        }
     }
 
     /// A node whose attempt takes too long is given up: its worker hangs, or nobody told that it is gone.
@@ -238,6 +274,7 @@ impl Dispatch {
     /// A node is not ours any more.
     pub(super) fn forget(&mut self, node: &Jid) -> Option<Slot> {
         self.idle.remove(node);
+        self.suspect.remove(node);
         self.resting.remove(node);
         self.slots.remove(node)
     }

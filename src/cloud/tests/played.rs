@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use convoke_xmpp::{Condition, Element, IqType, Jid, Kind, Origin, PresenceType, Router, Service, Stanza};
+use convoke_xmpp::{
+    Condition, Domainpart, Element, IqType, Jid, Kind, Origin, PresenceType, RouteChange, Router, Service, Stanza,
+};
 
 use super::{SOON, Square, finished, squares};
 use crate::cloud::*;
@@ -110,6 +112,72 @@ async fn an_attempt_that_never_ends_is_given_up() {
         }
     };
     assert_eq!(tokio::time::timeout(SOON, lost).await.unwrap(), (Departure::Silent, 1));
+}
+
+/// A presence out of the domain b.example, as its link would bring it.
+fn seen(domain: &Domain, text: &str) {
+    let origin = Origin::Remote(b_example());
+    domain.router().route(Stanza::parse(text).unwrap(), &origin).unwrap();
+}
+
+fn way_to_b(domain: &Domain, change: RouteChange) {
+    domain.router().route_changed(domain.name(), &b_example(), change);
+}
+
+fn b_example() -> Domainpart {
+    Domainpart::new("b.example").unwrap()
+}
+
+#[tokio::test]
+async fn a_node_out_of_reach_keeps_its_task_and_gets_no_other_until_it_is_back() {
+    let mut stage = Stage::set(SchedulerConfig::default()).await;
+    let mut events = stage.scheduler.watch();
+    let batch = stage.scheduler.submit("b", squares(2), true).await.unwrap();
+    stage.grant(1).await;
+    let first = stage.accept().await;
+    seen(&stage.domain, "<presence from='v@b.example/desk' to='scheduler@a.example'/>");
+    way_to_b(&stage.domain, RouteChange::Lost);
+    let mut next = async || loop {
+        let event = tokio::time::timeout(SOON, events.recv()).await.unwrap().unwrap();
+        if !matches!(event, SchedulerEvent::Leased { .. }) {
+            return event;
+        }
+    };
+    let node = stage.node.jid().clone();
+    assert_eq!(next().await, SchedulerEvent::Suspect { node: node.clone(), why: Departure::RouteLost });
+    // It was not given up: what it has done counts, and shows that it is in reach again.
+    stage.report(&first, "1").await;
+    assert_eq!(next().await, SchedulerEvent::Recovered { node });
+    let second = stage.accept().await;
+    assert_eq!(second.attribute("epoch"), Some("1"));
+    stage.report(&second, "1").await;
+    assert_eq!(finished(batch).await.sum, Some(2));
+}
+
+#[tokio::test]
+async fn the_monitor_takes_whom_it_cannot_see_for_suspect_and_not_for_gone() {
+    let domain = Domain::builder("a.example").start().await.unwrap();
+    let monitor = Monitor::start(&domain, MonitorConfig::default()).unwrap();
+    let mut events = monitor.watch();
+    let available = "<presence from='v@b.example/desk' to='monitor@a.example'/>";
+    seen(&domain, available);
+    way_to_b(&domain, RouteChange::Lost);
+    way_to_b(&domain, RouteChange::Restored);
+    seen(&domain, available);
+    seen(&domain, "<presence from='v@b.example/desk' to='monitor@a.example' type='unavailable'/>");
+    way_to_b(&domain, RouteChange::Lost);
+    seen(&domain, "<presence from='w@b.example/desk' to='monitor@a.example'/>");
+    let (v, w) = (Jid::new("v@b.example/desk").unwrap(), Jid::new("w@b.example/desk").unwrap());
+    for expected in [
+        MonitorEvent::Presence { who: v.clone(), available: true },
+        MonitorEvent::Suspect { node: v.clone(), why: Departure::RouteLost },
+        MonitorEvent::Recovered { node: v.clone() },
+        MonitorEvent::Presence { who: v.clone(), available: true },
+        MonitorEvent::Presence { who: v, available: false },
+        MonitorEvent::Presence { who: w, available: true },
+    ] {
+        assert_eq!(tokio::time::timeout(SOON, events.recv()).await.unwrap().unwrap(), expected);
+    }
 }
 
 /// Notes the name of every stanza that it gets.
