@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use convoke_xmpp::Domainpart;
@@ -30,10 +30,18 @@ const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 /// Label and length of the exporter for channel binding (RFC 9266, section 2).
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
 
-/// The TLS configurations of all local domains. Cheap to clone.
+/// The TLS configurations of all local domains, whose credentials can be replaced at any time. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct TlsContext {
-    domains: Arc<HashMap<Domainpart, DomainTls>>,
+    provider: Arc<CryptoProvider>,
+    /// Replaced whole, so that a handshake sees one state; what has begun goes on by the state that it began with.
+    domains: Arc<RwLock<Arc<Domains>>>,
+}
+
+#[derive(Debug, Clone)]
+struct Domains {
+    domains: HashMap<Domainpart, Arc<DomainTls>>,
+    certificates: BySni,
     /// For direct TLS, where the peer names the domain within the handshake.
     by_sni: Arc<ServerConfig>,
 }
@@ -66,22 +74,40 @@ impl TlsContext {
     /// Prepares clients and servers of these domains: TLS 1.2 and 1.3, both with certificates.
     pub fn new(domains: impl IntoIterator<Item = (Domainpart, Credentials)>) -> Result<Self, TlsError> {
         let provider = provider();
-        let (mut prepared, mut by_sni) = (HashMap::new(), BySni::default());
+        let (mut prepared, mut certificates) = (HashMap::new(), BySni::default());
         for (domain, credentials) in domains {
-            by_sni.add(&domain, &credentials);
-            prepared.insert(domain, DomainTls::new(&credentials, &provider)?);
+            certificates.set(&domain, &credentials);
+            prepared.insert(domain, Arc::new(DomainTls::new(&credentials, &provider)?));
         }
-        let verifier = Arc::new(PossessionVerifier::new(Arc::clone(&provider)));
-        let by_sni = Arc::new(server_config(Arc::new(by_sni), &provider, verifier)?);
-        Ok(Self { domains: Arc::new(prepared), by_sni })
+        let by_sni = by_sni(&certificates, &provider)?;
+        let domains = Arc::new(Domains { domains: prepared, certificates, by_sni });
+        Ok(Self { provider, domains: Arc::new(RwLock::new(domains)) })
+    }
+
+    /// Shows these credentials from the next handshake on, in both roles and by direct TLS, all at once. Connections
+    /// that are there keep what they were made with.
+    ///
+    /// Fails with [`TlsError::UnknownDomain`] for a domain that the context was not made with, or
+    /// [`TlsError::Provider`]; then everything stays as it was.
+    pub fn replace(&self, domain: &Domainpart, credentials: &Credentials) -> Result<(), TlsError> {
+        let prepared = Arc::new(DomainTls::new(credentials, &self.provider)?);
+        // Held to the end, lest two replacements undo each other; it waits for nothing.
+        let mut current = self.domains.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Domains::clone(&current);
+        *next.domains.get_mut(domain).ok_or_else(|| TlsError::UnknownDomain(domain.clone()))? = prepared;
+        next.certificates.set(domain, credentials);
+        next.by_sni = by_sni(&next.certificates, &self.provider)?;
+        *current = Arc::new(next);
+        Ok(())
     }
 
     /// Shakes hands as the side that `start` names. The peer may send [`HANDSHAKE_BYTES`](crate::wire::HANDSHAKE_BYTES).
     pub(crate) async fn handshake(&self, start: &TlsStart, mut wire: Wire) -> Result<TlsStream<Wire>, TlsError> {
         wire.begin_handshake();
+        let domains = self.current();
         let mut stream = match start {
             TlsStart::Initiating { local, remote, alpn } => {
-                let mut config = Arc::clone(&self.domain(local)?.client);
+                let mut config = Arc::clone(&domains.domain(local)?.client);
                 if let Some(alpn) = alpn {
                     Arc::make_mut(&mut config).alpn_protocols = vec![alpn.to_vec()];
                 }
@@ -89,7 +115,7 @@ impl TlsContext {
                 TlsStream::Client(connector.connect(server_name(remote)?, wire).await.map_err(TlsError::Handshake)?)
             }
             TlsStart::Receiving { local, alpn } => {
-                let config = local.as_ref().map_or(Ok(&self.by_sni), |local| Ok(&self.domain(local)?.server))?;
+                let config = local.as_ref().map_or(Ok(&domains.by_sni), |local| Ok(&domains.domain(local)?.server))?;
                 let mut config = Arc::clone(config);
                 if let Some(alpn) = alpn {
                     Arc::make_mut(&mut config).alpn_protocols = vec![alpn.to_vec()];
@@ -102,23 +128,37 @@ impl TlsContext {
         Ok(stream)
     }
 
-    fn domain(&self, domain: &Domainpart) -> Result<&DomainTls, TlsError> {
-        self.domains.get(domain).ok_or_else(|| TlsError::UnknownDomain(domain.clone()))
+    fn current(&self) -> Arc<Domains> {
+        Arc::clone(&self.domains.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
+impl Domains {
+    fn domain(&self, domain: &Domainpart) -> Result<&DomainTls, TlsError> {
+        self.domains.get(domain).map(AsRef::as_ref).ok_or_else(|| TlsError::UnknownDomain(domain.clone()))
+    }
+}
+
+fn by_sni(certificates: &BySni, provider: &Arc<CryptoProvider>) -> Result<Arc<ServerConfig>, TlsError> {
+    let verifier = Arc::new(PossessionVerifier::new(Arc::clone(provider)));
+    Ok(Arc::new(server_config(Arc::new(certificates.clone()), provider, verifier)?))
+}
+
 /// Shows the certificate of the domain that the peer asks for; the first one to a peer that asks for none or another.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct BySni {
     certificates: HashMap<String, Arc<CertifiedKey>>,
-    first: Option<Arc<CertifiedKey>>,
+    /// The name of the first.
+    first: String,
 }
 
 impl BySni {
-    fn add(&mut self, domain: &Domainpart, credentials: &Credentials) {
-        let key = credentials.certified_key();
-        self.first.get_or_insert_with(|| Arc::clone(&key));
-        self.certificates.insert(domain.to_ascii().to_ascii_lowercase(), key);
+    fn set(&mut self, domain: &Domainpart, credentials: &Credentials) {
+        let name = domain.to_ascii().to_ascii_lowercase();
+        if self.certificates.is_empty() {
+            self.first.clone_from(&name);
+        }
+        self.certificates.insert(name, credentials.certified_key());
     }
 }
 
@@ -126,7 +166,7 @@ impl ResolvesServerCert for BySni {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // A domain that is not served is refused in the stream, where the peer can read why.
         let asked = hello.server_name().and_then(|name| self.certificates.get(&name.to_ascii_lowercase()));
-        asked.or(self.first.as_ref()).map(Arc::clone)
+        asked.or_else(|| self.certificates.get(&self.first)).map(Arc::clone)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use convoke_net::{Credentials, OutboxLimits};
 use convoke_xmpp::{Domainpart, Limits};
 
-use crate::identity::TrustAnchors;
+use crate::identity::Trust;
 use crate::negotiation::Authzid;
 use crate::resolver::Resolver;
 
@@ -23,8 +23,8 @@ pub struct LocalDomain {
 pub struct FederationConfig {
     /// The domains that are served here.
     pub domains: Vec<LocalDomain>,
-    /// Whose certificates prove other domains.
-    pub trust: TrustAnchors,
+    /// Whose certificates prove other domains, and which.
+    pub trust: Trust,
     /// How other domains are found.
     pub resolver: Arc<dyn Resolver>,
     /// What is named as authorization identity to peers. Default [`Authzid::Domain`], which all known peers accept.
@@ -110,11 +110,11 @@ impl Backoff {
 }
 
 impl FederationConfig {
-    /// The defaults for these domains.
-    pub fn new(domains: Vec<LocalDomain>, trust: TrustAnchors, resolver: Arc<dyn Resolver>) -> Self {
+    /// The defaults for these domains; `trust` may be mere [`TrustAnchors`](crate::TrustAnchors).
+    pub fn new(domains: Vec<LocalDomain>, trust: impl Into<Trust>, resolver: Arc<dyn Resolver>) -> Self {
         Self {
             domains,
-            trust,
+            trust: trust.into(),
             resolver,
             authzid: Authzid::default(),
             limits: Limits::default(),

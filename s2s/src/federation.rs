@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convoke_net::session::SessionSettings;
-use convoke_net::{Drained, Tasks, TlsContext, TlsError};
+use convoke_net::{Credentials, Drained, Tasks, TlsContext, TlsError};
 use convoke_xmpp::session::SessionConfig;
 use convoke_xmpp::{Condition, Domainpart, Limits, Outbound, Router, Stanza, StanzaError, Undelivered};
 use thiserror::Error;
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::config::{Backoff, FederationConfig, LocalDomain, Timeouts};
 use crate::dialer::Dialer;
-use crate::identity::IdentityVerifier;
+use crate::identity::{IdentityVerifier, Trust};
 use crate::link::{Incoming, Refused};
 use crate::links::Links;
 use crate::listener::listen;
@@ -86,6 +86,19 @@ impl Federation {
 
     fn listen(&self, listener: TcpListener, receiving: ReceivingConfig) {
         self.shared.tasks.spawn(listen(listener, receiving, Arc::clone(&self.shared)));
+    }
+
+    /// Shows these credentials for a domain that is served here from the next handshake on, in both roles.
+    ///
+    /// Fails for a domain that is not served here, and where the crypto provider cannot use the credentials; then
+    /// the old ones stay in force.
+    pub fn replace_credentials(&self, domain: &Domainpart, credentials: &Credentials) -> Result<(), TlsError> {
+        self.shared.tls.replace(domain, credentials)
+    }
+
+    /// Judges every certificate from now on by these roots, revocation lists and pins.
+    pub fn replace_trust(&self, trust: impl Into<Trust>) {
+        self.shared.verifier.replace_trust(trust);
     }
 
     /// Breaks the TCP connections between these domains, both ways, at once and without closing tags; says whether there

@@ -8,14 +8,21 @@
 //!    any more; a certificate without the extension is good for everything, one for `clientAuth` alone is not accepted.
 //! 2. The certificate names the domain (RFC 6120, section 13.7.1.2): as dNSName (a wildcard may stand for the whole
 //!    left-most label), as SRVName `_xmpp-server.<domain>` or as xmppAddr. A common name is no name.
+//! 3. If keys are pinned for the domain ([`TrustGroup::pins`]), one of them is on the path.
+//!
+//! Which roots are asked depends on the domain: see [`Trust`].
 //!
 //! A [`PeerIdentity`] cannot be made in any other way.
 
 mod anchors;
 mod error;
 mod names;
+mod own;
+mod pins;
+mod trust;
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use convoke_xmpp::Domainpart;
@@ -27,6 +34,11 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 pub use anchors::{TrustAnchors, TrustError};
 pub use error::IdentityError;
 pub use names::NameKind;
+pub use own::check_own;
+pub use pins::{PinError, SpkiPin};
+pub use trust::{Trust, TrustGroup};
+
+use trust::Judgement;
 
 /// How many certificates a peer may show. Public chains have two to four; webpki follows six intermediates at most.
 pub const MAX_CHAIN_LENGTH: usize = 8;
@@ -60,22 +72,28 @@ impl PeerIdentity {
     }
 }
 
-/// Judges certificates by configured roots and revocation lists.
+/// Judges certificates by configured roots and revocation lists, which can be replaced while it is in use.
 pub struct IdentityVerifier {
-    anchors: TrustAnchors,
+    trust: RwLock<Arc<Trust>>,
     algorithms: Algorithms,
 }
 
 impl IdentityVerifier {
     /// A verifier that accepts signatures by these algorithms.
-    pub fn new(anchors: TrustAnchors, algorithms: Algorithms) -> Self {
-        Self { anchors, algorithms }
+    pub fn new(trust: impl Into<Trust>, algorithms: Algorithms) -> Self {
+        Self { trust: RwLock::new(Arc::new(trust.into())), algorithms }
     }
 
     /// A verifier that accepts all algorithms of the cryptographic library that the crate's features chose.
     #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
-    pub fn with_default_algorithms(anchors: TrustAnchors) -> Self {
-        Self::new(anchors, webpki::ALL_VERIFICATION_ALGS)
+    pub fn with_default_algorithms(trust: impl Into<Trust>) -> Self {
+        Self::new(trust, webpki::ALL_VERIFICATION_ALGS)
+    }
+
+    /// Judges by these roots, lists and pins from now on, all at once. What was proved before is not taken back.
+    pub fn replace_trust(&self, trust: impl Into<Trust>) {
+        let trust = Arc::new(trust.into());
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
     }
 
     /// Verifies that the certificates which the peer showed prove the domain `reference`.
@@ -98,57 +116,71 @@ impl IdentityVerifier {
         }
         let leaf = CertificateDer::from(first.as_ref());
         let rest: Vec<_> = rest.iter().map(|der| CertificateDer::from(der.as_ref())).collect();
+        let trust = self.trust();
+        let judgement = trust.of(reference);
         let entity = EndEntityCert::try_from(&leaf).map_err(|error| IdentityError::path(error, &leaf))?;
-        let path = self.verified_path(&entity, &rest, at).map_err(|error| IdentityError::path(error, &leaf))?;
-        identify(&leaf, &path, reference)
+        let path = verified_path(&entity, &rest, at, judgement.anchors, self.algorithms)
+            .map_err(|error| IdentityError::path(error, &leaf))?;
+        identify(&leaf, &path, reference, &judgement)
     }
 
-    fn verified_path<'p>(
-        &'p self,
-        entity: &'p EndEntityCert<'p>,
-        intermediates: &'p [CertificateDer<'p>],
-        at: SystemTime,
-    ) -> Result<VerifiedPath<'p>, webpki::Error> {
-        let revocation_lists = self.anchors.revocation_lists();
-        entity.verify_for_usage(
-            self.algorithms,
-            self.anchors.roots(),
-            intermediates,
-            // A clock before 1970 finds every certificate not yet valid.
-            UnixTime::since_unix_epoch(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
-            KeyUsage::server_auth(),
-            anchors::revocation(&revocation_lists),
-            None,
-        )
+    /// What is in force now; one judgement is made by one state of it.
+    fn trust(&self) -> Arc<Trust> {
+        Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl fmt::Debug for IdentityVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdentityVerifier").field("anchors", &self.anchors).finish_non_exhaustive()
+        f.debug_struct("IdentityVerifier").field("trust", &self.trust()).finish_non_exhaustive()
     }
 }
 
-/// Finds the name on a certificate whose path is verified already.
+fn verified_path<'p>(
+    entity: &'p EndEntityCert<'p>,
+    intermediates: &'p [CertificateDer<'p>],
+    at: SystemTime,
+    anchors: &'p TrustAnchors,
+    algorithms: Algorithms,
+) -> Result<VerifiedPath<'p>, webpki::Error> {
+    let revocation_lists = anchors.revocation_lists();
+    entity.verify_for_usage(
+        algorithms,
+        anchors.roots(),
+        intermediates,
+        // A clock before 1970 finds every certificate not yet valid.
+        UnixTime::since_unix_epoch(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+        KeyUsage::server_auth(),
+        anchors::revocation(&revocation_lists),
+        None,
+    )
+}
+
+/// Finds the name on a certificate whose path is verified already, and a pinned key on that path.
 fn identify(
     leaf: &CertificateDer<'_>,
     path: &VerifiedPath<'_>,
     reference: &Domainpart,
+    judgement: &Judgement<'_>,
 ) -> Result<PeerIdentity, IdentityError> {
+    let ders: Vec<_> = path.intermediate_certificates().map(|issuer| issuer.der()).collect();
+    let issuers = ders.iter().map(|der| parse(der)).collect::<Result<Vec<_>, _>>()?;
     let certificate = parse(leaf)?;
-    let mut not_after = expiry(&certificate);
-    let mut constrained = path.anchor().name_constraints.is_some();
-    for issuer in path.intermediate_certificates() {
-        let der = issuer.der();
-        let issuer = parse(&der)?;
-        not_after = not_after.min(expiry(&issuer));
-        constrained |= issuer.name_constraints().map_or(true, |found| found.is_some());
-    }
+    let constrained = path.anchor().name_constraints.is_some()
+        || issuers.iter().any(|issuer| issuer.name_constraints().map_or(true, |found| found.is_some()));
     let matched = names::matching(&certificate, reference, constrained)?;
+    let certificates = || issuers.iter().chain([&certificate]);
+    let mut keys = certificates().map(|certificate| SpkiPin::of_key(certificate.public_key().raw));
+    let root = || SpkiPin::of_bare_key(path.anchor().subject_public_key_info.as_ref());
+    let pins = judgement.pins;
+    if !pins.is_empty() && !keys.any(|key| pins.contains(&key)) && !pins.contains(&root()) {
+        return Err(IdentityError::NotPinned(reference.clone()));
+    }
+    let not_after = certificates().map(expiry).fold(expiry(&certificate), SystemTime::min);
     Ok(PeerIdentity { domain: reference.clone(), matched, not_after })
 }
 
-fn parse<'a>(der: &'a [u8]) -> Result<X509Certificate<'a>, IdentityError> {
+fn parse(der: &[u8]) -> Result<X509Certificate<'_>, IdentityError> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
         _ => Err(IdentityError::Unreadable),
@@ -156,7 +188,10 @@ fn parse<'a>(der: &'a [u8]) -> Result<X509Certificate<'a>, IdentityError> {
 }
 
 fn expiry(certificate: &X509Certificate<'_>) -> SystemTime {
-    let seconds = certificate.validity().not_after.timestamp();
+    since_epoch(certificate.validity().not_after.timestamp())
+}
+
+fn since_epoch(seconds: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.try_into().unwrap_or(0))
 }
 

@@ -94,7 +94,9 @@ pub mod statistics;
 pub mod target;
 
 pub use error::{NegotiationFailure, Stage};
-pub use identity::{IdentityError, IdentityVerifier, PeerIdentity, TrustAnchors, TrustError};
+pub use identity::{
+    IdentityError, IdentityVerifier, PeerIdentity, PinError, SpkiPin, Trust, TrustAnchors, TrustError, TrustGroup,
+};
 pub use negotiation::{Authzid, Established, Initiating, InitiatingConfig, Receiving, ReceivingConfig};
 
 #[cfg(feature = "net")]

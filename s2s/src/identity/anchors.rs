@@ -1,7 +1,9 @@
 //! Whom to trust: root certificates and revocation lists.
 
 use std::fmt;
+use std::sync::Arc;
 
+use rustls_pki_types::pem::{PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use thiserror::Error;
 use webpki::{
@@ -13,7 +15,12 @@ use webpki::{
 ///
 /// A revocation list speaks for its own issuer only: certificates of an issuer without one are not thereby refused.
 /// A list that has expired proves nothing, so certificates of its issuer are refused until there is a newer one.
-pub struct TrustAnchors {
+///
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct TrustAnchors(Arc<Anchors>);
+
+struct Anchors {
     roots: Vec<TrustAnchor<'static>>,
     revocation_lists: Vec<CertRevocationList<'static>>,
 }
@@ -25,6 +32,9 @@ pub enum TrustError {
     /// There is no root certificate, so nobody could ever be verified.
     #[error("there is no root certificate")]
     NoRoots,
+    /// A text is not PEM (RFC 7468).
+    #[error("it is not valid PEM; export it again as PEM (\"-----BEGIN ...\")")]
+    Pem,
     /// A root is no X.509 certificate.
     #[error("root certificate number {number} is no X.509 certificate in DER")]
     Root {
@@ -46,28 +56,41 @@ impl TrustAnchors {
             return Err(TrustError::NoRoots);
         }
         let numbered = |list: Vec<Vec<u8>>| list.into_iter().zip(1..);
-        Ok(Self {
+        Ok(Self(Arc::new(Anchors {
             roots: numbered(roots).map(|(der, number)| read_root(der, number)).collect::<Result<_, _>>()?,
             revocation_lists: numbered(revocation_lists)
                 .map(|(der, number)| read_revocation_list(&der, number))
                 .collect::<Result<_, _>>()?,
-        })
+        })))
+    }
+
+    /// Reads a PEM text (RFC 7468): every certificate in it is a root, and every CRL a revocation list.
+    pub fn from_pem(pem: &str) -> Result<Self, TrustError> {
+        let (mut roots, mut revocation_lists) = (Vec::new(), Vec::new());
+        for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem.as_bytes()) {
+            match section.map_err(|_| TrustError::Pem)? {
+                (SectionKind::Certificate, der) => roots.push(der),
+                (SectionKind::Crl, der) => revocation_lists.push(der),
+                _ => {}
+            }
+        }
+        Self::new(roots, revocation_lists)
     }
 
     pub(super) fn roots(&self) -> &[TrustAnchor<'static>] {
-        &self.roots
+        &self.0.roots
     }
 
     pub(super) fn revocation_lists(&self) -> Vec<&CertRevocationList<'static>> {
-        self.revocation_lists.iter().collect()
+        self.0.revocation_lists.iter().collect()
     }
 }
 
 impl fmt::Debug for TrustAnchors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TrustAnchors")
-            .field("roots", &self.roots.len())
-            .field("revocation_lists", &self.revocation_lists.len())
+            .field("roots", &self.0.roots.len())
+            .field("revocation_lists", &self.0.revocation_lists.len())
             .finish()
     }
 }

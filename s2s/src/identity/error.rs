@@ -55,6 +55,18 @@ pub enum IdentityError {
     /// A name constraint of an authority on the path forbids the certificate.
     #[error("a name constraint of the certificate's issuer forbids it")]
     NameConstraint,
+    /// A certificate of the path is signed by an algorithm that is not accepted, such as one with SHA-1.
+    #[error("a certificate of the path is signed by an algorithm that is not accepted")]
+    Algorithm,
+    /// A certificate of the path was issued by one that may not issue any.
+    #[error("an issuer of the path is no certification authority")]
+    IssuerIsNoAuthority,
+    /// The path is longer than an authority on it allows (RFC 5280, section 4.2.1.9).
+    #[error("the path is longer than an authority on it allows")]
+    PathLength,
+    /// A revocation list of an issuer on the path cannot be believed.
+    #[error("the revocation list of the certificate's issuer cannot be believed: {0}")]
+    RevocationList(webpki::Error),
     /// Another rule of RFC 5280 is broken.
     #[error("no valid path leads to the certificate: {0}")]
     Path(webpki::Error),
@@ -66,9 +78,37 @@ pub enum IdentityError {
         /// The names that it has, the first few, escaped.
         found: Vec<String>,
     },
+    /// It is a good certificate of the domain, but for none of the keys that are pinned.
+    #[error("no key of the certificate's path is among those pinned for {0}")]
+    NotPinned(Domainpart),
 }
 
 impl IdentityError {
+    /// The fault as a word of lower-case letters and hyphens, for reports and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NoCertificate(_) => "no-certificate",
+            Self::ChainTooLong { .. } => "chain-too-long",
+            Self::Unreadable => "unreadable",
+            Self::UnknownIssuer { .. } => "unknown-issuer",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not-yet-valid",
+            Self::CertificationAuthority => "certification-authority",
+            Self::Usage => "usage",
+            Self::Revoked => "revoked",
+            Self::RevocationListExpired => "revocation-list-expired",
+            Self::Signature => "signature",
+            Self::NameConstraint => "name-constraint",
+            Self::Algorithm => "algorithm",
+            Self::IssuerIsNoAuthority => "issuer-is-no-authority",
+            Self::PathLength => "path-length",
+            Self::RevocationList(_) => "revocation-list",
+            Self::Path(_) => "path",
+            Self::WrongName { .. } => "wrong-name",
+            Self::NotPinned(_) => "not-pinned",
+        }
+    }
+
     pub(super) fn path(error: webpki::Error, leaf: &CertificateDer<'_>) -> Self {
         use webpki::Error;
         match error {
@@ -82,6 +122,14 @@ impl IdentityError {
             Error::CrlExpired { .. } => Self::RevocationListExpired,
             Error::InvalidSignatureForPublicKey => Self::Signature,
             Error::NameConstraintViolation => Self::NameConstraint,
+            Error::UnsupportedSignatureAlgorithmContext(_)
+            | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Self::Algorithm,
+            Error::EndEntityUsedAsCa => Self::IssuerIsNoAuthority,
+            Error::PathLenConstraintViolated => Self::PathLength,
+            Error::InvalidCrlSignatureForPublicKey
+            | Error::IssuerNotCrlSigner
+            | Error::UnsupportedCrlSignatureAlgorithmContext(_)
+            | Error::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => Self::RevocationList(error),
             other => Self::Path(other),
         }
     }

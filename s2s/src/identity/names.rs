@@ -80,8 +80,7 @@ struct Reference<'a> {
 
 impl<'a> Reference<'a> {
     fn new(domain: &'a Domainpart) -> Self {
-        let is_address = domain.as_str().starts_with('[') || domain.as_str().parse::<IpAddr>().is_ok();
-        Self { domain, ascii: (!is_address).then(|| domain.to_ascii().to_ascii_lowercase()) }
+        Self { domain, ascii: (!is_address(domain)).then(|| domain.to_ascii().to_ascii_lowercase()) }
     }
 
     fn matches(&self, name: &GeneralName<'_>) -> Option<NameKind> {
@@ -115,6 +114,11 @@ impl<'a> Reference<'a> {
     fn is(&self, name: &str) -> bool {
         self.ascii.as_deref().is_some_and(|ascii| ascii.eq_ignore_ascii_case(name))
     }
+}
+
+/// Whether the domain is an IP address, which has no labels.
+pub(super) fn is_address(domain: &Domainpart) -> bool {
+    domain.as_str().starts_with('[') || domain.as_str().parse::<IpAddr>().is_ok()
 }
 
 /// `SRVName ::= IA5String` (RFC 4985, section 2).
