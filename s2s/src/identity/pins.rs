@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn refuses_texts_that_are_no_pins() {
-        for text in ["", "d6qzRu9zOECb90Uez27xWltNsj0e1Md7GkYYkVoZWmM", "AAAA", "not base64 at all, whatever is said of it"] {
+        for text in
+            ["", "d6qzRu9zOECb90Uez27xWltNsj0e1Md7GkYYkVoZWmM", "AAAA", "not base64 at all, whatever is said of it"]
+        {
             assert_eq!(text.parse::<SpkiPin>(), Err(PinError), "{text}");
         }
     }
