@@ -3,7 +3,7 @@
 use std::fmt;
 
 use convoke_xmpp::negotiation::{Failure, TlsFailure};
-use convoke_xmpp::stream::{SaslFailure, StreamCondition, StreamError, Version};
+use convoke_xmpp::stream::{OtherHost, SaslFailure, StreamCondition, StreamError, Version};
 use convoke_xmpp::{Domainpart, Jid, ReadError};
 use thiserror::Error;
 
@@ -228,6 +228,19 @@ impl NegotiationFailure {
             Self::UnsupportedFeature { .. } => Some(Wire::UnsupportedFeature),
             Self::TooManyAttempts { .. } => Some(Wire::PolicyViolation),
             Self::NoRandomness | Self::SaslEngine => Some(Wire::InternalServerError),
+        }
+    }
+}
+
+impl NegotiationFailure {
+    /// Where the peer sends us instead (RFC 6120, section 4.9.3.19); `None` for every other failure, and where it was said
+    /// in the clear: anybody could have.
+    ///
+    /// Who goes there asks for the same domain, and judges the certificate by the same one.
+    pub fn other_host(&self) -> Option<&OtherHost> {
+        match self {
+            Self::StreamError { stage, error } if *stage > Stage::Tls => error.other_host.as_ref(),
+            _ => None,
         }
     }
 }

@@ -27,10 +27,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod evidence;
 mod identifier;
 mod initiating;
 mod machine;
 mod receiving;
+
+use std::time::SystemTime;
 
 use convoke_xmpp::Domainpart;
 
@@ -38,6 +41,7 @@ pub use initiating::{Initiating, InitiatingConfig};
 pub use receiving::{Receiving, ReceivingConfig};
 
 use crate::identity::PeerIdentity;
+use evidence::Evidence;
 
 /// What an initiating entity names as authorization identity in SASL EXTERNAL (RFC 6120, section 6.3.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -70,6 +74,18 @@ pub struct Established {
     pub tls_version: &'static str,
     /// Whether an earlier TLS session was resumed; the certificates were verified anew nevertheless.
     pub resumed: bool,
+    /// Whether further domains may be authorised on the stream, by the certificates of its TLS (XEP-0344).
+    pub dialback: bool,
+    evidence: Option<Evidence>,
+}
+
+impl Established {
+    /// The proof that the peer is this domain too, by the certificates that it has shown, as the clock stands at `at`.
+    ///
+    /// `None` where they do not prove it any more or never did, and where [`Established::dialback`] is not set.
+    pub fn also(&self, domain: &Domainpart, at: SystemTime) -> Option<PeerIdentity> {
+        self.evidence.as_ref().filter(|_| self.dialback)?.verify(domain, at).ok()
+    }
 }
 
 #[cfg(test)]

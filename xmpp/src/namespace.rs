@@ -44,6 +44,10 @@ pub const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
 pub const BIDI: &str = "urn:xmpp:bidi";
 /// Stream management (XEP-0198).
 pub const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
+/// Server dialback (XEP-0220).
+pub const DIALBACK: &str = "jabber:server:dialback";
+/// The stream feature of server dialback (XEP-0220, section 2.4).
+pub const DIALBACK_FEATURE: &str = "urn:xmpp:features:dialback";
 /// Stream limits (XEP-0478).
 pub const STREAM_LIMITS: &str = "urn:xmpp:stream-limits:0";
 /// Convoke's application error conditions.

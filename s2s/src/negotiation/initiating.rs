@@ -7,6 +7,7 @@ use convoke_xmpp::negotiation::{Input, Negotiator, Output, TlsInfo, TlsStart};
 use convoke_xmpp::stream::{Content, Features, StreamHeader, Version};
 use convoke_xmpp::{Domainpart, Element, namespace};
 
+use super::evidence::Evidence;
 use super::machine::{Machine, Role, Step, Wire, unexpected, unexpected_handshake, unexpected_header};
 use super::{ALPN, Authzid, Established};
 use crate::error::{NegotiationFailure, Stage};
@@ -30,6 +31,12 @@ pub struct InitiatingConfig {
     /// Whether to ask for a stream that carries stanzas in both directions, where the peer offers it (XEP-0288). Default
     /// no.
     pub bidi: bool,
+    /// The largest first-level element in bytes that is accepted on a stream in both directions, if the peer is to be
+    /// told (XEP-0478, section 3.2). Default not.
+    pub max_bytes: Option<usize>,
+    /// Whether the certificates of the peer are kept, so that further domains can be authorised on the stream where the
+    /// peer offers it (XEP-0344). Default no.
+    pub dialback: bool,
     /// How long the whole negotiation may take, TLS included. Default 30 s: six round trips and two handshakes, and a
     /// peer that answers more slowly would not carry stanzas either.
     pub deadline: Duration,
@@ -44,6 +51,8 @@ impl InitiatingConfig {
             authzid: Authzid::default(),
             direct_tls: false,
             bidi: false,
+            max_bytes: None,
+            dialback: false,
             deadline: Duration::from_secs(30),
         }
     }
@@ -152,6 +161,7 @@ struct ExpectFinalFeatures {
 /// What TLS has proved.
 struct Secured {
     identity: PeerIdentity,
+    evidence: Option<Evidence>,
     bidi: bool,
     tls_version: &'static str,
     resumed: bool,
@@ -268,7 +278,8 @@ impl ExpectHandshake {
         wire.restart();
         let identity = role.verifier.verify(tls, &role.config.remote)?;
         wire.open(role.header());
-        let secured = Secured { identity, bidi: false, tls_version: tls.version, resumed: tls.resumed };
+        let evidence = role.config.dialback.then(|| Evidence::new(tls.peer_chain, &role.verifier));
+        let secured = Secured { identity, evidence, bidi: false, tls_version: tls.version, resumed: tls.resumed };
         Ok(Step::Next(State::SecuredHeader(ExpectSecuredHeader { secured })))
     }
 }
@@ -281,8 +292,8 @@ impl ExpectSecuredFeatures {
         let response = sasl::initial_response(config.authzid, &config.local).ok_or(NegotiationFailure::SaslEngine)?;
         let secured = Secured { bidi: config.bidi && features.bidi, ..self.secured };
         if secured.bidi {
-            // After TLS and before SASL (XEP-0288, section 2.1); there is no answer to it.
-            wire.send(Element::new("bidi", namespace::BIDI));
+            // After TLS and before SASL (XEP-0288, section 2.2); there is no answer to it.
+            wire.send(Features::bidi_request(config.max_bytes));
         }
         wire.send(sasl::auth(&response));
         Ok(Step::Next(State::Success(ExpectSuccess { secured, response: Some(response) })))
@@ -334,7 +345,8 @@ impl ExpectFinalFeatures {
         if let Some((name, namespace)) = features.unknown_required.into_iter().next() {
             return Err(NegotiationFailure::UnsupportedFeature { name, namespace });
         }
-        let Secured { identity, bidi, tls_version, resumed } = self.secured;
+        let Secured { identity, evidence, bidi, tls_version, resumed } = self.secured;
+        let dialback = config.dialback && features.dialback;
         Ok(Step::Done(Established {
             local: config.local.clone(),
             identity,
@@ -343,6 +355,8 @@ impl ExpectFinalFeatures {
             stream_management: features.stream_management,
             tls_version,
             resumed,
+            dialback,
+            evidence: evidence.filter(|_| dialback),
         }))
     }
 }

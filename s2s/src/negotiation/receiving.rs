@@ -7,6 +7,7 @@ use convoke_xmpp::negotiation::{Input, Negotiator, Output, TlsInfo, TlsStart};
 use convoke_xmpp::stream::{Content, Features, SaslFailure, StreamHeader, Version};
 use convoke_xmpp::{Domainpart, Element, Jid, namespace};
 
+use super::evidence::Evidence;
 use super::identifier::stream_id;
 use super::machine::{Machine, Role, Step, Wire, unexpected, unexpected_handshake, unexpected_header};
 use super::{ALPN, Established};
@@ -27,6 +28,9 @@ pub struct ReceivingConfig {
     pub bidi: bool,
     /// Whether acknowledgements are offered (XEP-0198): what follows the negotiation has to answer for it. Default no.
     pub stream_management: bool,
+    /// Whether it is offered to authorise further domains of the peer on the stream, by the certificates of its TLS
+    /// (XEP-0344): what follows the negotiation has to answer for it. Default no.
+    pub dialback: bool,
     /// How long the whole negotiation may take, whatever the peer sends meanwhile. Default 30 s.
     pub deadline: Duration,
     /// How many SASL attempts may fail before the stream is closed. Default 3; RFC 6120, section 6.4.5, wants 2 to 5.
@@ -42,6 +46,7 @@ impl ReceivingConfig {
             direct_tls: false,
             bidi: false,
             stream_management: false,
+            dialback: false,
             deadline: Duration::from_secs(30),
             attempts: 3,
         }
@@ -142,10 +147,16 @@ struct ExpectFinalHeader {
 struct Proved {
     local: Domainpart,
     identity: PeerIdentity,
-    /// Whether the peer has asked for both directions.
-    bidi: bool,
+    evidence: Option<Evidence>,
+    /// What the peer has asked for, if it has asked for both directions.
+    bidi: Option<Bidi>,
     tls_version: &'static str,
     resumed: bool,
+}
+
+/// A request for both directions, and what it says of the largest element that the peer accepts, in bytes.
+struct Bidi {
+    peer_max_bytes: Option<u64>,
 }
 
 /// The SASL attempts that failed.
@@ -238,6 +249,14 @@ impl Listening {
         served.cloned().ok_or_else(|| NegotiationFailure::HostUnknown { to: header.to.clone() })
     }
 
+    /// What a peer is offered once it is known: nothing that it would have to take.
+    fn last_features(&self) -> Element {
+        let stream_management = self.config.stream_management.then(Features::stream_management);
+        let dialback = self.config.dialback.then(Features::dialback);
+        let limits = Features::limits(self.config.max_bytes);
+        Features::element().child(limits).with_children(stream_management.into_iter().chain(dialback))
+    }
+
     fn served(&self, to: &Jid) -> Option<&Domainpart> {
         self.config.domains.iter().find(|domain| domain.as_str() == to.as_str())
     }
@@ -291,7 +310,9 @@ impl ExpectSecuredHeader {
         let identity = role.verifier.verify_chain(&self.chain, self.at, &reference)?;
         let bidi = role.config.bidi.then(Features::bidi);
         wire.send(Features::element().child(Features::sasl(&[sasl::EXTERNAL])).with_children(bidi));
-        let proved = Proved { local, identity, bidi: false, tls_version: self.tls_version, resumed: self.resumed };
+        let evidence = role.config.dialback.then(|| Evidence::new(&self.chain, &role.verifier));
+        let Self { tls_version, resumed, .. } = self;
+        let proved = Proved { local, identity, evidence, bidi: None, tls_version, resumed };
         Ok(Step::Next(State::Auth(ExpectAuth { proved, failures: Failures::default() })))
     }
 }
@@ -306,7 +327,7 @@ impl ExpectAuth {
     fn element(mut self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
         match (element.name(), element.namespace()) {
             ("bidi", namespace::BIDI) if role.config.bidi => {
-                self.proved.bidi = true;
+                self.proved.bidi = Some(Bidi { peer_max_bytes: Features::accepted_by(element) });
                 Ok(Step::Next(State::Auth(self)))
             }
             ("auth", namespace::SASL) => self.auth(element, role, wire),
@@ -346,10 +367,14 @@ impl ExpectAuth {
 }
 
 impl ExpectResponse {
-    /// Whatever comes ends this exchange: an answer, an abort, or a new `<auth/>` (RFC 6120, section 6.4.2).
+    /// Whatever comes ends this exchange: an answer, an abort, or a new `<auth/>` (RFC 6120, section 6.4.2). Nothing
+    /// that is not SASL has a place in it.
     fn element(self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
         let next = ExpectAuth { proved: self.proved, failures: self.failures };
-        if !element.is("response", namespace::SASL) {
+        if element.namespace() != namespace::SASL {
+            return unexpected(Stage::Authentication, element);
+        }
+        if element.name() != "response" {
             return next.element(element, role, wire);
         }
         match data(element) {
@@ -381,18 +406,25 @@ impl Failures {
 
 impl ExpectFinalHeader {
     fn opened(self, header: &StreamHeader, role: &Listening, wire: &mut Wire) -> Outcome {
-        let Proved { local, identity, bidi, tls_version, resumed } = self.proved;
+        let Proved { local, identity, evidence, bidi, tls_version, resumed } = self.proved;
         let to = role.answer(header, wire)?;
         if to != local {
             // The peer was authenticated towards another domain of ours.
             return Err(NegotiationFailure::HostUnknown { to: header.to.clone() });
         }
         check_from(header, &identity)?;
-        let stream_management = role.config.stream_management;
-        let offered = stream_management.then(Features::stream_management);
-        wire.send(Features::element().child(Features::limits(role.config.max_bytes)).with_children(offered));
-        let peer_max_bytes = None;
-        Ok(Step::Done(Established { local, identity, peer_max_bytes, bidi, stream_management, tls_version, resumed }))
+        wire.send(role.last_features());
+        Ok(Step::Done(Established {
+            local,
+            identity,
+            peer_max_bytes: bidi.as_ref().and_then(|bidi| bidi.peer_max_bytes),
+            bidi: bidi.is_some(),
+            stream_management: role.config.stream_management,
+            tls_version,
+            resumed,
+            dialback: role.config.dialback,
+            evidence,
+        }))
     }
 }
 

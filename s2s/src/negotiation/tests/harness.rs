@@ -229,9 +229,27 @@ pub(super) fn dialing(config: InitiatingConfig) -> Side<Initiating> {
 }
 
 pub(super) fn listening(domains: &[&str]) -> Side<Receiving> {
-    let now = Instant::now();
     let domains = domains.iter().map(|name| domain(name)).collect();
-    Side::new(Receiving::new(ReceivingConfig::new(domains, 65_536), world().verifier.clone(), now), now)
+    answering(ReceivingConfig::new(domains, 65_536))
+}
+
+pub(super) fn answering(config: ReceivingConfig) -> Side<Receiving> {
+    let now = Instant::now();
+    Side::new(Receiving::new(config, world().verifier.clone(), now), now)
+}
+
+/// `a.example` dials `b.example`, with changes.
+pub(super) fn a_dials_b_with(change: impl FnOnce(&mut InitiatingConfig)) -> Side<Initiating> {
+    let mut config = InitiatingConfig::new(domain("a.example"), domain("b.example"));
+    change(&mut config);
+    dialing(config)
+}
+
+/// `b.example` listens, with changes.
+pub(super) fn b_listens_with(change: impl FnOnce(&mut ReceivingConfig)) -> Side<Receiving> {
+    let mut config = ReceivingConfig::new([domain("b.example")].into(), 65_536);
+    change(&mut config);
+    answering(config)
 }
 
 /// `a.example` dials `b.example`.
