@@ -3,11 +3,13 @@
 //! * [`pem`] and [`credentials`]: certificates and keys from files; [`tls`]: what to show and to ask of a peer.
 //! * [`driver`]: performs what a [`Negotiator`](convoke_xmpp::negotiation::Negotiator) wants, on a TCP connection.
 //! * [`session`]: runs a negotiated stream; [`outbox`]: the bounded queue of what it sends.
-//! * [`listener`] and [`shutdown`]: accepting connections, and ending everything in time.
+//! * [`listener`], [`admission`] and [`shutdown`]: accepting connections, not too many of anybody, and ending everything
+//!   in time.
 
 #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
 compile_error!("convoke-net needs a crypto provider: enable the feature `ring` or `aws-lc-rs`");
 
+pub mod admission;
 pub mod connection;
 pub mod credentials;
 pub mod driver;
@@ -26,6 +28,7 @@ mod verifier;
 mod wire;
 mod writer;
 
+pub use admission::{Admission, AdmissionLimits, Admitted};
 pub use connection::Connection;
 pub use credentials::{Credentials, CredentialsError};
 pub use driver::{Negotiated, NegotiationError, negotiate};

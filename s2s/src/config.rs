@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use convoke_net::{Credentials, OutboxLimits};
+use convoke_net::{AdmissionLimits, Credentials, OutboxLimits};
 use convoke_xmpp::{Domainpart, Limits};
 
 use crate::identity::Trust;
 use crate::negotiation::Authzid;
+use crate::policy::DomainPolicy;
 use crate::resolver::Resolver;
 
 /// A domain that is served here, and what it proves itself with.
@@ -27,6 +28,10 @@ pub struct FederationConfig {
     pub trust: Trust,
     /// How other domains are found.
     pub resolver: Arc<dyn Resolver>,
+    /// With whom to federate. Default everybody whose certificate proves who it is.
+    pub policy: DomainPolicy,
+    /// What one address may do before it has authenticated.
+    pub admission: AdmissionLimits,
     /// What is named as authorization identity to peers. Default [`Authzid::Domain`], which all known peers accept.
     pub authzid: Authzid,
     /// What a peer may send once it is known; before, [`Limits::before_authentication`] hold. Default
@@ -116,6 +121,8 @@ impl FederationConfig {
             domains,
             trust: trust.into(),
             resolver,
+            policy: DomainPolicy::default(),
+            admission: AdmissionLimits::default(),
             authzid: Authzid::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),

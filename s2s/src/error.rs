@@ -99,6 +99,12 @@ pub enum NegotiationFailure {
         /// What it asked for.
         to: Option<Jid>,
     },
+    /// The peer is none of the domains that this side federates with.
+    #[error("this server does not federate with {domain}")]
+    NotFederated {
+        /// Who it says that it is.
+        domain: Domainpart,
+    },
     /// The peer did not say, within TLS, which domain it is (RFC 6120, section 4.7.1).
     #[error("the peer called itself {}, which is no domain", from.as_ref().map_or("nothing", Jid::as_str))]
     ImproperFrom {
@@ -213,6 +219,7 @@ impl NegotiationFailure {
             Self::ContentNamespace => Some(Wire::InvalidNamespace),
             Self::UnsupportedVersion { .. } => Some(Wire::UnsupportedVersion),
             Self::HostUnknown { .. } => Some(Wire::HostUnknown),
+            Self::NotFederated { .. } => Some(Wire::PolicyViolation),
             Self::ImproperFrom { .. } => Some(Wire::ImproperAddressing),
             Self::InvalidFrom { .. } => Some(Wire::InvalidFrom),
             Self::EarlyStanza { .. } => Some(Wire::NotAuthorized),

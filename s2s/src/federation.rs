@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convoke_net::session::SessionSettings;
-use convoke_net::{Credentials, Drained, Tasks, TlsContext, TlsError};
+use convoke_net::{Admission, Credentials, Drained, Tasks, TlsContext, TlsError};
 use convoke_xmpp::session::SessionConfig;
 use convoke_xmpp::{Condition, Domainpart, Limits, Outbound, Router, Stanza, StanzaError, Undelivered};
 use thiserror::Error;
@@ -17,6 +17,7 @@ use crate::link::{Incoming, Refused};
 use crate::links::Links;
 use crate::listener::listen;
 use crate::negotiation::ReceivingConfig;
+use crate::policy::DomainPolicy;
 use crate::statistics::LinkStatistics;
 
 /// Why a federation cannot start.
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) receiving: ReceivingConfig,
     pub(crate) limits: Limits,
     pub(crate) connections: usize,
+    pub(crate) admission: Admission,
+    policy: Arc<DomainPolicy>,
     pub(crate) router: Arc<dyn Router>,
     pub(crate) tasks: Tasks,
     links: Links,
@@ -112,6 +115,11 @@ impl Federation {
         self.shared.links.statistics()
     }
 
+    /// How many incoming connections were turned away because their address had too many.
+    pub fn turned_away(&self) -> u64 {
+        self.shared.admission.refused()
+    }
+
     /// Stops accepting, sends what is queued and `system-shutdown` on every stream, and waits until all are closed; at
     /// the deadline the rest is broken off.
     ///
@@ -134,6 +142,8 @@ impl Shared {
             domains,
             trust,
             resolver,
+            policy,
+            admission,
             authzid,
             limits,
             timeouts,
@@ -149,7 +159,9 @@ impl Shared {
         let names: Arc<[Domainpart]> = domains.iter().map(|domain| domain.name.clone()).collect();
         let tls = TlsContext::new(domains.into_iter().map(|LocalDomain { name, credentials }| (name, credentials)))?;
         let verifier = Arc::new(IdentityVerifier::with_default_algorithms(trust));
+        let policy = Arc::new(policy);
         let receiving = ReceivingConfig {
+            policy: Arc::clone(&policy),
             deadline: timeouts.negotiation,
             ..ReceivingConfig::new(Arc::clone(&names), limits.stanza_bytes)
         };
@@ -162,6 +174,8 @@ impl Shared {
             receiving,
             limits,
             connections,
+            admission: Admission::new(admission),
+            policy,
             router,
             tasks: Tasks::new(),
             links: Links::new(links, queue),
@@ -219,6 +233,10 @@ impl Shared {
         if !self.serves(from.domain()) || self.serves(to.domain()) {
             // The router decides by the same list of domains: this is a fault of ours, not of the sender.
             return Err(Condition::InternalServerError.into());
+        }
+        if !self.policy.allows(to.domain()) {
+            let reason = format!("this server does not federate with {}", to.domain());
+            return Err(StanzaError::new(Condition::NotAllowed).with_text(reason));
         }
         let too_many = || StanzaError::new(Condition::ResourceConstraint).with_text("too many links to other domains");
         self.links.link(from.domain(), to.domain()).ok_or_else(too_many)

@@ -86,6 +86,7 @@ mod links;
 #[cfg(feature = "net")]
 mod listener;
 pub mod negotiation;
+pub mod policy;
 #[cfg(feature = "net")]
 pub mod resolver;
 mod sasl;
@@ -98,6 +99,7 @@ pub use identity::{
     IdentityError, IdentityVerifier, PeerIdentity, PinError, SpkiPin, Trust, TrustAnchors, TrustError, TrustGroup,
 };
 pub use negotiation::{Authzid, Established, Initiating, InitiatingConfig, Receiving, ReceivingConfig};
+pub use policy::{DomainPattern, DomainPolicy};
 
 #[cfg(feature = "net")]
 pub use config::{Backoff, FederationConfig, LocalDomain, Timeouts};

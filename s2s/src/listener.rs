@@ -9,7 +9,7 @@ use convoke_net::{Negotiated, Outbox, SessionHandler, negotiate};
 use convoke_xmpp::stream::{StreamCondition, StreamError};
 use convoke_xmpp::{Domainpart, Limits, Origin, Stanza};
 use tokio::net::{TcpListener, TcpStream};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::federation::Shared;
 use crate::link::Incoming;
@@ -26,6 +26,9 @@ pub(crate) async fn listen(listener: TcpListener, receiving: ReceivingConfig, sh
 }
 
 async fn receive(stream: TcpStream, address: SocketAddr, receiving: ReceivingConfig, shared: Arc<Shared>) {
+    let Some(admitted) = shared.admission.admit(address.ip(), now()) else {
+        return debug!(%address, "too many connections of this address");
+    };
     let receiving = Receiving::new(receiving, Arc::clone(&shared.verifier), now());
     let negotiating = negotiate(receiving, stream, &shared.tls, Limits::before_authentication());
     let negotiated = tokio::select! {
@@ -33,6 +36,7 @@ async fn receive(stream: TcpStream, address: SocketAddr, receiving: ReceivingCon
         // Who is not known yet is owed no goodbye.
         () = shared.tasks.shutdown_token().cancelled() => return,
     };
+    drop(admitted);
     match negotiated {
         Ok(negotiated) => carry(negotiated, shared).await,
         Err(error) => info!(%address, %error, "incoming stream refused"),

@@ -13,6 +13,7 @@ use super::machine::{Machine, Role, Step, Wire, unexpected, unexpected_handshake
 use super::{ALPN, Established};
 use crate::error::{NegotiationFailure, Stage};
 use crate::identity::{IdentityVerifier, MAX_CHAIN_LENGTH, PeerIdentity};
+use crate::policy::DomainPolicy;
 use crate::sasl;
 
 /// Who is served here, and what a peer may do before it is known.
@@ -20,6 +21,8 @@ use crate::sasl;
 pub struct ReceivingConfig {
     /// The domains that are served here. The first one speaks where a peer asks for none of them.
     pub domains: Arc<[Domainpart]>,
+    /// Whose streams are accepted. Default everybody's.
+    pub policy: Arc<DomainPolicy>,
     /// The largest first-level element that is accepted after the negotiation, in bytes; peers are told (XEP-0478).
     pub max_bytes: usize,
     /// Whether TLS comes first, without STARTTLS (XEP-0368). Default no.
@@ -42,6 +45,7 @@ impl ReceivingConfig {
     pub fn new(domains: Arc<[Domainpart]>, max_bytes: usize) -> Self {
         Self {
             domains,
+            policy: Arc::default(),
             max_bytes,
             direct_tls: false,
             bidi: false,
@@ -307,6 +311,10 @@ impl ExpectSecuredHeader {
     fn opened(self, header: &StreamHeader, role: &Listening, wire: &mut Wire) -> Outcome {
         let local = role.answer(header, wire)?;
         let reference = claimed_domain(header)?;
+        // Before its certificate costs anything.
+        if !role.config.policy.allows(reference.as_str()) {
+            return Err(NegotiationFailure::NotFederated { domain: reference });
+        }
         let identity = role.verifier.verify_chain(&self.chain, self.at, &reference)?;
         let bidi = role.config.bidi.then(Features::bidi);
         wire.send(Features::element().child(Features::sasl(&[sasl::EXTERNAL])).with_children(bidi));

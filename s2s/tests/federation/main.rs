@@ -9,4 +9,5 @@ mod dial;
 mod direct;
 mod exchange;
 mod incoming;
+mod policy;
 mod world;
