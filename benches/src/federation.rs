@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use convoke::Domain;
 use convoke_dev::{CertificateAuthority, Subject};
 use convoke_net::{Credentials, pem};
-use convoke_s2s::{FederationConfig, LocalDomain, ResolveError, Resolver, Target, TrustAnchors};
+use convoke_s2s::{Family, FederationConfig, LocalDomain, ResolveError, Resolver, Service, SrvRecord, TrustAnchors};
 use convoke_xmpp::Domainpart;
 use tokio::net::TcpListener;
 
@@ -69,12 +69,14 @@ struct Loopback(Arc<HashMap<String, u16>>);
 
 #[async_trait]
 impl Resolver for Loopback {
-    async fn resolve(&self, domain: &Domainpart) -> Result<Vec<Target>, ResolveError> {
-        let port = self.0.get(domain.as_str()).ok_or_else(|| ResolveError::NoService { domain: domain.clone() })?;
-        Ok(vec![Target { host: Ipv4Addr::LOCALHOST.to_string(), port: *port }])
+    async fn services(&self, service: Service, domain: &Domainpart) -> Result<Vec<SrvRecord>, ResolveError> {
+        let port = self.0.get(domain.as_str()).filter(|_| service == Service::StartTls);
+        let record =
+            port.map(|port| SrvRecord { priority: 0, weight: 0, port: *port, target: Ipv4Addr::LOCALHOST.to_string() });
+        Ok(record.into_iter().collect())
     }
 
-    async fn addresses(&self, _: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        Ok(vec![Ipv4Addr::LOCALHOST.into()])
+    async fn addresses(&self, _: Family, _: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        Ok(Vec::new())
     }
 }

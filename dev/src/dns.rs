@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hickory_server::Server;
 use hickory_server::net::runtime::{Time, TokioRuntimeProvider};
-use hickory_server::proto::rr::rdata::{A, SOA, SRV};
+use hickory_server::proto::rr::rdata::{A, AAAA, CNAME, SOA, SRV};
 use hickory_server::proto::rr::{LowerName, Name, RData, Record};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::store::in_memory::InMemoryZoneHandler;
@@ -121,6 +121,21 @@ impl LoopbackDns {
     /// Adds an address record. Fails with [`DnsError::Name`].
     pub fn a(&self, name: &str, address: Ipv4Addr) -> Result<(), DnsError> {
         self.add(parse(name)?, RData::A(A(address)));
+        Ok(())
+    }
+
+    /// Adds an address record of IPv6. Fails with [`DnsError::Name`].
+    pub fn aaaa(&self, name: &str, address: Ipv6Addr) -> Result<(), DnsError> {
+        self.add(parse(name)?, RData::AAAA(AAAA(address)));
+        Ok(())
+    }
+
+    /// Makes the name an alias of another (CNAME), in place of all its records. Fails with [`DnsError::Name`].
+    pub fn alias(&self, name: &str, canonical: &str) -> Result<(), DnsError> {
+        let (owner, alias) = (parse(name)?, RData::CNAME(CNAME(parse(canonical)?)));
+        self.change(|records| {
+            records.insert(owner.into(), vec![alias]);
+        });
         Ok(())
     }
 

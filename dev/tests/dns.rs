@@ -48,6 +48,18 @@ fn srv_text(data: &RData) -> Option<String> {
 }
 
 #[tokio::test]
+async fn answers_with_addresses_of_ipv6_and_with_aliases_and_what_they_lead_to() {
+    let dns = start().await;
+    dns.aaaa("six.example", std::net::Ipv6Addr::LOCALHOST).unwrap();
+    dns.a("alias.example", Ipv4Addr::LOCALHOST).unwrap();
+    dns.alias("alias.example", "six.example").unwrap();
+    let found = by_udp(&dns).ipv6_lookup("alias.example.").await.unwrap();
+    let kinds: Vec<_> = found.answers().iter().map(|record| record.data.record_type().to_string()).collect();
+    assert_eq!(kinds, ["CNAME", "AAAA"]);
+    assert!(by_udp(&dns).ipv4_lookup("alias.example.").await.is_err());
+}
+
+#[tokio::test]
 async fn answers_srv_and_address_by_udp_and_by_tcp_on_one_port() {
     let dns = start().await;
     dns.srv("b.example", SERVICE, 10, 5, 5269, "xmpp.b.example").unwrap();

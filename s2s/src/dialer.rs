@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +18,8 @@ use crate::config::Timeouts;
 use crate::error::NegotiationFailure;
 use crate::identity::IdentityVerifier;
 use crate::negotiation::{Authzid, Established, Initiating, InitiatingConfig};
-use crate::resolver::{ResolveError, Resolver, Target};
+use crate::resolver::{Family, ResolveError, Resolver, literal};
+use crate::target::{DEFAULT_PORT, Located, Service, SrvRecord, Target};
 
 /// How many addresses are tried for one domain: DNS answers are under the control of others.
 const MAX_ATTEMPTS: usize = 8;
@@ -118,13 +119,13 @@ pub(crate) struct Dialer {
 impl Dialer {
     /// Negotiates an outgoing stream from `local` to `remote` with the first target that can.
     pub(crate) async fn dial(&self, local: &Domainpart, remote: &Domainpart) -> Result<Dialed, DialError> {
-        let targets = self.resolving(self.resolver.resolve(remote), remote.as_str()).await?;
+        let targets = self.targets(remote).await?;
         let mut attempts = Vec::new();
         for target in targets {
             match self.addresses(&target).await {
                 Ok(addresses) => {
                     for address in addresses {
-                        match self.attempt(local, remote, address).await {
+                        match self.attempt(local, remote, &target, address).await {
                             Ok(dialed) => return Ok(dialed),
                             Err(cause) => note(&mut attempts, &target, Some(address), cause),
                         }
@@ -139,9 +140,50 @@ impl Dialer {
         Err(DialError::Unreachable { domain: remote.clone(), attempts })
     }
 
+    /// Both services are asked for at once; an address needs no asking.
+    async fn targets(&self, remote: &Domainpart) -> Result<Vec<Target>, ResolveError> {
+        if let Some(address) = literal(remote.as_str()) {
+            return Ok(vec![Target::new(address.to_string(), DEFAULT_PORT)]);
+        }
+        let (direct, starttls) =
+            tokio::join!(self.services(Service::DirectTls, remote), self.services(Service::StartTls, remote));
+        // Without random numbers the order is merely less fair.
+        match Located::from_records(direct.chain(starttls), &mut || getrandom::u32().unwrap_or_default()) {
+            Located::Targets(targets) => Ok(targets),
+            Located::Declined => Err(ResolveError::NoService { domain: remote.clone() }),
+            Located::Unknown => Ok(vec![Target::new(remote.to_ascii(), DEFAULT_PORT)]),
+        }
+    }
+
+    /// The records of one service; silence is no answer, like none (RFC 6120, section 3.2.1, rule 9).
+    async fn services(
+        &self,
+        service: Service,
+        remote: &Domainpart,
+    ) -> impl Iterator<Item = (Service, SrvRecord)> + use<> {
+        let found = self.resolving(self.resolver.services(service, remote), remote.as_str()).await;
+        found.unwrap_or_default().into_iter().map(move |record| (service, record))
+    }
+
     async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, ResolveError> {
-        let addresses = self.resolving(self.resolver.addresses(&target.host), &target.host).await?;
-        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, target.port)).collect())
+        if let Some(address) = literal(&target.host) {
+            return Ok(vec![SocketAddr::new(address, target.port)]);
+        }
+        let (v6, v4) = tokio::join!(self.family(Family::V6, &target.host), self.family(Family::V4, &target.host));
+        match (v6, v4) {
+            (Err(error), Err(_)) => Err(error),
+            (v6, v4) => {
+                let found: Vec<_> = [v6, v4].into_iter().flatten().flatten().collect();
+                if found.is_empty() {
+                    return Err(ResolveError::NoAddress { host: target.host.clone() });
+                }
+                Ok(found.into_iter().map(|address| SocketAddr::new(address, target.port)).collect())
+            }
+        }
+    }
+
+    async fn family(&self, family: Family, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        self.resolving(self.resolver.addresses(family, host), host).await
     }
 
     async fn resolving<T>(
@@ -157,19 +199,21 @@ impl Dialer {
         &self,
         local: &Domainpart,
         remote: &Domainpart,
+        target: &Target,
         address: SocketAddr,
     ) -> Result<Dialed, AttemptError> {
         let tcp = match timeout(self.timeouts.connect, TcpStream::connect(address)).await {
             Ok(connected) => connected.map_err(AttemptError::Connect)?,
             Err(_) => return Err(AttemptError::ConnectTimeout),
         };
-        let initiating = Initiating::new(self.initiating(local, remote), Arc::clone(&self.verifier), now());
+        let initiating = Initiating::new(self.initiating(local, remote, target), Arc::clone(&self.verifier), now());
         let dialed = negotiate(initiating, tcp, &self.tls, Limits::before_authentication()).await;
         dialed.map(|dialed| self.admitted(dialed)).map_err(AttemptError::Negotiation)
     }
 
-    fn initiating(&self, local: &Domainpart, remote: &Domainpart) -> InitiatingConfig {
+    fn initiating(&self, local: &Domainpart, remote: &Domainpart, target: &Target) -> InitiatingConfig {
         InitiatingConfig {
+            direct_tls: target.direct_tls,
             authzid: self.authzid,
             deadline: self.timeouts.negotiation,
             ..InitiatingConfig::new(local.clone(), remote.clone())

@@ -100,6 +100,7 @@ pub use identity::{
 };
 pub use negotiation::{Authzid, Established, Initiating, InitiatingConfig, Receiving, ReceivingConfig};
 pub use policy::{DomainPattern, DomainPolicy};
+pub use target::{Located, Service, SrvRecord, Target};
 
 #[cfg(feature = "net")]
 pub use config::{Backoff, FederationConfig, LocalDomain, Timeouts};
@@ -108,6 +109,6 @@ pub use dialer::{Attempt, AttemptError, DialError};
 #[cfg(feature = "net")]
 pub use federation::{Federation, FederationError};
 #[cfg(feature = "net")]
-pub use resolver::{DnsResolver, ResolveError, Resolver, Target};
+pub use resolver::{DnsResolver, Family, ResolveError, Resolver};
 #[cfg(feature = "net")]
 pub use statistics::{LinkState, LinkStatistics};

@@ -1,4 +1,4 @@
-//! Where a domain's server is: SRV records, or the domain itself (RFC 6120, section 3.2.1).
+//! What DNS says: SRV records of domains and addresses of hosts (RFC 6120, section 3.2).
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -9,27 +9,24 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::RData;
+use hickory_resolver::proto::rr::{RData, RecordType};
 use thiserror::Error;
 
-use crate::target::{SrvRecord, is_declined, order};
+use crate::target::{Service, SrvRecord};
 
-/// The port of server-to-server streams where no SRV record names another (RFC 6120, section 3.2.2).
-pub const DEFAULT_PORT: u16 = 5269;
+/// How many records of one answer are read: DNS answers are under the control of others.
+const MAX_RECORDS: usize = 64;
 
-/// One host and port to try.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Target {
-    /// The host name, with A-labels, or an IP address.
-    pub host: String,
-    /// The TCP port.
-    pub port: u16,
-}
+/// How many aliases are followed from the name of a service to its records.
+const MAX_ALIASES: usize = 4;
 
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
+/// The two families of IP addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv6, AAAA records.
+    V6,
+    /// IPv4, A records.
+    V4,
 }
 
 /// Why a domain or host cannot be resolved.
@@ -65,14 +62,15 @@ pub enum ResolveError {
     },
 }
 
-/// Finds the servers of domains.
+/// Asks DNS, or whatever stands for it. What follows from the answers is decided by the dialer alone.
 #[async_trait]
 pub trait Resolver: Send + Sync {
-    /// The targets of a domain, in the order in which they are to be tried; never empty.
-    async fn resolve(&self, domain: &Domainpart) -> Result<Vec<Target>, ResolveError>;
+    /// The SRV records of this service of a domain, in any order; none if DNS says that there are none.
+    async fn services(&self, service: Service, domain: &Domainpart) -> Result<Vec<SrvRecord>, ResolveError>;
 
-    /// The addresses of a target's host; never empty.
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError>;
+    /// The addresses of this family of a host (with A-labels, never an IP address), in the order of preference; none if
+    /// DNS says that there are none.
+    async fn addresses(&self, family: Family, host: &str) -> Result<Vec<IpAddr>, ResolveError>;
 }
 
 /// Resolves by DNS.
@@ -103,38 +101,48 @@ impl DnsResolver {
         Ok(Self { dns: built.map_err(|cause| DnsSetupError { cause })? })
     }
 
-    async fn srv(&self, domain: &Domainpart) -> Result<Vec<SrvRecord>, NetError> {
-        let found = self.dns.srv_lookup(format!("_xmpp-server._tcp.{}.", domain.to_ascii())).await?;
-        // The answer may hold the aliases that led to it too.
-        Ok(found.answers().iter().filter_map(|record| srv_record(&record.data)).collect())
+    /// What `read` makes of the records of this name and kind.
+    ///
+    /// Records of other kinds are passed over: the answer may hold the aliases (CNAME) that led to it too.
+    async fn lookup<T>(
+        &self,
+        name: String,
+        kind: RecordType,
+        read: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Vec<T>, ResolveError> {
+        // With the final dot no search domain is appended.
+        match self.dns.lookup(format!("{name}."), kind).await {
+            Ok(found) => Ok(found.answers().iter().filter_map(|record| read(&record.data)).take(MAX_RECORDS).collect()),
+            Err(error) if error.is_no_records_found() => Ok(Vec::new()),
+            Err(cause) => Err(ResolveError::Lookup { name, cause: Box::new(cause) }),
+        }
     }
 }
 
 #[async_trait]
 impl Resolver for DnsResolver {
-    async fn resolve(&self, domain: &Domainpart) -> Result<Vec<Target>, ResolveError> {
-        if let Some(address) = literal(domain.as_str()) {
-            return Ok(vec![Target { host: address.to_string(), port: DEFAULT_PORT }]);
+    async fn services(&self, service: Service, domain: &Domainpart) -> Result<Vec<SrvRecord>, ResolveError> {
+        let mut name = format!("{}.{}", service.label(), domain.to_ascii());
+        // The library loses SRV records behind an alias: it takes their targets for the next name of the chain.
+        for _ in 0..=MAX_ALIASES {
+            let found = self.lookup(name.clone(), RecordType::SRV, srv_record).await?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            match self.lookup(name, RecordType::CNAME, alias).await?.pop() {
+                Some(canonical) => name = canonical,
+                None => break,
+            }
         }
-        // Without any SRV answer, be it "no such name" or silence, the domain itself is tried; with one, never
-        // (RFC 6120, section 3.2.1, rules 8 and 9).
-        match self.srv(domain).await {
-            Ok(records) if !records.is_empty() => targets(domain, records),
-            _ => Ok(vec![Target { host: domain.to_ascii(), port: DEFAULT_PORT }]),
-        }
+        Ok(Vec::new())
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        if let Some(address) = literal(host) {
-            return Ok(vec![address]);
-        }
-        // With the final dot no search domain is appended.
-        let addresses: Vec<_> = match self.dns.lookup_ip(format!("{}.", host.trim_end_matches('.'))).await {
-            Ok(found) => found.iter().collect(),
-            Err(error) if error.is_no_records_found() => Vec::new(),
-            Err(cause) => return Err(ResolveError::Lookup { name: host.to_owned(), cause: Box::new(cause) }),
+    async fn addresses(&self, family: Family, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        let kind = match family {
+            Family::V6 => RecordType::AAAA,
+            Family::V4 => RecordType::A,
         };
-        if addresses.is_empty() { Err(ResolveError::NoAddress { host: host.to_owned() }) } else { Ok(addresses) }
+        self.lookup(host.trim_end_matches('.').to_owned(), kind, RData::ip_addr).await
     }
 }
 
@@ -156,22 +164,12 @@ fn srv_record(data: &RData) -> Option<SrvRecord> {
     Some(SrvRecord { priority: srv.priority, weight: srv.weight, port: srv.port, target })
 }
 
-fn targets(domain: &Domainpart, records: Vec<SrvRecord>) -> Result<Vec<Target>, ResolveError> {
-    let no_service = || ResolveError::NoService { domain: domain.clone() };
-    if is_declined(&records) {
-        return Err(no_service());
-    }
-    // Without random numbers the order is merely less fair.
-    let ordered = order(records, &mut || getrandom::u32().unwrap_or_default());
-    let targets: Vec<_> = ordered.into_iter().filter(|record| !record.declines()).map(target).collect();
-    if targets.is_empty() { Err(no_service()) } else { Ok(targets) }
-}
-
-fn target(record: SrvRecord) -> Target {
-    Target { host: record.target.trim_end_matches('.').to_owned(), port: record.port }
+fn alias(data: &RData) -> Option<String> {
+    let RData::CNAME(canonical) = data else { return None };
+    Some(canonical.to_ascii().trim_end_matches('.').to_owned())
 }
 
 /// The address that a domainpart or host is, if it is one; IPv6 in brackets or without.
-fn literal(text: &str) -> Option<IpAddr> {
+pub(crate) fn literal(text: &str) -> Option<IpAddr> {
     text.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use convoke::gateways;
-use convoke::s2s::DnsResolver;
 use convoke::s2s::resolver::{DnsSetupError, Resolver as _};
+use convoke::s2s::{DnsResolver, Family};
 
 /// The resolver for other domains: the named nameservers, or else the system's.
 pub(super) fn resolver(nameservers: Option<&[SocketAddr]>) -> Result<Arc<DnsResolver>, DnsSetupError> {
@@ -21,6 +21,9 @@ pub(super) struct HostNames(pub(super) Arc<DnsResolver>);
 #[async_trait]
 impl gateways::Resolver for HostNames {
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        self.0.addresses(host).await.map_err(io::Error::other)
+        match tokio::join!(self.0.addresses(Family::V6, host), self.0.addresses(Family::V4, host)) {
+            (Err(error), Err(_)) => Err(io::Error::other(error)),
+            (v6, v4) => Ok([v6, v4].into_iter().flatten().flatten().collect()),
+        }
     }
 }

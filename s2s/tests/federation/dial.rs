@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use convoke_dev::Subject;
-use convoke_s2s::{LinkState, ResolveError, Resolver, Target};
+use convoke_s2s::{Family, LinkState, ResolveError, Resolver, Service, SrvRecord};
 use convoke_xmpp::{Condition, Domainpart, Outbound, Stanza};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -194,13 +194,14 @@ struct Crowd {
 
 #[async_trait]
 impl Resolver for Crowd {
-    async fn resolve(&self, domain: &Domainpart) -> Result<Vec<Target>, ResolveError> {
+    async fn services(&self, service: Service, _: &Domainpart) -> Result<Vec<SrvRecord>, ResolveError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        Ok(vec![Target { host: domain.to_string(), port: self.port }; 100])
+        let record = SrvRecord { priority: 0, weight: 0, port: self.port, target: "crowd.example".to_owned() };
+        Ok(if service == Service::StartTls { vec![record; 100] } else { Vec::new() })
     }
 
-    async fn addresses(&self, _: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        Ok(vec![Ipv4Addr::LOCALHOST.into(); 100])
+    async fn addresses(&self, family: Family, _: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        Ok(if family == Family::V4 { vec![Ipv4Addr::LOCALHOST.into(); 100] } else { Vec::new() })
     }
 }
 
@@ -213,5 +214,5 @@ async fn tries_a_bounded_number_of_addresses() {
     a.send(Stanza::parse("<iq from='a.example' to='b.example' type='get' id='1'/>").unwrap());
     let text = a.undelivered().await.error.text.unwrap();
     assert_eq!(text.matches("no connection").count(), 8, "{text}");
-    assert_eq!(crowd.asked.load(Ordering::Relaxed), 1);
+    assert_eq!(crowd.asked.load(Ordering::Relaxed), 2);
 }

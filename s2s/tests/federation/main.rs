@@ -6,6 +6,7 @@
 
 mod certificates;
 mod dial;
+mod dial_records;
 mod direct;
 mod exchange;
 mod incoming;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use convoke_dev::Subject;
 use convoke_net::AdmissionLimits;
-use convoke_s2s::{DomainPolicy, ResolveError, Resolver, Target};
+use convoke_s2s::{DomainPolicy, Family, ResolveError, Resolver, Service, SrvRecord};
 use convoke_xmpp::{Condition, Domainpart, Outbound};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -101,12 +101,12 @@ struct Counting(Arc<AtomicUsize>);
 
 #[async_trait]
 impl Resolver for Counting {
-    async fn resolve(&self, domain: &Domainpart) -> Result<Vec<Target>, ResolveError> {
+    async fn services(&self, _: Service, domain: &Domainpart) -> Result<Vec<SrvRecord>, ResolveError> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Err(ResolveError::TimedOut { name: domain.to_string() })
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    async fn addresses(&self, _: Family, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Err(ResolveError::TimedOut { name: host.to_owned() })
     }
