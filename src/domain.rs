@@ -218,6 +218,14 @@ impl Domain {
         }
     }
 
+    /// The same for connections that begin with TLS (XEP-0368).
+    #[cfg(feature = "s2s")]
+    pub fn listen_direct(&self, listener: tokio::net::TcpListener) {
+        if let Some(federation) = &self.shared.federation {
+            federation.serve_direct(listener);
+        }
+    }
+
     /// The way to other domains, for its statistics.
     #[cfg(feature = "s2s")]
     pub fn federation(&self) -> Option<&Federation> {

@@ -13,6 +13,7 @@ mod file;
 mod gateway;
 mod names;
 mod roles;
+mod s2s;
 mod source;
 mod trust;
 
@@ -29,6 +30,7 @@ use tracing_subscriber::EnvFilter;
 pub(crate) use error::{ConfigError, Problem};
 pub(crate) use file::LogFormat;
 pub(crate) use roles::Role;
+pub(crate) use s2s::S2sConfig;
 
 use source::Source;
 
@@ -39,8 +41,8 @@ pub(crate) struct Config {
     pub(crate) domains: Vec<DomainConfig>,
     /// Whom to believe about other domains.
     pub(crate) trust: TrustAnchors,
-    /// Where to listen for other domains' servers.
-    pub(crate) s2s_listen: Vec<SocketAddr>,
+    /// How to federate.
+    pub(crate) s2s: S2sConfig,
     /// Which components run, and what they are told.
     pub(crate) roles: RolesConfig,
     /// The HTTP side; there if and only if the role is run.

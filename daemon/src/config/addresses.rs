@@ -1,6 +1,6 @@
 //! Addresses to listen on, and those of nameservers.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use toml::Spanned;
 
@@ -8,23 +8,8 @@ use super::error::{ConfigError, Problem};
 use super::file::DnsTable;
 use super::source::Source;
 
-/// The registered port for servers (RFC 6120, section 14.7).
-const S2S_PORT: u16 = 5269;
 /// The port of DNS (RFC 1035, section 4.2).
 const DNS_PORT: u16 = 53;
-
-/// The addresses of `s2s.listen`, no two of them the same.
-pub(super) fn s2s_listen(
-    source: &Source<'_>,
-    listen: Option<&[Spanned<String>]>,
-) -> Result<Vec<SocketAddr>, ConfigError> {
-    let Some(listen) = listen else { return Ok(vec![(Ipv4Addr::LOCALHOST, S2S_PORT).into()]) };
-    let mut addresses = Vec::new();
-    for text in listen {
-        addresses.push(free(source, text, "127.0.0.1:5269", &addresses)?);
-    }
-    Ok(addresses)
-}
 
 /// An address to listen on that is not among those in use.
 pub(super) fn free(

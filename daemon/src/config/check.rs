@@ -9,7 +9,7 @@ use super::error::{ConfigError, Problem};
 use super::file::{AllowTable, DomainTable, File, LogTable, SchedulerTable, StoreTable};
 use super::source::Source;
 use super::{AllowConfig, Config, DomainConfig, LogConfig, Role, RolesConfig};
-use super::{addresses, credentials, gateway, names, roles, trust};
+use super::{addresses, credentials, gateway, names, roles, s2s, trust};
 use crate::logging;
 
 /// Starts, ends, and what an operator may have to act upon, but no line per stanza.
@@ -19,10 +19,7 @@ const DEFAULT_FILTER: &str = "info";
 pub(super) fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
     let file = parse(source)?;
     let run = roles::roles(source, &file.roles.run)?;
-    let s2s_listen = addresses::s2s_listen(source, file.s2s.listen.as_deref())?;
-    if let Some(first) = file.s2s.direct_tls_listen.first() {
-        return Err(source.at(first, Problem::DirectTls));
-    }
+    let s2s = s2s::s2s(source, &file.s2s)?;
     let store = store(source, &file.store)?;
     check_needs(source, &file, &run)?;
     let domains = domains(source, &file.domain)?;
@@ -30,13 +27,13 @@ pub(super) fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
     let gateway = file.gateway.as_ref().filter(|_| run.contains(&Role::Gateway));
     Ok(Config {
         trust: trust::anchors(source, &file.trust)?,
-        gateway: gateway.map(|table| gateway::gateway(source, table, &s2s_listen)).transpose()?,
+        gateway: gateway.map(|table| gateway::gateway(source, table, &s2s.addresses())).transpose()?,
         nameservers: addresses::nameservers(source, &file.dns)?,
         log: log(source, &file.log)?,
         unused: unused(&file, &run),
         roles: RolesConfig { run, managers, allow: allowances(source, &file.allow)? },
         domains,
-        s2s_listen,
+        s2s,
         store,
     })
 }

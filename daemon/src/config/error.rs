@@ -179,9 +179,15 @@ pub(crate) enum Problem {
         /// The address.
         address: SocketAddr,
     },
-    /// Direct TLS is not there yet.
-    #[error("direct TLS is not supported yet; leave the list empty and use s2s.listen")]
-    DirectTls,
+    /// A pattern of domains is none.
+    #[error("{text:?} is no domain: {cause}; use one such as b.example, or *.b.example for all below it")]
+    Pattern {
+        /// What is written.
+        text: String,
+        /// What is wrong with it.
+        #[source]
+        cause: AddressError,
+    },
     /// There is no such role.
     #[error("there is no role {name:?}; {remedy}")]
     UnknownRole {

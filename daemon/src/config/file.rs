@@ -65,9 +65,14 @@ pub(super) struct S2sTable {
     /// Where other domains' servers connect. Default 127.0.0.1:5269: the registered port (RFC 6120, section 14.7), and
     /// loopback because opening a service to the network is a decision to be written down.
     pub(super) listen: Option<Vec<Spanned<String>>>,
-    /// Where other domains' servers connect by TLS at once (XEP-0368). Default none, and none is possible yet: the key
-    /// is known so that a file with an empty list is valid in this version too.
+    /// Where other domains' servers connect by TLS at once (XEP-0368). Default none: there is no registered port, so that
+    /// nobody would find it without an SRV record.
     pub(super) direct_tls_listen: Vec<Spanned<String>>,
+    /// The domains to federate with, each `b.example` or `*.b.example`. Default everybody whose certificate proves who
+    /// it is: a certificate is all that strangers on the internet can show.
+    pub(super) allow: Vec<Spanned<String>>,
+    /// Domains not to federate with, whatever is allowed. Default none.
+    pub(super) block: Vec<Spanned<String>>,
 }
 
 /// `[roles]`

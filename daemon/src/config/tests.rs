@@ -99,7 +99,7 @@ fn takes_the_documented_example() {
     let config = site.load(GOOD).unwrap();
     assert_eq!(config.domains.len(), 1);
     assert_eq!(config.domains[0].name.as_str(), "a.example");
-    assert_eq!(config.s2s_listen, ["127.0.0.1:5269".parse().unwrap()]);
+    assert_eq!(config.s2s.listen, ["127.0.0.1:5269".parse().unwrap()]);
     assert_eq!(config.roles.run, [Role::Pubsub, Role::Resources, Role::Monitor, Role::Gateway]);
     assert_eq!((config.roles.allow[0].domain.as_str(), config.roles.allow[0].nodes), ("client.example", 200));
     let gateway = config.gateway.unwrap();
@@ -115,7 +115,7 @@ fn takes_the_documented_example() {
 #[test]
 fn a_file_with_one_domain_has_the_documented_defaults() {
     let config = Site::new().load(&format!("{DOMAIN}{TRUST}")).unwrap();
-    assert_eq!(config.s2s_listen, ["127.0.0.1:5269".parse().unwrap()]);
+    assert_eq!(config.s2s.listen, ["127.0.0.1:5269".parse().unwrap()]);
     assert!(config.roles.run.is_empty() && config.roles.allow.is_empty() && config.gateway.is_none());
     assert!(config.nameservers.is_none() && config.store.is_none());
     assert_eq!(config.log.filter.to_string(), "info");
@@ -222,8 +222,13 @@ fn names_file_place_key_and_remedy_of_a_wrong_value() {
         ),
         (
             "direct_tls_listen = []",
-            r#"direct_tls_listen = ["[::]:5270"]"#,
-            "convoke.toml:10:22: s2s.direct_tls_listen: direct TLS is not supported yet; leave the list empty and use s2s.listen",
+            r#"direct_tls_listen = ["127.0.0.1:5269"]"#,
+            "convoke.toml:10:22: s2s.direct_tls_listen: 127.0.0.1:5269 is listened on by another entry already; choose another port",
+        ),
+        (
+            "direct_tls_listen = []",
+            r#"block = ["b.example", "*.x y"]"#,
+            r#"convoke.toml:10:23: s2s.block: "*.x y" is no domain: the domainpart is neither a host name nor an IP address; use one such as b.example, or *.b.example for all below it"#,
         ),
         (
             r#""monitor""#,

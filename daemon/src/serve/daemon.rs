@@ -13,7 +13,7 @@ use tracing::info;
 use super::gateway::RunningGateway;
 use super::listeners::Listeners;
 use super::{ServeError, names, roles};
-use crate::config::{Config, DomainConfig};
+use crate::config::{Config, DomainConfig, S2sConfig};
 
 /// How long the domains may take to close their streams. Peers are given 5 s for the closing handshake; twice that
 /// leaves time for what is queued, and stays below the time after which service managers kill.
@@ -34,7 +34,7 @@ impl Daemon {
         let store = config.store.as_deref().map(open).transpose()?;
         let listeners = Listeners::bind(&config).await?;
         let resolver = names::resolver(config.nameservers.as_deref())?;
-        let domain = start_domains(&config.domains, config.trust, Arc::clone(&resolver)).await?;
+        let domain = start_domains(&config.domains, &config.s2s, config.trust, Arc::clone(&resolver)).await?;
         for served in &config.domains {
             if let Some(domain) = domain.sibling(served.name.as_str()) {
                 roles::start(&domain, &config.roles, store.as_ref()).await?;
@@ -45,6 +45,7 @@ impl Daemon {
             None => None,
         };
         listeners.s2s.into_iter().for_each(|listener| domain.listen(listener));
+        listeners.s2s_direct.into_iter().for_each(|listener| domain.listen_direct(listener));
         info!(domains = config.domains.len(), "serving");
         Ok(Self { domain, gateway })
     }
@@ -74,12 +75,16 @@ fn open(directory: &Path) -> Result<Arc<dyn Store>, ServeError> {
 /// Starts all domains in one process and gives the first.
 async fn start_domains(
     domains: &[DomainConfig],
+    s2s: &S2sConfig,
     trust: TrustAnchors,
     resolver: Arc<DnsResolver>,
 ) -> Result<Domain, ServeError> {
     let local =
         |domain: &DomainConfig| LocalDomain { name: domain.name.clone(), credentials: domain.credentials.clone() };
-    let federation = FederationConfig::new(domains.iter().map(local).collect(), trust, resolver);
+    let federation = FederationConfig {
+        policy: s2s.policy.clone(),
+        ..FederationConfig::new(domains.iter().map(local).collect(), trust, resolver)
+    };
     let mut names = domains.iter().map(|domain| domain.name.as_str());
     // The configuration was refused without a domain.
     let builder = names.next().map(Domain::builder).unwrap_or_default();

@@ -12,6 +12,7 @@ use crate::config::Config;
 #[derive(Debug)]
 pub(super) struct Listeners {
     pub(super) s2s: Vec<TcpListener>,
+    pub(super) s2s_direct: Vec<TcpListener>,
     pub(super) gateway: Option<TcpListener>,
 }
 
@@ -19,14 +20,18 @@ impl Listeners {
     /// Opens all sockets that the configuration names; connections wait in them until somebody accepts.
     pub(super) async fn bind(config: &Config) -> Result<Self, ServeError> {
         let mut s2s = Vec::new();
-        for address in &config.s2s_listen {
+        for address in &config.s2s.listen {
             s2s.push(bind("s2s.listen", *address).await?);
+        }
+        let mut s2s_direct = Vec::new();
+        for address in &config.s2s.direct_tls_listen {
+            s2s_direct.push(bind("s2s.direct_tls_listen", *address).await?);
         }
         let gateway = match &config.gateway {
             Some(gateway) => Some(bind("gateway.listen", gateway.listen).await?),
             None => None,
         };
-        Ok(Self { s2s, gateway })
+        Ok(Self { s2s, s2s_direct, gateway })
     }
 }
 

@@ -23,7 +23,9 @@ fn parts(config: &Config) -> Vec<String> {
     let listed = |items: Vec<String>| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
     let domains = config.domains.iter().map(|domain| domain.name.to_string()).collect();
     let roles = config.roles.run.iter().map(|role| role.name().to_owned()).collect();
-    let s2s = config.s2s_listen.iter().map(ToString::to_string).collect();
+    let starttls = config.s2s.listen.iter().map(ToString::to_string);
+    let direct = config.s2s.direct_tls_listen.iter().map(|address| format!("{address} by direct TLS"));
+    let s2s = starttls.chain(direct).collect();
     let allow = config.roles.allow.iter().map(|allow| format!("{} {}", allow.domain, allow.nodes)).collect();
     let mut parts = vec![
         format!("domains: {}", listed(domains)),

@@ -1,0 +1,66 @@
+//! `[s2s]`: where other domains' servers connect, and with which of them this one federates.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use convoke::s2s::{DomainPattern, DomainPolicy};
+use toml::Spanned;
+
+use super::addresses::free;
+use super::error::{ConfigError, Problem};
+use super::file::S2sTable;
+use super::source::Source;
+
+/// The registered port for servers (RFC 6120, section 14.7).
+const PORT: u16 = 5269;
+
+/// How this daemon federates.
+#[derive(Debug)]
+pub(crate) struct S2sConfig {
+    /// Where connections begin in the clear, with STARTTLS to follow.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Where connections begin with TLS (XEP-0368).
+    pub(crate) direct_tls_listen: Vec<SocketAddr>,
+    /// With whom.
+    pub(crate) policy: DomainPolicy,
+}
+
+impl S2sConfig {
+    /// All addresses that it listens on.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.listen.iter().chain(&self.direct_tls_listen).copied().collect()
+    }
+}
+
+/// Reads the table.
+pub(super) fn s2s(source: &Source<'_>, table: &S2sTable) -> Result<S2sConfig, ConfigError> {
+    let default = || vec![(Ipv4Addr::LOCALHOST, PORT).into()];
+    let listen = match &table.listen {
+        Some(texts) => addresses(source, texts, "127.0.0.1:5269", &[])?,
+        None => default(),
+    };
+    let direct_tls_listen = addresses(source, &table.direct_tls_listen, "127.0.0.1:5270", &listen)?;
+    let policy = DomainPolicy { allow: patterns(source, &table.allow)?, block: patterns(source, &table.block)? };
+    Ok(S2sConfig { listen, direct_tls_listen, policy })
+}
+
+/// The addresses of a list, no two of them the same, and none of those in use.
+fn addresses(
+    source: &Source<'_>,
+    texts: &[Spanned<String>],
+    example: &'static str,
+    in_use: &[SocketAddr],
+) -> Result<Vec<SocketAddr>, ConfigError> {
+    let mut taken = in_use.to_vec();
+    for text in texts {
+        taken.push(free(source, text, example, &taken)?);
+    }
+    Ok(taken.split_off(in_use.len()))
+}
+
+fn patterns(source: &Source<'_>, texts: &[Spanned<String>]) -> Result<Vec<DomainPattern>, ConfigError> {
+    let read = |text: &Spanned<String>| {
+        let malformed = |cause| source.at(text, Problem::Pattern { text: text.get_ref().clone(), cause });
+        text.get_ref().parse().map_err(malformed)
+    };
+    texts.iter().map(read).collect()
+}
