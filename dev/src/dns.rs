@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use hickory_server::store::in_memory::InMemoryZoneHandler;
 use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneHandler, ZoneType};
 use tokio::net::{TcpListener, UdpSocket};
 
+use crate::hosts::HostsFile;
 use crate::names::to_ascii;
 
 /// Nothing is kept by resolvers: a rehearsal changes records and expects the change to be seen.
@@ -39,6 +41,7 @@ pub struct LoopbackDns {
     address: SocketAddr,
     answers: Answers,
     records: Mutex<Records>,
+    hosts: Mutex<Vec<(PathBuf, HostsFile)>>,
     /// Owns the tasks that serve: they are aborted with it.
     _server: Server<Answers>,
 }
@@ -71,6 +74,15 @@ pub enum DnsError {
         /// The name as it was given.
         name: String,
     },
+    /// A hosts file could not be written.
+    #[error("cannot write the hosts file {path}: {cause}", path = path.display())]
+    Hosts {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        cause: io::Error,
+    },
 }
 
 impl LoopbackDns {
@@ -86,7 +98,7 @@ impl LoopbackDns {
         let mut server = Server::new(answers.clone());
         server.register_socket(udp);
         server.register_listener(tcp, TCP_TIMEOUT, TCP_ANSWERS);
-        Ok(Self { address, answers, records: Mutex::default(), _server: server })
+        Ok(Self { address, answers, records: Mutex::default(), hosts: Mutex::default(), _server: server })
     }
 
     /// The address on which the server answers, by UDP and TCP.
@@ -103,7 +115,7 @@ impl LoopbackDns {
 
     /// Adds an SRV record (RFC 2782) for a service such as `_xmpp-server._tcp` of this domain.
     ///
-    /// Fails with [`DnsError::Name`].
+    /// Fails with [`DnsError::Name`] or [`DnsError::Hosts`].
     pub fn srv(
         &self,
         domain: &str,
@@ -114,20 +126,17 @@ impl LoopbackDns {
         target: &str,
     ) -> Result<(), DnsError> {
         let record = RData::SRV(SRV::new(priority, weight, port, parse(target)?));
-        self.add(parse(&format!("{service}.{domain}"))?, record);
-        Ok(())
+        self.add(parse(&format!("{service}.{domain}"))?, record)
     }
 
-    /// Adds an address record. Fails with [`DnsError::Name`].
+    /// Adds an address record. Fails with [`DnsError::Name`] or [`DnsError::Hosts`].
     pub fn a(&self, name: &str, address: Ipv4Addr) -> Result<(), DnsError> {
-        self.add(parse(name)?, RData::A(A(address)));
-        Ok(())
+        self.add(parse(name)?, RData::A(A(address)))
     }
 
     /// Adds an address record of IPv6. Fails with [`DnsError::Name`].
     pub fn aaaa(&self, name: &str, address: Ipv6Addr) -> Result<(), DnsError> {
-        self.add(parse(name)?, RData::AAAA(AAAA(address)));
-        Ok(())
+        self.add(parse(name)?, RData::AAAA(AAAA(address)))
     }
 
     /// Makes the name an alias of another (CNAME), in place of all its records. Fails with [`DnsError::Name`].
@@ -135,8 +144,7 @@ impl LoopbackDns {
         let (owner, alias) = (parse(name)?, RData::CNAME(CNAME(parse(canonical)?)));
         self.change(|records| {
             records.insert(owner.into(), vec![alias]);
-        });
-        Ok(())
+        })
     }
 
     /// Says that the domain does not offer the service at all: one SRV record with the target `.` in place of all others
@@ -146,26 +154,36 @@ impl LoopbackDns {
         let nowhere = RData::SRV(SRV::new(0, 0, 0, Name::root()));
         self.change(|records| {
             records.insert(owner.into(), vec![nowhere]);
-        });
-        Ok(())
+        })
     }
 
     /// Removes the records of this name and of every name below it: a domain with all its services. Fails with [`DnsError::Name`].
     pub fn remove(&self, name: &str) -> Result<(), DnsError> {
         let gone = LowerName::from(parse(name)?);
-        self.change(|records| records.retain(|owner, _| !gone.zone_of(owner)));
-        Ok(())
+        self.change(|records| records.retain(|owner, _| !gone.zone_of(owner)))
     }
 
-    fn add(&self, owner: Name, record: RData) {
-        self.change(|records| records.entry(owner.into()).or_default().push(record));
+    /// Keeps the address records in this file too, as hosts(5) wants them, from now on and for the life of the server:
+    /// for peers that ask DNS for services but the C library for addresses. Fails with [`DnsError::Hosts`].
+    pub fn keep_hosts(&self, path: &Path) -> Result<(), DnsError> {
+        let file = HostsFile::create(path).map_err(|cause| DnsError::Hosts { path: path.to_owned(), cause })?;
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_owned(), file));
+        self.change(|_| {})
+    }
+
+    fn add(&self, owner: Name, record: RData) -> Result<(), DnsError> {
+        self.change(|records| records.entry(owner.into()).or_default().push(record))
     }
 
     /// Changes the records and publishes them, under one lock so that no change is lost.
-    fn change(&self, change: impl FnOnce(&mut Records)) {
+    fn change(&self, change: impl FnOnce(&mut Records)) -> Result<(), DnsError> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut records);
         self.answers.publish(&records);
+        for (path, hosts) in &mut *self.hosts.lock().unwrap_or_else(PoisonError::into_inner) {
+            hosts.write(addresses(&records)).map_err(|cause| DnsError::Hosts { path: path.clone(), cause })?;
+        }
+        Ok(())
     }
 }
 
@@ -222,6 +240,15 @@ fn catalog(records: &Records) -> Catalog {
     let mut catalog = Catalog::new();
     catalog.upsert(LowerName::from(Name::root()), vec![Arc::new(zone) as Arc<dyn ZoneHandler>]);
     catalog
+}
+
+/// The address records, each with its name as hosts(5) writes it.
+fn addresses(records: &Records) -> impl Iterator<Item = (String, Ipv4Addr)> {
+    let all = records.iter().flat_map(|(owner, data)| data.iter().map(move |datum| (owner, datum)));
+    all.filter_map(|(owner, datum)| match datum {
+        RData::A(A(address)) => Some((owner.to_string().trim_end_matches('.').to_owned(), *address)),
+        _ => None,
+    })
 }
 
 /// Binds UDP and TCP to one port; with port 0 tries again when the port that UDP got is taken for TCP.

@@ -2,7 +2,8 @@
 //!
 //! Several domains on one machine need what the internet gives to real ones: certificates from an authority that all of
 //! them trust ([`CertificateAuthority`]) and SRV records that lead to each other ([`LoopbackDns`]). Both are real: real
-//! X.509 and a real DNS server, so that a rehearsal takes every step that production takes.
+//! X.509 and a real DNS server, so that a rehearsal takes every step that production takes. The feature `peers` adds what
+//! starts servers of other makers beside them.
 //!
 //! ```
 //! use convoke_dev::{CertificateAuthority, Subject};
@@ -15,8 +16,11 @@
 
 mod certificates;
 mod dns;
+mod hosts;
 mod http;
 mod names;
+#[cfg(feature = "peers")]
+pub mod peers;
 
 pub use certificates::{
     AUTHORITY_CERTIFICATE_FILE, AUTHORITY_KEY_FILE, CertificateAuthority, CertificateError, Eku, Issued, Subject,

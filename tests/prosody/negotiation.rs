@@ -1,10 +1,10 @@
 //! How the two streams between the domains came to be, by Prosody's own account.
 
 use convoke::xmpp::payload::ping;
+use convoke_dev::peers::Peer;
 
 use super::neighbours::{Neighbours, THEIRS, jid};
 use crate::support::DEADLINE;
-use crate::support::prosody::Prosody;
 
 /// Our domain asks and Prosody answers: the question goes by a stream of ours, the answer by one of Prosody's.
 async fn asked_and_answered() -> Neighbours {
@@ -15,7 +15,7 @@ async fn asked_and_answered() -> Neighbours {
 }
 
 /// What Prosody logged of the one stream whose kind and line of completion are these.
-fn log_of_stream(prosody: &Prosody, kind: &str, complete: &str) -> String {
+fn log_of_stream(prosody: &Peer, kind: &str, complete: &str) -> String {
     let log = prosody.log();
     let mut completions = log.lines().filter(|line| line.contains(complete));
     let completion = completions.next().unwrap_or_else(|| panic!("no {complete:?} in:\n{log}"));

@@ -8,11 +8,11 @@ use convoke::Domain;
 use convoke::net::{Credentials, pem};
 use convoke::s2s::{Backoff, DnsResolver, FederationConfig, LinkStatistics, LocalDomain, TrustAnchors};
 use convoke::xmpp::{Domainpart, Jid};
+use convoke_dev::peers::{Peer, Software};
 use convoke_dev::{CertificateAuthority, Issued, LoopbackDns, Subject};
 use tokio::net::TcpListener;
 
 use crate::support::client::{Client, attribute};
-use crate::support::prosody::Prosody;
 
 /// Our domain.
 pub(super) const OURS: &str = "volunteers.lan";
@@ -38,8 +38,9 @@ impl Site {
     }
 
     /// A Prosody with the account `juliet`.
-    pub(super) async fn prosody(&self, domain: &str) -> Prosody {
-        Prosody::start(domain, &self.authority, &self.dns, &["juliet"]).await
+    pub(super) async fn prosody(&self, domain: &str) -> Peer {
+        let builder = Peer::builder(Software::Prosody, domain, &self.authority).unwrap();
+        builder.accounts(["juliet"]).start(&self.dns).await.unwrap()
     }
 
     /// Our domain, with a good certificate.
@@ -74,7 +75,7 @@ impl Site {
 pub(super) struct Neighbours {
     pub(super) site: Site,
     pub(super) ours: Domain,
-    pub(super) prosody: Prosody,
+    pub(super) prosody: Peer,
 }
 
 impl Neighbours {

@@ -34,9 +34,9 @@ async fn after_a_restart_of_prosody_the_next_request_is_answered_in_both_directi
     let mut neighbours = Neighbours::new().await;
     let asker = neighbours.ours.component("asker").unwrap();
     ask(&asker).await.unwrap();
-    neighbours.prosody.stop().await;
+    neighbours.prosody.stop().await.unwrap();
     wait_until_the_end_is_seen(&neighbours).await;
-    neighbours.prosody.start_again().await;
+    neighbours.prosody.start_again().await.unwrap();
     ask(&asker).await.unwrap();
     neighbours.acquainted_juliet().await;
 }
@@ -46,12 +46,12 @@ async fn while_prosody_is_down_requests_are_answered_and_once_it_is_back_they_su
     let mut neighbours = Neighbours::new().await;
     let asker = neighbours.ours.component("asker").unwrap();
     ask(&asker).await.unwrap();
-    neighbours.prosody.crash().await;
+    neighbours.prosody.crash().await.unwrap();
     wait_until_the_end_is_seen(&neighbours).await;
     let error = ask(&asker).await.unwrap_err();
     let error = error.stanza_error().unwrap();
     assert_eq!(error.condition, Condition::RemoteServerTimeout);
     assert!(error.text.as_ref().unwrap().contains("no connection"), "{error:?}");
-    neighbours.prosody.start_again().await;
+    neighbours.prosody.start_again().await.unwrap();
     ask_until_answered(&asker).await;
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use convoke::xmpp::payload::ping;
 use convoke::xmpp::{Condition, ErrorType, IqType, Kind, Origin, Router, Service, Stanza};
 use convoke::{About, Domain};
+use convoke_dev::peers::{Peer, Software};
 use convoke_dev::{CertificateAuthority, Subject};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::neighbours::{JULIET, Site, THEIRS, jid};
 use crate::support::client::{Client, attribute, child, name};
-use crate::support::prosody::Prosody;
 use crate::support::{DEADLINE, within_deadline};
 
 /// Keeps every stanza for its address, answers included.
@@ -40,13 +40,14 @@ async fn all(ours: Domain, mut recorded: UnboundedReceiver<Stanza>) -> Vec<Stanz
 }
 
 /// Prosody trusts us, and its own certificate is from an authority that nobody else knows.
-async fn prosody_of_another_authority(site: &Site) -> Prosody {
+async fn prosody_of_another_authority(site: &Site) -> Peer {
     let issued = CertificateAuthority::new("Another CA").unwrap().issue(&Subject::domain(THEIRS)).unwrap();
-    Prosody::start_with(THEIRS, &issued, &site.authority, &site.dns, &["juliet"]).await
+    let builder = Peer::builder(Software::Prosody, THEIRS, &site.authority).unwrap();
+    builder.accounts(["juliet"]).certificate(issued).start(&site.dns).await.unwrap()
 }
 
 /// Prosody's account writes to the recorder; gives the error that comes back.
-async fn bounced(prosody: &Prosody) -> String {
+async fn bounced(prosody: &Peer) -> String {
     let mut juliet = Client::login(prosody, "juliet").await;
     juliet.send("<message id='lost' to='recorder@volunteers.lan'><body>hello</body></message>").await;
     let bounce = juliet.wait_for("the bounce", |element| attribute(element, "id") == Some("lost")).await;
@@ -77,7 +78,7 @@ async fn nothing_is_sent_to_a_server_whose_certificate_is_of_another_authority()
     assert_eq!((error.condition, error.error_type), (Condition::RemoteServerTimeout, ErrorType::Wait));
     let cause = "the certificate was issued by CN=Another CA, which is not trusted";
     assert!(error.text.as_ref().unwrap().contains(cause), "{error:?}");
-    prosody.wait_for_log("policy-violation").await;
+    prosody.wait_for_log("policy-violation").await.unwrap();
     let log = prosody.log();
     assert!(!log.contains("]: <auth") && !log.contains("]: <iq"), "{log}");
 }

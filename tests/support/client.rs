@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use convoke_dev::peers::{Peer, password};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::prosody::{Prosody, password};
 use super::within_deadline;
 
 /// A logged-in client on plain TCP.
@@ -27,9 +27,9 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects to this Prosody, authenticates by SASL PLAIN (RFC 4616) and binds the resource `test`.
-    pub(crate) async fn login(prosody: &Prosody, account: &str) -> Self {
-        let mut client = Self::connect(prosody.c2s(), prosody.domain()).await;
+    /// Connects to this server, authenticates by SASL PLAIN (RFC 4616) and binds the resource `test`.
+    pub(crate) async fn login(peer: &Peer, account: &str) -> Self {
+        let mut client = Self::connect(peer.c2s(), peer.domain()).await;
         client.authenticate(account, &password(account)).await;
         client.bind("test").await;
         client

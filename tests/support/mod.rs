@@ -1,8 +1,7 @@
-//! What tests share: a real peer ([`prosody`]) and a client of it ([`client`]).
+//! What tests share: a client of a real peer, and how to wait.
 
 pub(crate) mod client;
-pub(crate) mod prosody;
-mod prosody_works;
+mod peers_work;
 
 use std::time::Duration;
 

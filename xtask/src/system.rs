@@ -1,17 +1,40 @@
-//! What the tests need from the machine: parts of the toolchain, and Debian's Prosody.
+//! What the tests need from the machine: parts of the toolchain, and Debian's Prosody and ejabberd.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::command::{show, succeeds};
 
-/// Prosody, and the library by which it asks a DNS server of our choice.
-const PACKAGES: [&str; 2] = ["prosody", "lua-unbound"];
+/// A server of another maker.
+struct Peer {
+    packages: &'static [&'static str],
+    /// What would be started at every boot, and the package that asks for it.
+    services: &'static [(&'static str, &'static str)],
+    /// What the tests run of it, besides what every Debian has.
+    programs: &'static [&'static str],
+}
+
+/// With the library by which it asks a DNS server of our choice.
+const PROSODY: Peer = Peer {
+    packages: &["prosody", "lua-unbound"],
+    services: &[("prosody", "prosody.service")],
+    programs: &["prosody", "prosodyctl"],
+};
+
+/// With what gives it a hosts file of its own.
+const EJABBERD: Peer = Peer {
+    packages: &["ejabberd"],
+    services: &[("ejabberd", "ejabberd.service"), ("erlang-base", "epmd.service"), ("erlang-base", "epmd.socket")],
+    programs: &["erl", "unshare", "mount"],
+};
 
 const INSTALL: [&str; 3] = ["install", "--yes", "--no-install-recommends"];
 
 /// Where Debian's packages ask whether they may start their service (invoke-rc.d(8)).
 const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Where services have their scripts that are no units of systemd.
+const SCRIPTS: &str = "/etc/init.d";
 
 /// What such a policy answers to forbid it.
 const FORBIDDEN: i32 = 101;
@@ -41,21 +64,34 @@ pub(crate) fn ensure_components() -> Result<(), String> {
 
 /// Installs Prosody if it is missing, without letting it start as a service.
 pub(crate) fn ensure_prosody() -> Result<(), String> {
-    if prosody_is_installed() {
-        println!("{} are installed", PACKAGES.join(" and "));
+    ensure(&PROSODY)
+}
+
+/// Installs ejabberd if it is missing, without letting it start as a service.
+pub(crate) fn ensure_ejabberd() -> Result<(), String> {
+    ensure(&EJABBERD)
+}
+
+fn ensure(peer: &Peer) -> Result<(), String> {
+    let packages = peer.packages.join(" and ");
+    if peer.is_here() {
+        println!("{packages}: installed");
         return Ok(());
     }
-    check_that_apt_can_install("Prosody", &PACKAGES)?;
-    let was_here = is_installed("prosody");
+    check_that_apt_can_install(peer.packages[0], peer.packages)?;
+    let new = peer.services.iter().filter(|(package, _)| !is_installed(package)).map(|(_, service)| *service);
+    let new: Vec<_> = new.collect();
     show(Command::new("apt-get").arg("update"))?;
-    install_prosody()?;
-    if !was_here {
-        keep_from_starting_at_boot()?;
-    }
-    if prosody_is_installed() {
-        Ok(())
-    } else {
-        Err(format!("{} were installed but cannot be found", PACKAGES.join(" and ")))
+    install_without_starting(peer)?;
+    keep_from_starting_at_boot(&new)?;
+    if peer.is_here() { Ok(()) } else { Err(format!("{packages}: installed, but cannot be found")) }
+}
+
+impl Peer {
+    fn is_here(&self) -> bool {
+        let programs = self.programs.iter().all(|program| on_path(program));
+        // Where there is no dpkg, the tests themselves find out about the rest.
+        programs && (!on_path("dpkg-query") || self.packages.iter().all(|package| is_installed(package)))
     }
 }
 
@@ -63,13 +99,7 @@ pub(crate) fn ensure_prosody() -> Result<(), String> {
 pub(crate) fn install(what: &str, packages: &[&str]) -> Result<(), String> {
     check_that_apt_can_install(what, packages)?;
     show(Command::new("apt-get").arg("update"))?;
-    show(Command::new("apt-get").args(INSTALL).args(packages).env("DEBIAN_FRONTEND", "noninteractive"))
-}
-
-fn prosody_is_installed() -> bool {
-    let programs = succeeds("prosodyctl", &["--help"]) && on_path("prosody");
-    // Where there is no dpkg, the federation test itself finds out about lua-unbound.
-    programs && (!on_path("dpkg-query") || PACKAGES.iter().all(|package| is_installed(package)))
+    show(unattended(Command::new("apt-get").args(INSTALL).args(packages)))
 }
 
 fn is_installed(package: &str) -> bool {
@@ -90,29 +120,34 @@ fn check_that_apt_can_install(what: &str, packages: &[&str]) -> Result<(), Strin
     Ok(())
 }
 
-fn install_prosody() -> Result<(), String> {
-    let command = [&["apt-get"], &INSTALL[..], &PACKAGES].concat();
+fn install_without_starting(peer: &Peer) -> Result<(), String> {
+    let command = [&["apt-get"], &INSTALL[..], peer.packages].concat();
     if !Path::new(SERVICE_POLICY).exists() {
-        return show(under_ban(SERVICE_POLICY, &command).env("DEBIAN_FRONTEND", "noninteractive"));
+        return show(unattended(&mut under_ban(SERVICE_POLICY, &command)));
     }
     if !forbids_services(SERVICE_POLICY) {
-        return Err(format!(
-            "{SERVICE_POLICY} lets services start; install {} yourself and run this again",
-            PACKAGES.join(" ")
-        ));
+        let packages = peer.packages.join(" ");
+        return Err(format!("{SERVICE_POLICY} lets services start; install {packages} yourself and run this again"));
     }
-    show(Command::new(command[0]).args(&command[1..]).env("DEBIAN_FRONTEND", "noninteractive"))
+    show(unattended(Command::new(command[0]).args(&command[1..])))
 }
 
-/// The ban ends with the installation, but the package has also asked for a start at every boot.
-fn keep_from_starting_at_boot() -> Result<(), String> {
-    if on_path("systemctl") {
-        show(Command::new("systemctl").args(["disable", "prosody.service"]))
-    } else if on_path("update-rc.d") {
-        show(Command::new("update-rc.d").args(["prosody", "disable"]))
-    } else {
-        Ok(())
+/// Packages that would ask something take their defaults.
+fn unattended(command: &mut Command) -> &mut Command {
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null())
+}
+
+/// The ban ends with the installation, but the packages have also asked for a start at every boot.
+fn keep_from_starting_at_boot(services: &[&str]) -> Result<(), String> {
+    if services.is_empty() {
+        return Ok(());
     }
+    if on_path("systemctl") {
+        return show(Command::new("systemctl").arg("disable").args(services));
+    }
+    let scripts = services.iter().filter_map(|service| service.strip_suffix(".service"));
+    let mut scripts = scripts.filter(|script| on_path("update-rc.d") && Path::new(SCRIPTS).join(script).exists());
+    scripts.try_for_each(|script| show(Command::new("update-rc.d").args([script, "disable"])))
 }
 
 fn under_ban(policy: &str, command: &[&str]) -> Command {

@@ -10,6 +10,7 @@ use crate::{judges, layers, system};
 const STEPS: &[Step] = &[
     Step { name: "tools: rustfmt and clippy", work: system::ensure_components },
     Step { name: "peer: Prosody for the federation tests", work: system::ensure_prosody },
+    Step { name: "peer: ejabberd for the federation tests", work: system::ensure_ejabberd },
     Step { name: "judge: expat, for what is well-formed", work: judges::ensure_expat },
     Step { name: "judge: the XML conformance suite", work: judges::ensure_suite },
     Step { name: "formatting", work: || cargo(&["fmt", "--all", "--check"]) },

@@ -1,0 +1,100 @@
+//! Prosody: its configuration, its accounts and its command.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::builder::Plan;
+use super::peer::LOG_FILE;
+use super::{PeerError, Software, password};
+
+const CONFIGURATION_FILE: &str = "prosody.cfg.lua";
+
+/// Direct TLS takes its certificates from this folder, by the domain in their file names and contents.
+const CERTIFICATES: &str = "certificates";
+
+pub(super) async fn prepare(plan: &Plan, directory: &Path) -> Result<(), PeerError> {
+    let certificates = directory.join(CERTIFICATES);
+    fs::create_dir(&certificates).map_err(PeerError::file(&certificates))?;
+    let files = [
+        (certificates.join(format!("{}.crt", plan.domain)), plan.issued.chain_pem.clone()),
+        (certificates.join(format!("{}.key", plan.domain)), plan.issued.key_pem.clone()),
+        (directory.join("trusted.pem"), plan.trusted_pem.clone()),
+        (directory.join(CONFIGURATION_FILE), configuration(plan, directory)),
+    ];
+    for (path, text) in files {
+        fs::write(&path, text).map_err(PeerError::file(&path))?;
+    }
+    for account in &plan.accounts {
+        register(directory, &plan.domain, account).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn command(directory: &Path) -> Command {
+    let mut command = Command::new("prosody");
+    command.arg("--no-daemonize").arg("--config").arg(directory.join(CONFIGURATION_FILE));
+    command
+}
+
+fn configuration(plan: &Plan, directory: &Path) -> String {
+    CONFIGURATION
+        .replace("@DIRECTORY@", &directory.display().to_string())
+        .replace("@CERTIFICATES@", CERTIFICATES)
+        .replace("@LOG@", LOG_FILE)
+        .replace("@LEVEL@", if plan.quiet { "warn" } else { "debug" })
+        .replace("@DOMAIN@", &plan.domain)
+        .replace("@ADDRESS@", &plan.addresses.host.to_string())
+        .replace("@C2S_PORT@", &plan.addresses.c2s.to_string())
+        .replace("@S2S_PORT@", &plan.addresses.s2s.to_string())
+        .replace("@S2S_DIRECT_PORT@", &plan.addresses.s2s_direct.to_string())
+        .replace("@DNS@", &format!("{}@{}", plan.dns.ip(), plan.dns.port()))
+}
+
+async fn register(directory: &Path, domain: &str, account: &str) -> Result<(), PeerError> {
+    let configuration: PathBuf = directory.join(CONFIGURATION_FILE);
+    let mut command = tokio::process::Command::new("prosodyctl");
+    command.arg("--config").arg(configuration).args(["register", account, domain, &password(account)]);
+    let missing = |cause| PeerError::Missing { software: Software::Prosody, what: format!("prosodyctl: {cause}") };
+    let output = command.kill_on_drop(true).output().await.map_err(missing)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let output = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    Err(PeerError::Account { software: Software::Prosody, account: account.to_owned(), output })
+}
+
+const CONFIGURATION: &str = r#"
+run_as_root = true                       -- continuous integration often is root
+pidfile = "@DIRECTORY@/prosody.pid"
+data_path = "@DIRECTORY@/data"
+log = { { levels = { min = "@LEVEL@" }; to = "file"; filename = "@DIRECTORY@/@LOG@" } }
+statistics = false
+
+interfaces = { "@ADDRESS@" }
+local_interfaces = { "@ADDRESS@" }
+use_ipv6 = false
+network_settings = { nagle = false }     -- with Nagle's algorithm every handshake stalls for 40 ms
+c2s_ports = { @C2S_PORT@ }
+s2s_ports = { @S2S_PORT@ }
+c2s_direct_tls_ports = { }
+s2s_direct_tls_ports = { @S2S_DIRECT_PORT@ }
+unbound = { resolvconf = false; hoststxt = false; forward = { "@DNS@" } }
+
+modules_enabled = { "roster"; "saslauth"; "tls"; "disco"; "ping"; "posix"; "presence"; "message"; "iq"; "s2s"; "c2s"; "s2s_auth_certs" }
+modules_disabled = { "dialback"; "offline" }
+limits = { }                             -- its defaults throttle to some ten kilobytes a second
+
+c2s_require_encryption = false           -- the tests' client speaks plain TCP on loopback
+allow_unencrypted_plain_auth = true
+authentication = "internal_plain"
+storage = "internal"
+
+s2s_require_encryption = true
+s2s_secure_auth = true                   -- a certificate that proves the domain, or nothing
+ssl = { cafile = "@DIRECTORY@/trusted.pem" }
+certificates = "@DIRECTORY@/@CERTIFICATES@"
+
+VirtualHost "@DOMAIN@"
+	ssl = { certificate = "@DIRECTORY@/@CERTIFICATES@/@DOMAIN@.crt"; key = "@DIRECTORY@/@CERTIFICATES@/@DOMAIN@.key"; cafile = "@DIRECTORY@/trusted.pem" }
+"#;
