@@ -165,6 +165,9 @@ fn identify(
 ) -> Result<PeerIdentity, IdentityError> {
     let ders: Vec<_> = path.intermediate_certificates().map(|issuer| issuer.der()).collect();
     let issuers = ders.iter().map(|der| parse(der)).collect::<Result<Vec<_>, _>>()?;
+    if issuers.iter().any(may_not_sign) {
+        return Err(IdentityError::IssuerIsNoAuthority);
+    }
     let certificate = parse(leaf)?;
     let constrained = path.anchor().name_constraints.is_some()
         || issuers.iter().any(|issuer| issuer.name_constraints().map_or(true, |found| found.is_some()));
@@ -178,6 +181,11 @@ fn identify(
     }
     let not_after = certificates().map(expiry).fold(expiry(&certificate), SystemTime::min);
     Ok(PeerIdentity { domain: reference.clone(), matched, not_after })
+}
+
+/// The key usage of an issuer has to include `keyCertSign`, if it has one (RFC 5280, section 6.1.4); webpki does not look.
+fn may_not_sign(issuer: &X509Certificate<'_>) -> bool {
+    issuer.key_usage().map_or(true, |usage| usage.is_some_and(|usage| !usage.value.key_cert_sign()))
 }
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, IdentityError> {

@@ -1,0 +1,9 @@
+//! Certificates, good and bad, each shown to a real listener and to a real dialer.
+
+#![cfg(feature = "net")]
+// Helpers of tests unwrap as tests do.
+#![allow(clippy::unwrap_used)]
+
+mod forge;
+mod judge;
+mod table;
