@@ -8,8 +8,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use convoke_xmpp::session::Nonza;
 use convoke_xmpp::stream::StreamError;
-use convoke_xmpp::{Limits, StreamReader};
+use convoke_xmpp::{Limits, ReadError, StreamEvent, StreamReader};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -21,7 +22,7 @@ use crate::wire::Wire;
 /// read; two seconds are several round trips around the world.
 pub(crate) const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
-/// Bytes per read of what is thrown away.
+/// Bytes per read where little is to be expected, or is thrown away.
 const DISCARD_BYTES: usize = 4096;
 
 /// A negotiated connection: its transport, and the reader with whatever the peer sent behind the negotiation.
@@ -30,11 +31,47 @@ pub struct Connection {
     pub(crate) transport: Transport,
     /// Boxed, for a connection passes through many hands and each of their futures would keep room for it.
     pub(crate) reader: Box<StreamReader>,
+    /// What the peer said first, if that was waited for.
+    pub(crate) first: Option<Box<Result<StreamEvent, ReadError>>>,
+}
+
+/// What a peer begins with that wants to go on with an earlier session (XEP-0198, section 5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumption {
+    /// Which session.
+    pub previd: String,
+    /// How many of our stanzas it has handled in it.
+    pub h: u32,
 }
 
 impl Connection {
     pub(crate) fn new(transport: Transport, reader: Box<StreamReader>) -> Self {
-        Self { transport, reader }
+        Self { transport, reader, first: None }
+    }
+
+    /// Waits until the peer has said something, which decides whether it goes on with an earlier session; `None` if it
+    /// does not, or has gone. Can be given up at any time; nothing is lost for the session that follows.
+    pub async fn resumption(&mut self) -> Option<Resumption> {
+        while self.first.is_none() {
+            match self.reader.poll() {
+                Ok(Some(StreamEvent::Element(element))) => match Nonza::from_element(&element) {
+                    Some(Nonza::Resume { previd, h }) => return Some(Resumption { previd, h }),
+                    _ => self.first = Some(Box::new(Ok(StreamEvent::Element(element)))),
+                },
+                Ok(Some(event)) => self.first = Some(Box::new(Ok(event))),
+                Err(error) => self.first = Some(Box::new(Err(error))),
+                Ok(None) if self.read().await => {}
+                Ok(None) => return None,
+            }
+        }
+        None
+    }
+
+    /// Reads what is there; says whether the connection is alive.
+    async fn read(&mut self) -> bool {
+        let reader = &mut self.reader;
+        let reading = poll_fn(|cx| self.transport.poll_take::<DISCARD_BYTES>(cx, |bytes| reader.push(bytes)));
+        matches!(reading.await, Ok(length) if length > 0)
     }
 
     /// Replaces the limits of the peer, now that it has authenticated.

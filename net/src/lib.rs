@@ -29,12 +29,12 @@ mod wire;
 mod writer;
 
 pub use admission::{Admission, AdmissionLimits, Admitted};
-pub use connection::Connection;
+pub use connection::{Connection, Resumption};
 pub use credentials::{Credentials, CredentialsError};
 pub use driver::{Negotiated, NegotiationError, negotiate};
 pub use listener::accept;
-pub use outbox::{Full, Outbox, OutboxLimits, Traffic};
+pub use outbox::{AcknowledgedTooMuch, Full, Outbox, OutboxLimits, Traffic};
 pub use pem::PemError;
-pub use session::{End, SessionHandler, SessionSettings};
+pub use session::{Agreed, End, SessionHandler, SessionSettings};
 pub use shutdown::{Drained, Tasks};
 pub use tls::{TlsContext, TlsError};

@@ -1,15 +1,18 @@
-//! Runs a negotiated stream: reads and delivers, writes in batches, keeps alive, and closes as RFC 6120 wants.
+//! Runs a negotiated stream: reads and delivers, writes in batches, keeps alive, asks and answers what was handled
+//! (XEP-0198), and closes as RFC 6120 wants.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use convoke_xmpp::session::{Session, SessionConfig, SessionEnd, SessionOutput};
+use convoke_xmpp::session::{
+    Grant, Management, ManagementNews, Nonza, Session, SessionConfig, SessionEnd, SessionOutput,
+};
 use convoke_xmpp::stream::{StreamCondition, StreamError};
-use convoke_xmpp::{Stanza, StreamReader};
+use convoke_xmpp::{ReadError, Stanza, StreamEvent, StreamReader};
 use tokio::time::{Sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::connection::{CLOSE_WAIT, Connection, Socket, Transport, farewell};
 use crate::outbox::Outbox;
@@ -19,10 +22,46 @@ use crate::writer::Writer;
 /// Bytes per read: one full TLS record.
 const READ_BYTES: usize = 16 * 1024;
 
-/// Takes the stanzas of a session, in order.
+/// Takes the stanzas of a session, in order, and decides about its acknowledgements. Must not block.
 pub trait SessionHandler: Send {
-    /// Takes one stanza. Must not block. An error closes the stream with it, and nothing more is delivered.
+    /// Takes one stanza, and with it the responsibility for it. An error closes the stream with it, and nothing more is
+    /// delivered.
     fn stanza(&mut self, stanza: Stanza) -> Result<(), StreamError>;
+
+    /// How the session begins with acknowledgements. Default: without.
+    fn management(&mut self) -> Management {
+        Management::Off
+    }
+
+    /// The peer asks for acknowledgements, and whether it could resume the session; `None` refuses. Default.
+    fn grant(&mut self, resume: bool) -> Option<Grant> {
+        let _ = resume;
+        None
+    }
+
+    /// The agreement on acknowledgements has changed.
+    fn agreed(&mut self, agreed: Agreed) {
+        let _ = agreed;
+    }
+
+    /// The session is over, and in it so many stanzas of the peer were handled, as acknowledgements count.
+    fn ended(&mut self, handled: u32) {
+        let _ = handled;
+    }
+}
+
+/// What a handler is told of acknowledgements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Agreed {
+    /// The peer acknowledges from here on, and grants this.
+    Enabled(Grant),
+    /// The peer does not acknowledge.
+    Declined,
+    /// The lost session goes on; the outbox sends again what was lost.
+    Resumed,
+    /// The lost session is lost for good. These stanzas were sent in it and not acknowledged, in order.
+    NotResumed(Vec<Stanza>),
 }
 
 /// The times of a session.
@@ -36,11 +75,14 @@ pub struct SessionSettings {
     pub write_timeout: Duration,
     /// How long no stanza may pass before the stream is closed politely. Default none: the sessions of clients last.
     pub idle: Option<Duration>,
+    /// When the stream is closed with `reset`, because what proves the peer is no longer in force (RFC 6120, section
+    /// 13.7.2.3). Default never.
+    pub reset_at: Option<Instant>,
 }
 
 impl Default for SessionSettings {
     fn default() -> Self {
-        Self { session: SessionConfig::default(), write_timeout: Duration::from_secs(60), idle: None }
+        Self { session: SessionConfig::default(), write_timeout: Duration::from_secs(60), idle: None, reset_at: None }
     }
 }
 
@@ -59,23 +101,29 @@ pub enum End {
 impl End {
     /// Whether the connection was lost rather than closed.
     pub fn is_loss(&self) -> bool {
-        matches!(self, Self::WriteTimeout | Self::Cut | Self::Stream(SessionEnd::Disconnected))
+        use SessionEnd::{Disconnected, Unacknowledged};
+        matches!(self, Self::WriteTimeout | Self::Cut | Self::Stream(Disconnected | Unacknowledged))
     }
 }
 
-/// The two ways to end a session from outside.
+/// What is done to a session from outside.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     /// Sends what is queued by then, then `system-shutdown`, and closes the stream.
     pub shutdown: CancellationToken,
+    /// Closes the stream without an error and without sending more of what is queued.
+    pub leave: CancellationToken,
     /// Breaks the TCP connection at once, without closing tags.
     pub cut: CancellationToken,
+    /// If there is one, nothing of the outbox is sent before it is cancelled: another session may be at it.
+    pub hold: Option<CancellationToken>,
 }
 
 /// Runs a session until it ends.
 ///
 /// Stanzas of the outbox that the transport has not accepted whole are in it, in order, when this returns. After a loss
-/// what was accepted may or may not have reached the peer.
+/// what was accepted may or may not have reached the peer; where the peer acknowledges, that is still in flight in the
+/// outbox, to be asked for by [`Management::Resume`] or to be taken out.
 pub fn run<'a, H: SessionHandler>(
     connection: Connection,
     outbox: &'a Outbox,
@@ -83,9 +131,9 @@ pub fn run<'a, H: SessionHandler>(
     settings: SessionSettings,
     stop: &'a Stop,
 ) -> impl Future<Output = End> + use<'a, H> {
-    let Connection { transport, reader } = connection;
+    let Connection { transport, reader, first } = connection;
     // On the heap once: what an async function is given it may hold twice.
-    let mut runner = Box::new(Runner::new(reader, outbox, handler, settings));
+    let mut runner = Box::new(Runner { first, ..Runner::new(reader, outbox, handler, settings) });
     async move { runner.run(transport, stop).await }
 }
 
@@ -98,6 +146,12 @@ struct Runner<'a, H> {
     outbox: &'a Outbox,
     handler: &'a mut H,
     settings: SessionSettings,
+    /// What the peer has said already, before anything that is in the reader.
+    first: Option<Box<Result<StreamEvent, ReadError>>>,
+    /// Whether the stanzas of the outbox are this session's to send.
+    serving: bool,
+    /// How many stanzas the peer had acknowledged before this session.
+    acknowledged: u32,
     /// What to close with, and when.
     closing: Option<Closing>,
     /// Whether our closing tag is on its way: nothing may follow it.
@@ -127,14 +181,27 @@ enum Wake {
     /// Something was read or written, or the time has come to look.
     Turn,
     Shutdown,
+    Leave,
     Cut,
+}
+
+/// What may end the session from outside, each waited for once and for all.
+struct Signals<'s, 't> {
+    shutdown: Pin<&'s mut WaitForCancellationFuture<'t>>,
+    leave: Pin<&'s mut WaitForCancellationFuture<'t>>,
+    cut: Pin<&'s mut WaitForCancellationFuture<'t>>,
+    stop: &'t Stop,
 }
 
 impl<'a, H: SessionHandler> Runner<'a, H> {
     fn new(reader: Box<StreamReader>, outbox: &'a Outbox, handler: &'a mut H, settings: SessionSettings) -> Self {
         let now = now();
+        let management = handler.management();
         Self {
-            session: Session::new(settings.session, now),
+            acknowledged: management.acknowledged(),
+            session: Session::new(settings.session, management, now),
+            first: None,
+            serving: false,
             reader,
             writer: Writer::new(outbox),
             outbox,
@@ -154,6 +221,7 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
     async fn run(&mut self, mut transport: Transport, stop: &Stop) -> End {
         let end = self.carry(&mut transport, stop).await;
         self.finish(&end, transport).await;
+        self.handler.ended(self.session.handled());
         end
     }
 
@@ -161,6 +229,7 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
         // Of its own: the token of a shutdown is shared by all sessions, and so is the lock within.
         let shutdown = stop.shutdown.child_token();
         let mut shutdown = pin!(shutdown.cancelled());
+        let mut leave = pin!(stop.leave.cancelled());
         let mut cut = pin!(stop.cut.cancelled());
         let mut timer = pin!(sleep_until(self.deadline().into()));
         loop {
@@ -173,33 +242,34 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
                 // Before anything more is written: it would be lost.
                 return End::Cut;
             }
+            self.serve(stop);
             self.prepare_writes();
             arm(timer.as_mut(), self.deadline());
-            match self.wait(socket, cut.as_mut(), shutdown.as_mut(), timer.as_mut()).await {
+            let signals = Signals { shutdown: shutdown.as_mut(), leave: leave.as_mut(), cut: cut.as_mut(), stop };
+            match self.wait(socket, signals, timer.as_mut()).await {
                 Wake::Turn => {}
-                Wake::Shutdown => self.begin_closing(Some(StreamCondition::SystemShutdown.into())),
+                Wake::Shutdown => self.begin_closing(Some(StreamCondition::SystemShutdown.into()), self.outbox.len()),
+                Wake::Leave => self.begin_closing(None, 0),
                 Wake::Cut => return End::Cut,
             }
         }
     }
 
-    async fn wait(
-        &mut self,
-        socket: &mut impl Socket,
-        cut: Pin<&mut impl Future<Output = ()>>,
-        shutdown: Pin<&mut impl Future<Output = ()>>,
-        timer: Pin<&mut Sleep>,
-    ) -> Wake {
+    async fn wait(&mut self, socket: &mut impl Socket, signals: Signals<'_, '_>, timer: Pin<&mut Sleep>) -> Wake {
         let outbox = self.outbox;
         let open = self.closing.is_none() && !self.closed;
-        let takes = !self.writer.has_work() && !self.closed && !self.unwritable;
+        let is_free = self.serving && !self.session.is_held();
+        let takes = is_free && !self.writer.has_work() && !self.closed && !self.unwritable;
+        let hold = signals.stop.hold.as_ref().filter(|_| !self.serving);
         tokio::select! {
             // In this order: what ends the session comes first, and no time is missed, for each turn looks at the clock.
             biased;
-            () = cut => Wake::Cut,
-            () = shutdown, if open => Wake::Shutdown,
+            () = signals.cut => Wake::Cut,
+            () = signals.shutdown, if open => Wake::Shutdown,
+            () = signals.leave, if open => Wake::Leave,
             () = poll_fn(|cx| self.poll_turn(socket, cx)) => Wake::Turn,
             () = outbox.filled(), if takes => Wake::Turn,
+            () = released(hold), if hold.is_some() => Wake::Turn,
             () = timer => Wake::Turn,
         }
     }
@@ -238,8 +308,24 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
         true
     }
 
-    fn begin_closing(&mut self, error: Option<StreamError>) {
-        self.closing = Some(Closing { error, ahead: self.outbox.len() });
+    /// Closes the stream when so many stanzas of the outbox have gone ahead.
+    fn begin_closing(&mut self, error: Option<StreamError>, ahead: usize) {
+        self.closing = Some(Closing { error, ahead });
+    }
+
+    /// From when on the stanzas of the outbox are this session's to send.
+    fn serve(&mut self, stop: &Stop) {
+        if !self.serving && stop.hold.as_ref().is_none_or(CancellationToken::is_cancelled) {
+            self.serving = true;
+            self.count();
+        }
+    }
+
+    /// Acknowledgements count from here on.
+    fn count(&self) {
+        if self.serving && self.session.is_managed() {
+            self.outbox.count_from(self.acknowledged);
+        }
     }
 
     /// Handles what was read, one event at a time: a stanza that is refused decides what becomes of the next.
@@ -248,7 +334,7 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
             if let Some(end) = self.perform() {
                 return Some(end);
             }
-            match self.reader.poll() {
+            match self.first.take().map_or_else(|| self.reader.poll(), |first| (*first).map(Some)) {
                 _ if self.malformed => return None,
                 Ok(Some(event)) => self.session.handle(self.now, event),
                 Ok(None) => return None,
@@ -265,6 +351,8 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
             match output {
                 SessionOutput::Deliver(stanza) => self.deliver(stanza),
                 SessionOutput::KeepAlive => self.push_text(" "),
+                SessionOutput::Send(nonza) => self.push_nonza(&nonza),
+                SessionOutput::Management(news) => self.manage(news),
                 SessionOutput::Close(error) => {
                     self.push_text(&farewell(error.as_ref()));
                     self.closed = true;
@@ -280,9 +368,57 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
         if self.refused {
             return;
         }
-        if let Err(error) = self.handler.stanza(stanza) {
-            self.refused = true;
-            self.session.close(self.now, Some(error));
+        match self.handler.stanza(stanza) {
+            Ok(()) => self.session.taken(),
+            Err(error) => {
+                self.refused = true;
+                self.session.close(self.now, Some(error));
+            }
+        }
+    }
+
+    fn manage(&mut self, news: ManagementNews) {
+        match news {
+            ManagementNews::Asked { resume } => {
+                self.session.grant(self.handler.grant(resume));
+                self.count();
+            }
+            ManagementNews::Enabled(grant) => {
+                self.count();
+                self.handler.agreed(Agreed::Enabled(grant));
+            }
+            ManagementNews::Declined => self.handler.agreed(Agreed::Declined),
+            ManagementNews::Resumed(h) => {
+                self.acknowledge(h);
+                self.outbox.give_back();
+                self.handler.agreed(Agreed::Resumed);
+            }
+            ManagementNews::NotResumed(h) => {
+                // A count that cannot be is as good as none.
+                let _ = h.map(|h| self.outbox.acknowledge(h));
+                self.handler.agreed(Agreed::NotResumed(self.outbox.take_unacknowledged()));
+            }
+            ManagementNews::Acknowledged(h) => self.acknowledge(h),
+        }
+    }
+
+    fn acknowledge(&mut self, h: u32) {
+        let acknowledged = match self.serving {
+            true => self.outbox.acknowledge(h).map_err(|error| error.sent),
+            false if h == self.acknowledged => Ok(()),
+            false => Err(self.acknowledged),
+        };
+        if let Err(sent) = acknowledged {
+            self.session.acknowledged_too_much(self.now, h, sent);
+        }
+    }
+
+    /// Asks what has arrived, if something is in doubt and the peer was not asked yet.
+    fn request(&mut self) {
+        if self.serving && self.session.may_request() && self.outbox.unacknowledged() > 0 {
+            self.session.request(self.now);
+            // A question ends nothing.
+            let _ = self.perform();
         }
     }
 
@@ -292,10 +428,27 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
             return;
         }
         let rested = !self.writer.has_work();
-        let taken = self.writer.refill(self.closing.as_ref().map_or(usize::MAX, |closing| closing.ahead));
+        let taken = self.refill();
         if taken > 0 {
             self.taken(taken, rested);
-        } else if let Some(closing) = self.closing.take() {
+        }
+        // In the same write as what it asks for, and before the closing tag.
+        self.request();
+        if taken == 0 {
+            self.nothing_more();
+        }
+    }
+
+    fn refill(&mut self) -> usize {
+        if !self.serving || self.session.is_held() {
+            return 0;
+        }
+        let most = self.closing.as_ref().map_or(usize::MAX, |closing| closing.ahead);
+        self.writer.refill(most, self.session.is_managed())
+    }
+
+    fn nothing_more(&mut self) {
+        if let Some(closing) = self.closing.take() {
             self.session.close(self.now, closing.error);
             // Ending needs the peer; the closing tag is all that is left.
             let _ = self.perform();
@@ -314,6 +467,12 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
         }
     }
 
+    fn push_nonza(&mut self, nonza: &Nonza) {
+        let mut text = String::new();
+        nonza.write(&mut text);
+        self.push_text(&text);
+    }
+
     fn push_text(&mut self, text: &str) {
         if !self.writer.has_work() {
             self.pace.begin(self.now);
@@ -326,8 +485,10 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
         if self.writer.has_work() && self.pace.deadline() <= self.now {
             return Some(End::WriteTimeout);
         }
-        if self.idle_at().is_some_and(|at| at <= self.now) {
-            self.begin_closing(None);
+        if self.reset_at().is_some_and(|at| at <= self.now) {
+            self.begin_closing(Some(StreamCondition::Reset.into()), 0);
+        } else if self.idle_at().is_some_and(|at| at <= self.now) {
+            self.begin_closing(None, self.outbox.len());
         }
         if self.session.poll_timeout() <= self.now {
             self.session.timeout(self.now);
@@ -337,12 +498,22 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
 
     fn deadline(&self) -> Instant {
         let write_by = self.writer.has_work().then_some(self.pace.deadline());
-        [write_by, self.idle_at()].into_iter().flatten().fold(self.session.poll_timeout(), Instant::min)
+        [write_by, self.idle_at(), self.reset_at()]
+            .into_iter()
+            .flatten()
+            .fold(self.session.poll_timeout(), Instant::min)
     }
 
     fn idle_at(&self) -> Option<Instant> {
-        let ends_anyway = self.closing.is_some() || self.closed;
-        self.settings.idle.filter(|_| !ends_anyway).map(|idle| self.last_stanza + idle)
+        self.settings.idle.filter(|_| !self.ends_anyway()).map(|idle| self.last_stanza + idle)
+    }
+
+    fn reset_at(&self) -> Option<Instant> {
+        self.settings.reset_at.filter(|_| !self.ends_anyway())
+    }
+
+    fn ends_anyway(&self) -> bool {
+        self.closing.is_some() || self.closed
     }
 
     async fn finish(&mut self, end: &End, mut transport: Transport) {
@@ -363,6 +534,13 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
         while self.writer.has_work() && !self.unwritable {
             self.unwritable = poll_fn(|cx| self.writer.poll_advance(socket, cx)).await.is_err();
         }
+    }
+}
+
+/// Until a session that is held back is let go.
+async fn released(hold: Option<&CancellationToken>) {
+    if let Some(hold) = hold {
+        hold.cancelled().await;
     }
 }
 

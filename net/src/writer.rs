@@ -5,7 +5,6 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use convoke_xmpp::Stanza;
 use tokio::io::AsyncWrite;
 
 use crate::outbox::Outbox;
@@ -16,10 +15,18 @@ pub(crate) struct Writer<'a> {
     buffer: Vec<u8>,
     /// How much of the buffer the transport has accepted.
     accepted: usize,
-    /// The stanzas that it has not accepted whole, with the offset of their ends.
-    stanzas: VecDeque<(usize, Stanza)>,
+    /// The stanzas that it has not accepted whole.
+    stanzas: VecDeque<Written>,
     /// Whether the transport may still hold accepted bytes back.
     dirty: bool,
+}
+
+/// A stanza in the buffer.
+struct Written {
+    end: usize,
+    bytes: usize,
+    /// Whether the peer will acknowledge it.
+    managed: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -32,16 +39,14 @@ impl<'a> Writer<'a> {
         self.buffer.extend_from_slice(text.as_bytes());
     }
 
-    /// Takes the next batch of the outbox, `most` stanzas of it; says how many there were.
-    pub(crate) fn refill(&mut self, most: usize) -> usize {
-        let batch = self.outbox.take_batch(most);
-        let count = batch.len();
-        self.buffer.reserve(batch.iter().map(|stanza| stanza.bytes().len()).sum());
-        for stanza in batch {
-            self.buffer.extend_from_slice(stanza.bytes());
-            self.stanzas.push_back((self.buffer.len(), stanza));
-        }
-        count
+    /// Takes the next batch of the outbox, `most` stanzas of it, which the peer will acknowledge or not; says how many
+    /// there were.
+    pub(crate) fn refill(&mut self, most: usize, managed: bool) -> usize {
+        let (buffer, stanzas) = (&mut self.buffer, &mut self.stanzas);
+        self.outbox.take_batch(most, managed, |stanza| {
+            buffer.extend_from_slice(stanza.bytes());
+            stanzas.push_back(Written { end: buffer.len(), bytes: stanza.bytes().len(), managed });
+        })
     }
 
     /// Whether everything in the buffer has been accepted: time for more.
@@ -75,21 +80,28 @@ impl<'a> Writer<'a> {
         Poll::Ready(Ok(length))
     }
 
-    /// Puts what the transport has not accepted whole back into the outbox: the peer cannot have received it.
+    /// Puts what the transport has not accepted whole back into the outbox: the peer cannot have received it. What the
+    /// peer acknowledges stays in flight: the peer knows best.
     pub(crate) fn give_back(&mut self) {
-        let stanzas = std::mem::take(&mut self.stanzas);
-        self.outbox.give_back(stanzas.into_iter().map(|(_, stanza)| stanza));
+        if std::mem::take(&mut self.stanzas).iter().any(|stanza| !stanza.managed) {
+            self.outbox.give_back();
+        }
         self.buffer = Vec::new();
         self.accepted = 0;
         self.dirty = false;
     }
 
     fn accept(&mut self, length: usize) {
-        self.outbox.count_write();
         self.accepted += length;
-        while self.stanzas.front().is_some_and(|(end, _)| *end <= self.accepted) {
-            let sent = self.stanzas.pop_front();
-            sent.iter().for_each(|(_, stanza)| self.outbox.count_sent(stanza));
+        let (mut stanzas, mut bytes, mut unmanaged) = (0, 0, 0);
+        for written in self.stanzas.iter().take_while(|written| written.end <= self.accepted) {
+            (stanzas, bytes) = (stanzas + 1, bytes + written.bytes);
+            unmanaged += usize::from(!written.managed);
+        }
+        self.stanzas.drain(..stanzas);
+        self.outbox.count_write(stanzas, bytes);
+        if unmanaged > 0 {
+            self.outbox.accepted(unmanaged);
         }
         if self.accepted == self.buffer.len() {
             self.accepted = 0;
@@ -112,6 +124,8 @@ impl<'a> Writer<'a> {
 mod tests {
     use std::future::poll_fn;
 
+    use convoke_xmpp::Stanza;
+
     use super::*;
 
     fn message(id: usize) -> Stanza {
@@ -124,7 +138,7 @@ mod tests {
         (0..100).for_each(|id| outbox.push(message(id)).unwrap());
         let mut writer = Writer::new(&outbox);
         let mut wire = Vec::new();
-        assert_eq!(writer.refill(usize::MAX), 100);
+        assert_eq!(writer.refill(usize::MAX, false), 100);
         while writer.has_work() {
             poll_fn(|cx| writer.poll_advance(&mut wire, cx)).await.unwrap();
         }
@@ -139,7 +153,7 @@ mod tests {
         let outbox = Outbox::default();
         (0..3).for_each(|id| outbox.push(message(id)).unwrap());
         let mut writer = Writer::new(&outbox);
-        writer.refill(usize::MAX);
+        writer.refill(usize::MAX, false);
         // The transport takes the first stanza and half of the second, then nothing.
         let (mut near, _far) = tokio::io::duplex("<message id='0'/>".len() + 5);
         poll_fn(|cx| writer.poll_advance(&mut near, cx)).await.unwrap();

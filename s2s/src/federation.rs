@@ -191,8 +191,8 @@ impl Shared {
     /// The times of a session; a peer may leave an incoming stream idle as long as we leave ours.
     pub(crate) fn session_settings(&self) -> SessionSettings {
         let Timeouts { idle, write, keepalive, close, .. } = self.timeouts;
-        let session = SessionConfig { keepalive, close_wait: close };
-        SessionSettings { session, write_timeout: write, idle: Some(idle) }
+        let session = SessionConfig { keepalive, close_wait: close, ..SessionConfig::default() };
+        SessionSettings { session, write_timeout: write, idle: Some(idle), ..SessionSettings::default() }
     }
 
     /// Takes note of an incoming stream; `None` when there are too many links.

@@ -286,7 +286,7 @@ impl Outgoing {
     /// Runs the stream until it ends; then the pause before the next, or `None` if none is wanted.
     async fn carry(&self, dialed: Dialed) -> Option<Duration> {
         let Pair { local, remote } = &self.link.pair;
-        let stop = Stop { shutdown: self.shared.tasks.shutdown_token().clone(), cut: CancellationToken::new() };
+        let stop = Stop { shutdown: self.shared.tasks.shutdown_token().clone(), ..Stop::default() };
         let rejected = self.open(&stop.cut, dialed.established.peer_max_bytes);
         self.bounce(rejected, &too_large());
         info!(%local, %remote, tls = dialed.established.tls_version, "outgoing stream established");

@@ -52,7 +52,7 @@ async fn carry(negotiated: Negotiated<Established>, shared: Arc<Shared>) {
     };
     info!(%local, %remote, tls = established.tls_version, "incoming stream established");
     connection.set_limits(shared.limits);
-    let stop = Stop { shutdown: shared.tasks.shutdown_token().clone(), cut: incoming.cut.clone() };
+    let stop = Stop { shutdown: shared.tasks.shutdown_token().clone(), cut: incoming.cut.clone(), ..Stop::default() };
     let settings = shared.session_settings();
     let mut guard = Guard { origin: Origin::Remote(remote.clone()), remote: remote.clone(), incoming, shared };
     let end = session::run(connection, &Outbox::default(), &mut guard, settings, &stop).await;

@@ -1,11 +1,19 @@
-//! A stream after its negotiation, without I/O: stanzas, idle time, late errors and the closing handshake.
+//! A stream after its negotiation, without I/O: stanzas, acknowledgements, idle time, late errors and the closing
+//! handshake.
+
+mod management;
+mod nonza;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::Stanza;
+use self::management::Agreement;
 use crate::stream::{StreamCondition, StreamError};
-use crate::xml::{ReadError, StreamEvent};
+use crate::xml::{Element, ReadError, StreamEvent};
+use crate::{Condition, Stanza};
+
+pub use self::management::{Grant, Management, ManagementNews, Ticket};
+pub use self::nonza::{Nonza, handled_count_too_high};
 
 /// When a session says something of its own accord.
 #[derive(Debug, Clone, Copy)]
@@ -15,11 +23,15 @@ pub struct SessionConfig {
     pub keepalive: Duration,
     /// How long to wait for the peer's closing tag after ours (RFC 6120, section 4.4). Default 5 s.
     pub close_wait: Duration,
+    /// How long the peer may take to answer in stream management (XEP-0198), before the connection is given up. Default
+    /// 30 s: long enough for everything that was written before the question, and much shorter than TCP would take.
+    pub acknowledgement: Duration,
 }
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        Self { keepalive: Duration::from_secs(300), close_wait: Duration::from_secs(5) }
+        let seconds = Duration::from_secs;
+        Self { keepalive: seconds(300), close_wait: seconds(5), acknowledgement: seconds(30) }
     }
 }
 
@@ -30,6 +42,10 @@ pub enum SessionOutput {
     Deliver(Stanza),
     /// Send one space.
     KeepAlive,
+    /// Send this.
+    Send(Nonza),
+    /// The agreement on acknowledgements has changed, or something was acknowledged.
+    Management(ManagementNews),
     /// Send the error, if any, and the closing tag.
     Close(Option<StreamError>),
     /// The stream is over: close the connection.
@@ -50,13 +66,22 @@ pub enum SessionEnd {
     Disconnected,
     /// The peer did not answer our closing tag in time.
     CloseTimeout,
+    /// The peer did not answer in stream management in time: the connection is as good as broken.
+    Unacknowledged,
 }
 
 /// The state of one negotiated stream.
+///
+/// Outputs are to be performed before the next event is handled.
 #[derive(Debug)]
 pub struct Session {
     config: SessionConfig,
     outputs: VecDeque<SessionOutput>,
+    agreement: Agreement,
+    /// How many stanzas of the peer have been handled, modulo 2^32.
+    handled: u32,
+    /// When the peer must have answered in stream management.
+    answer_by: Option<Instant>,
     keepalive_at: Instant,
     close_by: Option<Instant>,
     local_error: Option<StreamError>,
@@ -65,15 +90,73 @@ pub struct Session {
 
 impl Session {
     /// A session that begins now.
-    pub fn new(config: SessionConfig, now: Instant) -> Self {
+    pub fn new(config: SessionConfig, management: Management, now: Instant) -> Self {
+        let (agreement, handled, first) = Agreement::begin(management);
         Self {
             config,
-            outputs: VecDeque::new(),
+            outputs: first.into_iter().map(SessionOutput::Send).collect(),
+            answer_by: agreement.is_pending().then(|| now + config.acknowledgement),
+            agreement,
+            handled,
             keepalive_at: now + config.keepalive,
             close_by: None,
             local_error: None,
             ended: false,
         }
+    }
+
+    /// Whether nothing may be sent yet, because the peer has to say first whether and from where on it acknowledges.
+    pub fn is_held(&self) -> bool {
+        self.agreement.is_pending()
+    }
+
+    /// Whether stanzas that are sent now will be acknowledged.
+    pub fn is_managed(&self) -> bool {
+        self.agreement == Agreement::On
+    }
+
+    /// How many stanzas of the peer have been handled, modulo 2^32; counted while [`Session::is_managed`].
+    pub fn handled(&self) -> u32 {
+        self.handled
+    }
+
+    /// The stanza that was delivered last has been taken: this side is responsible for it now.
+    pub fn taken(&mut self) {
+        if self.is_managed() {
+            self.handled = self.handled.wrapping_add(1);
+        }
+    }
+
+    /// Whether the peer can be asked how many stanzas it has handled, and owes no answer yet.
+    pub fn may_request(&self) -> bool {
+        self.is_managed() && self.answer_by.is_none() && self.close_by.is_none()
+    }
+
+    /// Asks the peer how many stanzas it has handled, if it may be asked.
+    pub fn request(&mut self, now: Instant) {
+        if self.may_request() {
+            self.answer_by = Some(now + self.config.acknowledgement);
+            self.outputs.push_back(SessionOutput::Send(Nonza::Request));
+        }
+    }
+
+    /// Answers the peer that has asked for acknowledgements; `None` refuses.
+    pub fn grant(&mut self, grant: Option<Grant>) {
+        if self.agreement != Agreement::Asked {
+            return;
+        }
+        let Some(Grant { id, max }) = grant else {
+            self.agreement = Agreement::Granting;
+            return self.decline(Condition::ResourceConstraint);
+        };
+        (self.agreement, self.handled) = (Agreement::On, 0);
+        let max = max.map(|max| max.as_secs().try_into().unwrap_or(u32::MAX));
+        self.outputs.push_back(SessionOutput::Send(Nonza::Enabled { id, max }));
+    }
+
+    /// The peer has acknowledged more than the `sent` stanzas that it can have (XEP-0198, section 6).
+    pub fn acknowledged_too_much(&mut self, now: Instant, h: u32, sent: u32) {
+        self.fail(now, handled_count_too_high(h, sent));
     }
 
     /// Takes what the peer sent.
@@ -93,9 +176,66 @@ impl Session {
                     self.close_once(now, None);
                     self.end(SessionEnd::PeerError(error));
                 }
-                None => self.fail(now, StreamError::new(StreamCondition::UnsupportedStanzaType)),
+                None => self.element(now, &element),
             },
         }
+    }
+
+    fn element(&mut self, now: Instant, element: &Element) {
+        match Nonza::from_element(element) {
+            Some(nonza) if self.agreement != Agreement::Off => self.manage(now, nonza),
+            _ => self.fail(now, StreamCondition::UnsupportedStanzaType.into()),
+        }
+    }
+
+    fn manage(&mut self, now: Instant, nonza: Nonza) {
+        match (&self.agreement, nonza) {
+            (Agreement::On, Nonza::Request) => {
+                self.outputs.push_back(SessionOutput::Send(Nonza::Answer(self.handled)));
+            }
+            (Agreement::On, Nonza::Answer(h)) => {
+                self.answer_by = None;
+                self.tell(ManagementNews::Acknowledged(h));
+            }
+            (Agreement::Granting, Nonza::Enable { resume }) => {
+                self.agreement = Agreement::Asked;
+                self.tell(ManagementNews::Asked { resume });
+            }
+            (Agreement::Enabling, Nonza::Enabled { id, max }) => {
+                let max = max.map(|seconds| Duration::from_secs(seconds.into()));
+                self.agree(ManagementNews::Enabled(Grant { id, max }));
+            }
+            (Agreement::Enabling, Nonza::Failed { .. }) => {
+                (self.agreement, self.answer_by) = (Agreement::Off, None);
+                self.tell(ManagementNews::Declined);
+            }
+            (Agreement::Resuming(id), Nonza::Resumed { previd, h }) if *id == previd => {
+                self.agree(ManagementNews::Resumed(h));
+            }
+            (Agreement::Resuming(_), Nonza::Failed { h, .. }) => self.enable_anew(now, h),
+            (_, Nonza::Enable { .. } | Nonza::Resume { .. }) => self.decline(Condition::UnexpectedRequest),
+            _ => self.fail(now, StreamCondition::UnsupportedStanzaType.into()),
+        }
+    }
+
+    fn agree(&mut self, news: ManagementNews) {
+        (self.agreement, self.answer_by) = (Agreement::On, None);
+        self.tell(news);
+    }
+
+    fn enable_anew(&mut self, now: Instant, h: Option<u32>) {
+        self.tell(ManagementNews::NotResumed(h));
+        (self.agreement, self.handled) = (Agreement::Enabling, 0);
+        self.answer_by = Some(now + self.config.acknowledgement);
+        self.outputs.push_back(SessionOutput::Send(Nonza::Enable { resume: true }));
+    }
+
+    fn decline(&mut self, condition: Condition) {
+        self.outputs.push_back(SessionOutput::Send(Nonza::Failed { condition, h: None }));
+    }
+
+    fn tell(&mut self, news: ManagementNews) {
+        self.outputs.push_back(SessionOutput::Management(news));
     }
 
     /// The peer sent something that is no acceptable stream.
@@ -132,10 +272,25 @@ impl Session {
         if self.close_by.is_some_and(|by| by <= now) {
             let end = self.local_error.take().map_or(SessionEnd::CloseTimeout, SessionEnd::LocalError);
             self.end(end);
+        } else if self.is_unanswered(now) {
+            self.end(SessionEnd::Unacknowledged);
         } else if self.keepalive_at <= now {
-            self.outputs.push_back(SessionOutput::KeepAlive);
-            self.sent(now);
+            self.keep_alive(now);
         }
+    }
+
+    fn is_unanswered(&self, now: Instant) -> bool {
+        self.close_by.is_none() && self.answer_by.is_some_and(|by| by <= now)
+    }
+
+    /// A peer that acknowledges is asked to, so that its silent death is noticed.
+    fn keep_alive(&mut self, now: Instant) {
+        if self.is_managed() {
+            self.request(now);
+        } else {
+            self.outputs.push_back(SessionOutput::KeepAlive);
+        }
+        self.sent(now);
     }
 
     /// The next thing to do, until there is none.
@@ -145,7 +300,7 @@ impl Session {
 
     /// When [`Session::timeout`] is due.
     pub fn poll_timeout(&self) -> Instant {
-        self.close_by.unwrap_or(self.keepalive_at)
+        self.close_by.unwrap_or_else(|| self.answer_by.map_or(self.keepalive_at, |by| by.min(self.keepalive_at)))
     }
 
     fn fail(&mut self, now: Instant, error: StreamError) {
@@ -155,6 +310,10 @@ impl Session {
     fn close_once(&mut self, now: Instant, error: Option<StreamError>) {
         if self.close_by.is_none() && !self.ended {
             self.close_by = Some(now + self.config.close_wait);
+            if self.is_managed() {
+                // The last word on what was handled (XEP-0198, section 4).
+                self.outputs.push_back(SessionOutput::Send(Nonza::Answer(self.handled)));
+            }
             self.outputs.push_back(SessionOutput::Close(error));
         }
     }
@@ -168,66 +327,4 @@ impl Session {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::xml::Element;
-
-    fn outputs(session: &mut Session) -> Vec<SessionOutput> {
-        std::iter::from_fn(|| session.poll_output()).collect()
-    }
-
-    #[test]
-    fn answers_a_close_and_ends() {
-        let now = Instant::now();
-        let mut session = Session::new(SessionConfig::default(), now);
-        session.handle(now, StreamEvent::Close);
-        assert_eq!(outputs(&mut session), [SessionOutput::Close(None), SessionOutput::Ended(SessionEnd::Closed)]);
-    }
-
-    #[test]
-    fn still_delivers_what_arrives_between_our_close_and_theirs() {
-        let now = Instant::now();
-        let mut session = Session::new(SessionConfig::default(), now);
-        session.close(now, None);
-        let stanza = Stanza::parse("<message/>").unwrap();
-        session.handle(now, StreamEvent::Stanza(stanza.clone()));
-        session.handle(now, StreamEvent::Close);
-        assert_eq!(
-            outputs(&mut session),
-            [SessionOutput::Close(None), SessionOutput::Deliver(stanza), SessionOutput::Ended(SessionEnd::Closed)]
-        );
-    }
-
-    #[test]
-    fn does_not_wait_for_ever_for_the_closing_tag() {
-        let now = Instant::now();
-        let mut session = Session::new(SessionConfig::default(), now);
-        session.close(now, Some(StreamCondition::SystemShutdown.into()));
-        let due = session.poll_timeout();
-        assert_eq!(due, now + Duration::from_secs(5));
-        session.timeout(due);
-        let end = SessionEnd::LocalError(StreamCondition::SystemShutdown.into());
-        assert_eq!(outputs(&mut session).pop(), Some(SessionOutput::Ended(end)));
-    }
-
-    #[test]
-    fn refuses_a_first_level_element_it_does_not_know() {
-        let now = Instant::now();
-        let mut session = Session::new(SessionConfig::default(), now);
-        session.handle(now, StreamEvent::Element(Element::new("x", "urn:x")));
-        let error = StreamError::new(StreamCondition::UnsupportedStanzaType);
-        assert_eq!(outputs(&mut session), [SessionOutput::Close(Some(error))]);
-    }
-
-    #[test]
-    fn sends_a_space_only_when_nothing_else_was_sent() {
-        let now = Instant::now();
-        let mut session = Session::new(SessionConfig::default(), now);
-        let later = now + Duration::from_secs(200);
-        session.sent(later);
-        session.timeout(now + Duration::from_secs(300));
-        assert_eq!(outputs(&mut session), []);
-        session.timeout(later + Duration::from_secs(300));
-        assert_eq!(outputs(&mut session), [SessionOutput::KeepAlive]);
-    }
-}
+mod tests;
