@@ -122,6 +122,8 @@ impl Framer {
                 self.position += 1;
                 Ok((self.position == buffer.len()).then_some(Frame::Skip(self.position)))
             }
+            // No UTF-8 holds them, and UTF-16 begins with two of them.
+            0xc0 | 0xc1 | 0xf5..=0xff => Err(ReadError::UnsupportedEncoding),
             _ if self.root_open => Err(ReadError::BadFormat("text between stanzas")),
             _ => Err(ReadError::NotWellFormed("text before the root element")),
         }
