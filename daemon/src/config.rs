@@ -5,12 +5,12 @@
 //! be malformed; what can still go wrong at run time is the environment's doing (a port in use, a full disk).
 
 mod addresses;
-mod certificate;
 mod check;
 mod credentials;
 mod error;
 mod file;
 mod gateway;
+mod named;
 mod names;
 mod roles;
 mod s2s;
@@ -23,12 +23,14 @@ use std::path::{Path, PathBuf};
 
 use convoke::gateways::{Target, Tokens};
 use convoke::net::Credentials;
-use convoke::s2s::TrustAnchors;
+use convoke::s2s::Trust;
 use convoke::xmpp::{Domainpart, Jid};
 use tracing_subscriber::EnvFilter;
 
+pub(crate) use credentials::Certified;
 pub(crate) use error::{ConfigError, Problem};
 pub(crate) use file::LogFormat;
+pub(crate) use named::{Named, Part, Read};
 pub(crate) use roles::Role;
 pub(crate) use s2s::S2sConfig;
 
@@ -40,7 +42,9 @@ pub(crate) struct Config {
     /// The domains, at least one; the first one is that of the gateway.
     pub(crate) domains: Vec<DomainConfig>,
     /// Whom to believe about other domains.
-    pub(crate) trust: TrustAnchors,
+    pub(crate) trust: Trust,
+    /// Where certificates and trust are kept, to be read again.
+    pub(crate) named: Named,
     /// How to federate.
     pub(crate) s2s: S2sConfig,
     /// Which components run, and what they are told.

@@ -6,6 +6,7 @@ mod gateway;
 mod listeners;
 mod metrics;
 mod names;
+mod reload;
 mod roles;
 mod summary;
 

@@ -37,7 +37,7 @@ fn a_bad_configuration_is_one_line_and_exit_code_2_with_and_without_check() {
         ("[roles]", "[role", "bad.toml:9:6: "),
         ("a.example\"", "a b\"", "bad.toml:2:8: domain.name: \"a b\" is no domain name"),
         ("certs/a.example.pem", "certs/none.pem", "bad.toml:3:15: domain.certificate: cannot read certs/none.pem"),
-        ("certs/a.example.pem", "certs/b.example.pem", "does not name a.example but \"b.example\""),
+        ("certs/a.example.pem", "certs/b.example.pem", "does not name a.example but dNSName b.example"),
         ("certs/a.example.key", "certs/b.example.key", "the private key does not belong to the certificate"),
         ("certs/ca.pem", "certs/a.example.key", "bad.toml:6:10: trust.roots: certs/a.example.key holds no certificate"),
         ("127.0.0.1:0\"]", "5269\"]", "bad.toml:8:11: s2s.listen: \"5269\" is no socket address"),

@@ -8,6 +8,8 @@ mod check;
 #[cfg(unix)]
 mod federation;
 #[cfg(unix)]
+mod reload;
+#[cfg(unix)]
 mod serve;
 mod support;
 mod token;

@@ -6,9 +6,9 @@ use convoke::xmpp::{Domainpart, Jid};
 use toml::Spanned;
 
 use super::error::{ConfigError, Problem};
-use super::file::{AllowTable, DomainTable, File, LogTable, SchedulerTable, StoreTable};
+use super::file::{AllowTable, DomainTable, File, LogTable, SchedulerTable, StoreTable, TrustTable};
 use super::source::Source;
-use super::{AllowConfig, Config, DomainConfig, LogConfig, Role, RolesConfig};
+use super::{AllowConfig, Config, DomainConfig, LogConfig, Named, Role, RolesConfig};
 use super::{addresses, credentials, gateway, names, roles, s2s, trust};
 use crate::logging;
 
@@ -24,18 +24,31 @@ pub(super) fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
     check_needs(source, &file, &run)?;
     let domains = domains(source, &file.domain)?;
     let managers = managers(source, &file.scheduler, &domains)?;
+    let trust = trust::trust(source, &file.trust)?;
     let gateway = file.gateway.as_ref().filter(|_| run.contains(&Role::Gateway));
     Ok(Config {
-        trust: trust::anchors(source, &file.trust)?,
+        trust,
         gateway: gateway.map(|table| gateway::gateway(source, table, &s2s.addresses())).transpose()?,
         nameservers: addresses::nameservers(source, &file.dns)?,
         log: log(source, &file.log)?,
         unused: unused(&file, &run),
         roles: RolesConfig { run, managers, allow: allowances(source, &file.allow)? },
+        named: named(source, &domains, file.domain, file.trust),
         domains,
         s2s,
         store,
     })
+}
+
+/// Keeps what is read again while the daemon runs.
+fn named(source: &Source<'_>, domains: &[DomainConfig], tables: Vec<DomainTable>, trust: TrustTable) -> Named {
+    let names = domains.iter().map(|domain| domain.name.clone());
+    Named {
+        path: source.path().to_owned(),
+        text: source.text().to_owned(),
+        domains: names.zip(tables).collect(),
+        trust,
+    }
 }
 
 fn parse(source: &Source<'_>) -> Result<File, ConfigError> {
@@ -94,7 +107,7 @@ fn domains(source: &Source<'_>, tables: &[DomainTable]) -> Result<Vec<DomainConf
     let mut domains: Vec<DomainConfig> = Vec::new();
     for table in tables {
         let name = new_name(source, &table.name, domains.iter().map(|domain| &domain.name))?;
-        let credentials = credentials::credentials(source, table, &name)?;
+        let credentials = credentials::credentials(source, table, &name)?.credentials;
         domains.push(DomainConfig { name, credentials });
     }
     Ok(domains)
@@ -128,7 +141,7 @@ fn allowances(source: &Source<'_>, tables: &[AllowTable]) -> Result<Vec<AllowCon
 }
 
 /// A domain name that is not among those that came before.
-fn new_name<'a>(
+pub(super) fn new_name<'a>(
     source: &Source<'_>,
     text: &Spanned<String>,
     mut before: impl Iterator<Item = &'a Domainpart>,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use convoke::gateways::{TargetError, TokenError};
 use convoke::net::{CredentialsError, PemError, roots::RootsError};
-use convoke::s2s::TrustError;
+use convoke::s2s::{IdentityError, PinError, TrustError};
 use convoke::xmpp::{AddressError, Domainpart};
 use thiserror::Error;
 use tracing_subscriber::filter::ParseError;
@@ -121,14 +121,23 @@ pub(crate) enum Problem {
         file: PathBuf,
     },
     /// The certificate is good for another domain.
-    #[error("{file} does not name {domain} but {found}; name the certificate of {domain}, or make one with `convoke certs`", file = file.display())]
+    #[error("{file} does not name {domain} but {}; name the certificate of {domain}, or make one with `convoke certs`", listed(found), file = file.display())]
     OtherDomain {
         /// The file.
         file: PathBuf,
         /// The domain it was to name.
         domain: Domainpart,
-        /// The names that it has.
-        found: String,
+        /// The names that it has, the first few.
+        found: Vec<String>,
+    },
+    /// The certificate is of no use to a server.
+    #[error("{file}: {cause}; name one that is issued for servers, or make one with `convoke certs`", file = file.display())]
+    NoServer {
+        /// The file.
+        file: PathBuf,
+        /// What peers would find.
+        #[source]
+        cause: IdentityError,
     },
     /// The certificate is out of date.
     #[error("{file} {}; renew it, or check the clock of this machine", if *.expired { "has expired" } else { "is not valid yet" }, file = file.display())]
@@ -155,6 +164,15 @@ pub(crate) enum Problem {
         /// What is wrong with it.
         #[source]
         cause: TrustError,
+    },
+    /// A pinned key is malformed.
+    #[error("{text:?} is no pin: {cause}")]
+    Pin {
+        /// What is written.
+        text: String,
+        /// What a pin is.
+        #[source]
+        cause: PinError,
     },
     /// The roots and lists, each good for itself, cannot be used together.
     #[error("the trusted authorities cannot be used: {0}; name others under trust.roots")]
@@ -253,6 +271,11 @@ impl fmt::Display for Remedy {
             (None, true) => f.write_str("remove it"),
         }
     }
+}
+
+/// The names of a certificate.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "no domain at all".to_owned() } else { names.join(", ") }
 }
 
 /// A malformed file's own message would be several lines.

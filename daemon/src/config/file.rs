@@ -56,6 +56,35 @@ pub(super) struct TrustTable {
     /// PEM files of certificate revocation lists. Default none: not every authority publishes one, and a list that has
     /// expired refuses all certificates of its issuer.
     pub(super) crls: Vec<Spanned<PathBuf>>,
+    /// `[[trust.group]]`. Default none: the roots above are asked about everybody.
+    pub(super) group: Vec<TrustGroupTable>,
+}
+
+/// `[[trust.group]]`: other rules for the domains of one federation.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrustGroupTable {
+    /// What the domains end in, by whole labels.
+    pub(super) domains: Spanned<Vec<Spanned<String>>>,
+    /// PEM files of the only roots that are asked about these domains. Default those of `[trust]`, with its revocation
+    /// lists.
+    pub(super) roots: Option<Spanned<Vec<Spanned<PathBuf>>>>,
+    /// PEM files of revocation lists. Default none.
+    #[serde(default)]
+    pub(super) crls: Vec<Spanned<PathBuf>>,
+    /// Keys of which one has to be on the path, each the base64 of the SHA-256 of a SubjectPublicKeyInfo. Default none:
+    /// pins break when a key is changed without a word.
+    #[serde(default)]
+    pub(super) pins: Vec<Spanned<String>>,
+}
+
+impl TrustTable {
+    /// Every file that is named, in no order.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let groups = self.group.iter().map(|group| (&group.roots, &group.crls));
+        let named = groups.chain([(&self.roots, &self.crls)]);
+        named.flat_map(|(roots, crls)| roots.iter().flat_map(Spanned::get_ref).chain(crls).map(Spanned::get_ref))
+    }
 }
 
 /// `[s2s]`

@@ -21,6 +21,10 @@ impl<'a> Source<'a> {
         Self { path, text }
     }
 
+    pub(super) fn path(&self) -> &'a Path {
+        self.path
+    }
+
     pub(super) fn text(&self) -> &'a str {
         self.text
     }

@@ -168,7 +168,7 @@ fn names_file_place_key_and_remedy_of_a_wrong_key() {
             "certifcate =",
             r#"convoke.toml:3:1: domain.certifcate: unknown key "certifcate"; did you mean "certificate"?"#,
         ),
-        ("crls =", "lists =", r#"convoke.toml:7:1: trust.lists: unknown key "lists"; use one of roots, crls"#),
+        ("crls =", "lists =", r#"convoke.toml:7:1: trust.lists: unknown key "lists"; use one of roots, crls, group"#),
         ("[store]", "[stor]", r#"convoke.toml:22:2: stor: unknown key "stor"; did you mean "store"?"#),
         ("nodes = 200\n", "", r#"convoke.toml:13:1: the key "nodes" is missing; add it to this table"#),
         (
@@ -337,7 +337,7 @@ fn names_the_file_that_a_domain_cannot_prove_itself_by() {
         (
             "certs/a.example.pem",
             "certs/b.example.pem",
-            r#"convoke.toml:3:15: domain.certificate: certs/b.example.pem does not name a.example but "b.example"; name the certificate of a.example, or make one with `convoke certs`"#,
+            r#"convoke.toml:3:15: domain.certificate: certs/b.example.pem does not name a.example but dNSName b.example, SRVName _xmpp-server.b.example; name the certificate of a.example, or make one with `convoke certs`"#,
         ),
         (
             "certs/a.example.key",
@@ -379,6 +379,49 @@ fn names_the_root_or_revocation_list_that_is_broken() {
         site.fault_with("certs/a.example.pem", "bad.pem"),
         "convoke.toml:3:15: domain.certificate: bad.pem: the first certificate is not X.509; export it again"
     );
+}
+
+const GROUP: &str = r#"[[trust.group]]
+domains = ["grid.example", "cloud.example"]
+roots = ["certs/ca.pem"]
+pins = ["d6qzRu9zOECb90Uez27xWltNsj0e1Md7GkYYkVoZWmM="]
+[[trust.group]]
+domains = ["inner.grid.example"]
+"#;
+
+#[test]
+fn takes_groups_with_roots_and_pins_of_their_own() {
+    let config = Site::new().load(&format!("{DOMAIN}{TRUST}{GROUP}")).unwrap();
+    let groups: Vec<_> = config.trust.groups.iter().map(|group| (group.suffixes.len(), group.pins.len())).collect();
+    assert_eq!(groups, [(2, 1), (1, 0)]);
+    let files = config.named.parts().into_iter().map(|(_, files)| files.len());
+    assert_eq!(files.collect::<Vec<_>>(), [2, 2], "a certificate and its key; two lists of roots");
+}
+
+#[test]
+fn names_file_place_key_and_remedy_of_a_fault_in_a_group() {
+    let site = Site::new();
+    for (part, replacement, expected) in [
+        (
+            r#"["inner.grid.example"]"#,
+            r#"["grid.example"]"#,
+            "convoke.toml:12:12: trust.group.domains: grid.example was named before; remove one of the two tables",
+        ),
+        (
+            r#"["inner.grid.example"]"#,
+            "[]",
+            "convoke.toml:12:11: trust.group.domains: the list is empty; name at least one domain, or remove the table",
+        ),
+        (
+            "d6qzRu9zOECb90Uez27xWltNsj0e1Md7GkYYkVoZWmM=",
+            "AAAA",
+            r#"convoke.toml:10:9: trust.group.pins: "AAAA" is no pin: a pin is the base64 of a SHA-256: 44 characters, the last of which is `=`"#,
+        ),
+        ("pins =", "pin =", r#"convoke.toml:10:1: trust.group.pin: unknown key "pin"; did you mean "pins"?"#),
+    ] {
+        assert_eq!(GROUP.matches(part).count(), 1, "{part}");
+        assert_eq!(site.fault(&format!("{DOMAIN}{TRUST}{}", GROUP.replace(part, replacement))), expected);
+    }
 }
 
 #[test]

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convoke::Domain;
-use convoke::s2s::{DnsResolver, FederationConfig, LocalDomain, TrustAnchors};
+use convoke::s2s::{DnsResolver, FederationConfig, LocalDomain, Trust};
 use convoke::store::{RedbStore, Store};
 use tracing::info;
 
 use super::gateway::RunningGateway;
 use super::listeners::Listeners;
+use super::reload::Reloading;
 use super::{ServeError, names, roles};
 use crate::config::{Config, DomainConfig, S2sConfig};
+use crate::signals::Hangup;
 
 /// How long the domains may take to close their streams. Peers are given 5 s for the closing handshake; twice that
 /// leaves time for what is queued, and stays below the time after which service managers kill.
@@ -24,6 +26,7 @@ pub(super) struct Daemon {
     /// The first domain, which stands for all: they share their router and their federation.
     domain: Domain,
     gateway: Option<RunningGateway>,
+    _reloading: Reloading,
 }
 
 impl Daemon {
@@ -31,6 +34,7 @@ impl Daemon {
     ///
     /// The store is opened first and the sockets second: a second daemon of the same file shall not get further.
     pub(super) async fn start(config: Config) -> Result<Self, ServeError> {
+        let hangup = Hangup::install().map_err(ServeError::Signals)?;
         let store = config.store.as_deref().map(open).transpose()?;
         let listeners = Listeners::bind(&config).await?;
         let resolver = names::resolver(config.nameservers.as_deref())?;
@@ -46,8 +50,9 @@ impl Daemon {
         };
         listeners.s2s.into_iter().for_each(|listener| domain.listen(listener));
         listeners.s2s_direct.into_iter().for_each(|listener| domain.listen_direct(listener));
+        let _reloading = Reloading::start(config.named, domain.clone(), hangup);
         info!(domains = config.domains.len(), "serving");
-        Ok(Self { domain, gateway })
+        Ok(Self { domain, gateway, _reloading })
     }
 
     /// Waits until a part ends that never should. Cancel-safe.
@@ -76,7 +81,7 @@ fn open(directory: &Path) -> Result<Arc<dyn Store>, ServeError> {
 async fn start_domains(
     domains: &[DomainConfig],
     s2s: &S2sConfig,
-    trust: TrustAnchors,
+    trust: Trust,
     resolver: Arc<DnsResolver>,
 ) -> Result<Domain, ServeError> {
     let local =
