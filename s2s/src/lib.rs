@@ -61,11 +61,11 @@
 //! | 46 | 6.5.4 | `auth` before TLS: `encryption-required` | `auth_before_tls_is_told_that_encryption_is_required` |
 //! | 48 | 6.4.5 M | three failures: `policy-violation`; an unknown failure is `not-authorized` | `the_third_failed_attempt_violates_the_policy`, `an_unknown_failure_means_not_authorized` |
 //! | 50, 53 | 6.4.6 S, 4.3.6 M | the peer is what its certificate proves, and stays it | `a_peer_that_changes_its_name_after_authentication_is_refused` |
-//! | 54, 55 | 13.7.1.2.1, RFC 6125 6.4.3 | dNSName, SRVName, xmppAddr; `*` for one whole label; never CN | `a_dns_name_is_the_domain_or_has_a_wildcard_for_its_whole_first_label`, `other_names_are_srv_names_of_servers_and_addresses_of_bare_domains` |
-//! | 56 | 13.7.2 M | authority, expired, not yet valid, revoked, not trusted: no session | `refuses_the_certificate_of_an_authority` and its neighbours |
+//! | 54, 55 | 13.7.1.2.1, RFC 6125 6.4.3 | dNSName, SRVName, xmppAddr; `*` for one whole label; never CN | `a_dns_name_is_the_whole_domain`, `a_wildcard_is_the_whole_left_most_label_and_stands_for_exactly_one`, `an_srv_name_is_that_of_the_service_of_servers`, `an_xmpp_addr_is_the_bare_domain`, `nothing_else_is_a_name` |
+//! | 56 | 13.7.2 M | authority, expired, not yet valid, revoked, not trusted: no session | `a_server_is_no_authority`, `a_certificate_is_in_force_between_its_two_times`, `refuses_what_was_revoked_and_believes_no_expired_list`, `a_path_leads_to_a_root_whatever_else_is_shown` |
 //! | 57 | 13.7.2.1 | I judges by `to`, R by `from` | `an_initiating_entity_says_nothing_to_a_server_with_a_bad_certificate_but_why` |
 //! | 58 | 13.7.2.3 S | the end of the proof is known: [`PeerIdentity::not_after`] | `a_path_is_in_force_as_long_as_each_of_its_certificates` |
-//! | 59 | | `serverAuth` alone is good for both directions, `clientAuth` alone for none | `wants_server_auth_or_no_extended_key_usage_at_all` |
+//! | 59 | | `serverAuth` alone is good for both directions, `clientAuth` alone for none | `server_auth_or_no_extended_key_usage_at_all` |
 //! | 67 | 11.1, 11.3, 11.6 M | bad XML has its own condition, on an opened stream | `a_bad_header_is_answered_by_a_header_and_then_an_error` |
 //! | 68, 69 | 4.9.1.1, 4.4 M | an error or a closing tag is answered by a closing tag | `a_stream_error_is_answered_by_the_closing_tag`, `a_closing_tag_is_answered_by_one` |
 //!

@@ -27,7 +27,7 @@ pub(crate) const AUTHORITY_SERIAL: u64 = 99;
 #[derive(Clone)]
 pub(crate) struct Shown {
     pub(crate) chain: Vec<Vec<u8>>,
-    key: Vec<u8>,
+    pub(crate) key: Vec<u8>,
 }
 
 impl Shown {

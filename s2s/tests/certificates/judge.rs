@@ -69,13 +69,23 @@ pub(crate) async fn assert_rows(rows: Vec<Row>) {
 }
 
 /// The judge, with a certificate that everybody believes.
-struct Bench {
+pub(crate) struct Bench {
     authority: Authority,
     shown: Shown,
 }
 
+/// A peer that calls itself `domain`, what it shows, and by what it is judged.
+pub(crate) struct Peer {
+    pub(crate) title: String,
+    pub(crate) domain: Domainpart,
+    pub(crate) tls: TlsContext,
+    pub(crate) verifier: Arc<IdentityVerifier>,
+    /// Whether TLS comes first (XEP-0368).
+    pub(crate) direct_tls: bool,
+}
+
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let authority = Authority::root("Judge's CA");
         let shown = authority.issue(&server([dns(JUDGE)]));
         Self { authority, shown }
@@ -83,56 +93,63 @@ impl Bench {
 
     /// What is wrong with the row, if anything.
     async fn judge(&self, row: &Row) -> Option<String> {
-        let (listener, dialer) = (self.by_listener(row).await, self.by_dialer(row).await);
+        let peer = Peer {
+            title: row.title.clone(),
+            domain: domain(row.domain),
+            tls: TlsContext::new([(domain(row.domain), row.shown.credentials())]).unwrap(),
+            verifier: verifier(row.trust.clone()),
+            direct_tls: false,
+        };
+        let (listener, dialer) = (self.by_listener(&peer).await, self.by_dialer(&peer).await);
         (listener != row.expected || dialer != row.expected).then(|| {
             let Row { title, expected, .. } = row;
             format!("  {title}: expected {expected:?}, the listener says {listener:?}, the dialer {dialer:?}")
         })
     }
 
-    /// The peer dials and shows the certificate as the client of TLS.
-    async fn by_listener(&self, row: &Row) -> Verdict {
-        let config = ReceivingConfig::new([domain(JUDGE)].into(), 10_000);
-        let judge = Receiving::new(config, verifier(row.trust.clone()), Instant::now());
-        let config = InitiatingConfig::new(domain(row.domain), domain(JUDGE));
-        let peer = Initiating::new(config, verifier(self.authority.trust()), Instant::now());
-        let (ours, theirs) = connection().await;
-        self.meet(row, (judge, ours), (peer, theirs)).await
+    /// The peer dials and shows its certificate as the client of TLS.
+    pub(crate) async fn by_listener(&self, peer: &Peer) -> Verdict {
+        let direct_tls = peer.direct_tls;
+        let config = ReceivingConfig { direct_tls, ..ReceivingConfig::new([domain(JUDGE)].into(), 10_000) };
+        let judge = Receiving::new(config, Arc::clone(&peer.verifier), Instant::now());
+        let config = InitiatingConfig { direct_tls, ..InitiatingConfig::new(peer.domain.clone(), domain(JUDGE)) };
+        let judged = Initiating::new(config, verifier(self.authority.trust()), Instant::now());
+        self.meet(peer, judge, judged).await
     }
 
-    /// The peer is dialled and shows the certificate as the server of TLS.
-    async fn by_dialer(&self, row: &Row) -> Verdict {
-        let config = InitiatingConfig::new(domain(JUDGE), domain(row.domain));
-        let judge = Initiating::new(config, verifier(row.trust.clone()), Instant::now());
-        let config = ReceivingConfig::new([domain(row.domain)].into(), 10_000);
-        let peer = Receiving::new(config, verifier(self.authority.trust()), Instant::now());
-        let (ours, theirs) = connection().await;
-        self.meet(row, (judge, ours), (peer, theirs)).await
+    /// The peer is dialled and shows its certificate as the server of TLS.
+    pub(crate) async fn by_dialer(&self, peer: &Peer) -> Verdict {
+        let direct_tls = peer.direct_tls;
+        let config = InitiatingConfig { direct_tls, ..InitiatingConfig::new(domain(JUDGE), peer.domain.clone()) };
+        let judge = Initiating::new(config, Arc::clone(&peer.verifier), Instant::now());
+        let config = ReceivingConfig { direct_tls, ..ReceivingConfig::new([peer.domain.clone()].into(), 10_000) };
+        let judged = Receiving::new(config, verifier(self.authority.trust()), Instant::now());
+        self.meet(peer, judge, judged).await
     }
 
-    /// Both negotiate; a refused peer has to be told why.
-    async fn meet<J, P>(&self, row: &Row, judge: (J, TcpStream), peer: (P, TcpStream)) -> Verdict
+    /// Both negotiate over a connection of this machine; a refused peer has to be told why.
+    async fn meet<J, P>(&self, peer: &Peer, judge: J, judged: P) -> Verdict
     where
         J: Negotiator<Established = Established, Error = NegotiationFailure>,
         P: Negotiator<Established = Established, Error = NegotiationFailure>,
     {
         let ours = TlsContext::new([(domain(JUDGE), self.shown.credentials())]).unwrap();
-        let theirs = TlsContext::new([(domain(row.domain), row.shown.credentials())]).unwrap();
+        let (here, there) = connection().await;
         let limits = Limits::before_authentication();
-        let (judged, told) =
-            tokio::join!(negotiate(judge.0, judge.1, &ours, limits), negotiate(peer.0, peer.1, &theirs, limits));
-        match judged {
+        let (verdict, told) =
+            tokio::join!(negotiate(judge, here, &ours, limits), negotiate(judged, there, &peer.tls, limits));
+        match verdict {
             Ok(negotiated) => {
                 let established = negotiated.established;
-                assert_eq!(established.identity.domain(), &domain(row.domain), "{}", row.title);
-                told.unwrap_or_else(|error| panic!("{}: the peer says {error}", row.title));
+                assert_eq!(established.identity.domain(), &peer.domain, "{}", peer.title);
+                told.unwrap_or_else(|error| panic!("{}: the peer says {error}", peer.title));
                 Ok(established.identity.matched())
             }
             Err(NegotiationError::Refused(NegotiationFailure::Identity(fault))) => {
-                assert_told(&row.title, told.map(drop), &fault.to_string());
+                assert_told(&peer.title, told.map(drop), &fault.to_string());
                 Err(fault.as_str())
             }
-            Err(other) => panic!("{}: {other}", row.title),
+            Err(other) => panic!("{}: {other}", peer.title),
         }
     }
 }
@@ -155,10 +172,10 @@ async fn connection() -> (TcpStream, TcpStream) {
     (accepted.unwrap().0, theirs.unwrap())
 }
 
-fn verifier(trust: Trust) -> Arc<IdentityVerifier> {
+pub(crate) fn verifier(trust: Trust) -> Arc<IdentityVerifier> {
     Arc::new(IdentityVerifier::with_default_algorithms(trust))
 }
 
-fn domain(name: &str) -> Domainpart {
+pub(crate) fn domain(name: &str) -> Domainpart {
     Domainpart::new(name).unwrap()
 }

@@ -6,4 +6,6 @@
 
 mod forge;
 mod judge;
+mod live;
+mod resumption;
 mod table;
