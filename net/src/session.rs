@@ -19,6 +19,9 @@ use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::writer::Writer;
 
+/// For how long a peer that sends too fast is not read at a time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 /// Bytes per read: one full TLS record.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -27,6 +30,13 @@ pub trait SessionHandler: Send {
     /// Takes one stanza, and with it the responsibility for it. An error closes the stream with it, and nothing more is
     /// delivered.
     fn stanza(&mut self, stanza: Stanza) -> Result<(), StreamError>;
+
+    /// How long nothing more is to be read, because the peer has sent more than it may. Asked after each read; TCP slows the
+    /// peer down meanwhile, and nothing is lost. Five seconds at most, or its silence could be taken for death. Default not
+    /// at all.
+    fn pause(&mut self) -> Option<Duration> {
+        None
+    }
 
     /// How the session begins with acknowledgements. Default: without.
     fn management(&mut self) -> Management {
@@ -165,6 +175,8 @@ struct Runner<'a, H> {
     /// When the peer must have read something, while there is something to write.
     pace: Pace,
     last_stanza: Instant,
+    /// When something may be read again.
+    read_at: Instant,
     /// When this turn began.
     now: Instant,
 }
@@ -214,6 +226,7 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
             pace: Pace::new(settings.write_timeout, now),
             settings,
             last_stanza: now,
+            read_at: now,
             now,
         }
     }
@@ -242,6 +255,7 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
                 // Before anything more is written: it would be lost.
                 return End::Cut;
             }
+            self.pause();
             self.serve(stop);
             self.prepare_writes();
             arm(timer.as_mut(), self.deadline());
@@ -282,6 +296,9 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
     }
 
     fn poll_read(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> bool {
+        if self.read_at > self.now {
+            return false;
+        }
         let reader = &mut self.reader;
         match socket.poll_take::<READ_BYTES>(cx, |bytes| reader.push(bytes)) {
             Poll::Ready(Ok(length)) if length > 0 => {}
@@ -291,6 +308,15 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
             Poll::Pending => return false,
         }
         true
+    }
+
+    /// The timer rings when it is over: else a peer that is not read would never be read again.
+    fn pause(&mut self) {
+        if self.read_at <= self.now
+            && let Some(pause) = self.handler.pause()
+        {
+            self.read_at = self.now + pause.min(LONGEST_PAUSE);
+        }
     }
 
     fn poll_write(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> bool {
@@ -498,7 +524,8 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
 
     fn deadline(&self) -> Instant {
         let write_by = self.writer.has_work().then_some(self.pace.deadline());
-        [write_by, self.idle_at(), self.reset_at()]
+        let read_at = (self.read_at > self.now).then_some(self.read_at);
+        [write_by, read_at, self.idle_at(), self.reset_at()]
             .into_iter()
             .flatten()
             .fold(self.session.poll_timeout(), Instant::min)

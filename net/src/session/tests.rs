@@ -236,3 +236,31 @@ async fn cuts_a_peer_that_reads_a_byte_now_and_then() {
     assert!(borne >= Duration::from_secs(60) && borne < Duration::from_secs(61), "{borne:?}");
     assert!((5..=6).contains(&socket.written.len()), "{}", socket.written.len());
 }
+
+/// Lets one stanza through a second.
+struct Slow(usize, Option<Instant>);
+
+impl SessionHandler for Slow {
+    fn stanza(&mut self, _: Stanza) -> Result<(), StreamError> {
+        self.0 += 1;
+        self.1 = Some(now() + Duration::from_secs(1));
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Option<Duration> {
+        self.1.map(|until| until.saturating_duration_since(now())).filter(|pause| !pause.is_zero())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_sends_too_fast_is_read_more_slowly_and_nothing_is_lost() {
+    let mut socket = Scripted::messages(10);
+    let outbox = Outbox::default();
+    let mut slow = Slow(0, None);
+    let began = now();
+    let end = Runner::new(opened(), &outbox, &mut slow, SessionSettings::default())
+        .carry(&mut socket, &Stop::default())
+        .await;
+    assert_eq!((end, slow.0), (End::Stream(SessionEnd::Disconnected), 10));
+    assert_eq!((now() - began).as_secs(), 10);
+}
