@@ -18,6 +18,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("convoke-c2s", &["convoke-xmpp", "convoke-net", "convoke-store"]),
     ("convoke-cluster", &["convoke-xmpp", "convoke-net"]),
     ("convoke-gateways", &["convoke-xmpp", "convoke-net", "convoke-store"]),
+    // It opens sockets and speaks TLS itself: what it says is no negotiation that net's driver could perform.
+    ("convoke-conformance", &["convoke-xmpp", "convoke-net", "convoke-s2s"]),
     (
         "convoke",
         &[
@@ -33,7 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("convoke-dev", &[]),
     ("convoke-counting-allocator", &[]),
-    ("convoke-daemon", &["convoke", "convoke-dev"]),
+    ("convoke-daemon", &["convoke", "convoke-conformance", "convoke-dev"]),
     ("convoke-fuzz", &["convoke-xmpp", "convoke-s2s"]),
     (BENCHES, &["convoke-xmpp", "convoke-net", "convoke-s2s", "convoke", "convoke-dev", "convoke-counting-allocator"]),
     ("xtask", &[]),

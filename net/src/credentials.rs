@@ -62,7 +62,8 @@ impl Credentials {
         &self.0.cert
     }
 
-    pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {
+    /// The chain and the key as the TLS library takes them, for handshakes that [`TlsContext`](crate::TlsContext) does not make.
+    pub fn certified_key(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.0)
     }
 }

@@ -22,9 +22,9 @@ pub mod shutdown;
 pub mod tls;
 
 mod pace;
-mod provider;
+pub mod provider;
 mod trouble;
-mod verifier;
+pub mod verifier;
 mod wire;
 mod writer;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 
 /// The provider of this build; with both features on, ring, so that adding a feature changes nothing.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
+pub fn provider() -> Arc<CryptoProvider> {
     #[cfg(feature = "ring")]
     return Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]

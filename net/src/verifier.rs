@@ -14,12 +14,13 @@ use tokio_rustls::rustls::{DigitallySignedStruct, DistinguishedName, Error, Sign
 
 /// Verifies handshake signatures only, in both roles.
 #[derive(Debug)]
-pub(crate) struct PossessionVerifier {
+pub struct PossessionVerifier {
     provider: Arc<CryptoProvider>,
 }
 
 impl PossessionVerifier {
-    pub(crate) fn new(provider: Arc<CryptoProvider>) -> Self {
+    /// A verifier of the signatures that this provider knows.
+    pub fn new(provider: Arc<CryptoProvider>) -> Self {
         Self { provider }
     }
 
