@@ -92,9 +92,7 @@ impl Dialled {
         let listener = listening.listener.lock().await;
         while timeout(STALE, listener.accept()).await.is_ok() {}
         let mut provoking = bench.reach_as(&us, Stage::Established).await?;
-        let ping = format!(
-            "<iq type='get' id='{PING}' from='{{us}}' to='{{them}}'><ping xmlns='urn:xmpp:ping'/></iq>"
-        );
+        let ping = format!("<iq type='get' id='{PING}' from='{{us}}' to='{{them}}'><ping xmlns='urn:xmpp:ping'/></iq>");
         provoking.say(&ping).await;
         let (wire, header) = dialled_for(bench, &us, &listener).await?;
         Ok(Self {
@@ -221,17 +219,17 @@ fn name(bench: &Bench, names: Names) -> Result<Identity, Finding> {
 }
 
 /// The first connection that is not for another case: servers dial again whom they have lost.
-async fn dialled_for(
-    bench: &Bench,
-    us: &Identity,
-    listener: &TcpListener,
-) -> Result<(Wire, StreamHeader), Finding> {
+async fn dialled_for(bench: &Bench, us: &Identity, listener: &TcpListener) -> Result<(Wire, StreamHeader), Finding> {
     let until = Instant::now() + bench.setup.patience;
     loop {
         let tcp = match timeout_at(until, listener.accept()).await {
             Ok(Ok((tcp, _))) => tcp,
             Ok(Err(error)) => return inconclusive(format!("cannot accept: {error}")),
-            Err(_) => return inconclusive("the server has not dialled: it does not find the checker, or will not be provoked"),
+            Err(_) => {
+                return inconclusive(
+                    "the server has not dialled: it does not find the checker, or will not be provoked",
+                );
+            }
         };
         let mut wire = bench.accepted(tcp);
         let header = header(&mut wire).await?;

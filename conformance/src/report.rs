@@ -100,10 +100,7 @@ impl Counts {
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { passed, tolerated, failed_must, failed_should, inconclusive, skipped } = self;
-        write!(
-            f,
-            "{passed:>6} {tolerated:>9} {failed_must:>11} {failed_should:>13} {inconclusive:>12} {skipped:>7}"
-        )
+        write!(f, "{passed:>6} {tolerated:>9} {failed_must:>11} {failed_should:>13} {inconclusive:>12} {skipped:>7}")
     }
 }
 

@@ -57,11 +57,7 @@ pub enum RunError {
 ///
 /// Those in which the server under test dials are run one after the other, all others a few at a time
 /// ([`Setup::parallel`]). The report has them in the order of [`cases`]. Fails when there is nothing to report.
-pub async fn run(
-    setup: Setup,
-    selection: &Selection,
-    mut progress: impl FnMut(&Outcome),
-) -> Result<Report, RunError> {
+pub async fn run(setup: Setup, selection: &Selection, mut progress: impl FnMut(&Outcome)) -> Result<Report, RunError> {
     let (dialled, probing): (Vec<_>, Vec<_>) =
         cases().filter(|case| selection.contains(case)).partition(|case| case.section == Section::Dialling);
     if dialled.is_empty() && probing.is_empty() {

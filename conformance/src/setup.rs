@@ -1,10 +1,12 @@
 //! Which server is checked, by whom, and how patiently.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use convoke_net::Credentials;
-use convoke_s2s::{IdentityVerifier, ResolveError, Resolver};
+use convoke_s2s::IdentityVerifier;
+use convoke_s2s::resolver::{Family, ResolveError, Resolver};
+use convoke_s2s::target::{self as dns, DEFAULT_PORT, Located, Service};
 use convoke_xmpp::Domainpart;
 use thiserror::Error;
 
@@ -33,26 +35,75 @@ pub enum TargetError {
         #[source]
         cause: ResolveError,
     },
+    /// None of its hosts has an address.
+    #[error("the server of {domain} has no address in DNS; name its address")]
+    NoAddress {
+        /// The domain.
+        domain: Domainpart,
+    },
+    /// Its records name no server that begins with STARTTLS.
+    #[error("{domain} names no server with STARTTLS in DNS, and no other can be checked; name its address")]
+    NoStartTls {
+        /// The domain.
+        domain: Domainpart,
+    },
 }
 
 impl Target {
     /// Finds the server as a peer would: by SRV records, else by the domain itself (RFC 6120, section 3.2.1).
     ///
-    /// Fails with [`TargetError::Resolve`] when no target of the domain has an address.
+    /// Only targets with STARTTLS count. Fails when DNS names none, or none that has an address.
     pub async fn find(domain: Domainpart, resolver: &dyn Resolver) -> Result<Self, TargetError> {
-        let failed = |cause| TargetError::Resolve { domain: domain.clone(), cause };
         let (mut addresses, mut last) = (Vec::new(), None);
-        for target in resolver.resolve(&domain).await.map_err(failed)? {
-            match resolver.addresses(&target.host).await {
-                Ok(found) => addresses.extend(found.iter().map(|address| SocketAddr::new(*address, target.port))),
-                Err(cause) => last = Some(cause),
+        for target in targets(&domain, resolver).await? {
+            for family in [Family::V6, Family::V4] {
+                match addresses_of(&target, family, resolver).await {
+                    Ok(found) => addresses.extend(found.iter().map(|address| SocketAddr::new(*address, target.port))),
+                    Err(cause) => last = Some(cause),
+                }
             }
         }
-        match last {
-            Some(cause) if addresses.is_empty() => Err(failed(cause)),
-            _ => Ok(Self { domain, addresses }),
+        match (addresses.is_empty(), last) {
+            (false, _) => Ok(Self { domain, addresses }),
+            (true, Some(cause)) => Err(TargetError::Resolve { domain, cause }),
+            (true, None) => Err(TargetError::NoAddress { domain }),
         }
     }
+}
+
+/// The targets with STARTTLS, in order.
+async fn targets(domain: &Domainpart, resolver: &dyn Resolver) -> Result<Vec<dns::Target>, TargetError> {
+    let failed = |cause| TargetError::Resolve { domain: domain.clone(), cause };
+    let own = || vec![dns::Target::new(domain.to_ascii(), DEFAULT_PORT)];
+    if ip_address(domain.as_str()).is_some() {
+        return Ok(own());
+    }
+    let records = resolver.services(Service::StartTls, domain).await.map_err(failed)?;
+    if records.is_empty() && !resolver.services(Service::DirectTls, domain).await.map_err(failed)?.is_empty() {
+        return Err(TargetError::NoStartTls { domain: domain.clone() });
+    }
+    let records = records.into_iter().map(|record| (Service::StartTls, record));
+    // Nothing is drawn at random: a second run shall meet the same server.
+    match Located::from_records(records, &mut || 0) {
+        Located::Targets(targets) => Ok(targets),
+        Located::Declined => Err(TargetError::NoStartTls { domain: domain.clone() }),
+        Located::Unknown => Ok(own()),
+    }
+}
+
+async fn addresses_of(
+    target: &dns::Target,
+    family: Family,
+    resolver: &dyn Resolver,
+) -> Result<Vec<IpAddr>, ResolveError> {
+    match ip_address(&target.host) {
+        Some(address) => Ok((family == Family::V4).then_some(address).into_iter().collect()),
+        None => resolver.addresses(family, &target.host).await,
+    }
+}
+
+fn ip_address(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// Who the checker says that it is.

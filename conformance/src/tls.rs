@@ -9,9 +9,7 @@ use convoke_net::verifier::PossessionVerifier;
 use tokio_rustls::rustls::client::{ResolvesClientCert, Resumption};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{
-    ClientConfig, Error, ServerConfig, SignatureScheme, SupportedProtocolVersion,
-};
+use tokio_rustls::rustls::{ClientConfig, Error, ServerConfig, SignatureScheme, SupportedProtocolVersion};
 
 /// What the checker supports.
 pub(crate) const ALL: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];

@@ -45,18 +45,26 @@ pub(super) const CASES: &[Case] = &[
         us.clone(),
         srv("_xmpp-server", &us)
     )),
-    shape!(must(), "srv-client", "an SRVName of clients' services names no server of servers", "RFC 4985, 2", refused, |us| (
-        us.clone(),
-        srv("_xmpp-client", &us)
-    )),
+    shape!(
+        must(),
+        "srv-client",
+        "an SRVName of clients' services names no server of servers",
+        "RFC 4985, 2",
+        refused,
+        |us| (us.clone(), srv("_xmpp-client", &us))
+    ),
     shape!(should(), "xmpp-addr", "an xmppAddr names its domain", "RFC 6120, 13.7.1.2.1", accepted, |us| (
         us.clone(),
         Shape::new(vec![Name::XmppAddr(us.clone())])
     )),
-    shape!(should(), "xmpp-addr-too", "an xmppAddr beside a dNSName does no harm", "RFC 6120, 13.7.1.2.1", accepted, |us| (
-        us.clone(),
-        Shape::new(vec![Name::Dns(us.clone()), Name::XmppAddr(us.clone())])
-    )),
+    shape!(
+        should(),
+        "xmpp-addr-too",
+        "an xmppAddr beside a dNSName does no harm",
+        "RFC 6120, 13.7.1.2.1",
+        accepted,
+        |us| (us.clone(), Shape::new(vec![Name::Dns(us.clone()), Name::XmppAddr(us.clone())]))
+    ),
     shape!(must(), "wildcard", "a wildcard stands for one whole label", "RFC 6120, 13.7.1.2.1", accepted, |us| (
         format!("probe.{us}"),
         dns(&format!("*.{us}"))
@@ -81,52 +89,97 @@ pub(super) const CASES: &[Case] = &[
         us.clone(),
         dns(&us.to_ascii_uppercase())
     )),
-    shape!(should(), "common-name", "a common name names nobody", "RFC 9525, 2", refused, |us| (us.clone(), Shape {
-        common_name: us.clone(),
-        ..Shape::new(Vec::new())
-    })),
-    shape!(must(), "common-name-beside", "a common name does not count beside names of the right kind", "RFC 6125, 6.4.4", refused, |us| (
+    shape!(should(), "common-name", "a common name names nobody", "RFC 9525, 2", refused, |us| (
         us.clone(),
-        Shape { common_name: us.clone(), ..dns("elsewhere.conformance.invalid") }
+        Shape { common_name: us.clone(), ..Shape::new(Vec::new()) }
     )),
+    shape!(
+        must(),
+        "common-name-beside",
+        "a common name does not count beside names of the right kind",
+        "RFC 6125, 6.4.4",
+        refused,
+        |us| (us.clone(), Shape { common_name: us.clone(), ..dns("elsewhere.conformance.invalid") })
+    ),
     shape!(must(), "other", "a certificate for another domain proves nothing", "RFC 6120, 13.7.2", refused, |us| (
         us.clone(),
         dns("elsewhere.conformance.invalid")
     )),
-    shape!(must(), "parent", "a certificate for a domain proves nothing about those below it", "RFC 6125, 6.4.1", refused, |us| (
-        format!("probe.{us}"),
-        dns(&us)
-    )),
-    shape!(must(), "suffix", "a certificate for a domain proves nothing about one that merely ends like it", "RFC 6125, 6.4.1", refused, |us| (
-        format!("x{us}"),
-        dns(&us)
-    )),
-    shape!(must(), "expired", "an expired certificate proves nothing", "RFC 6120, 13.7.2", refused, |us| (us.clone(), Shape {
-        validity: (SystemTime::now() - 3 * DAY, SystemTime::now() - DAY),
-        ..dns(&us)
-    })),
-    shape!(must(), "not-yet", "a certificate that is not valid yet proves nothing", "RFC 6120, 13.7.2", refused, |us| (us.clone(), Shape {
-        validity: (SystemTime::now() + DAY, SystemTime::now() + 3 * DAY),
-        ..dns(&us)
-    })),
-    shape!(must(), "authority", "the certificate of an authority is not that of a server", "RFC 6120, 13.7.2", refused, |us| (
+    shape!(
+        must(),
+        "parent",
+        "a certificate for a domain proves nothing about those below it",
+        "RFC 6125, 6.4.1",
+        refused,
+        |us| (format!("probe.{us}"), dns(&us))
+    ),
+    shape!(
+        must(),
+        "suffix",
+        "a certificate for a domain proves nothing about one that merely ends like it",
+        "RFC 6125, 6.4.1",
+        refused,
+        |us| (format!("x{us}"), dns(&us))
+    ),
+    shape!(must(), "expired", "an expired certificate proves nothing", "RFC 6120, 13.7.2", refused, |us| (
         us.clone(),
-        Shape { is_authority: true, ..dns(&us) }
+        Shape { validity: (SystemTime::now() - 3 * DAY, SystemTime::now() - DAY), ..dns(&us) }
     )),
-    shape!(should(), "server-auth", "a certificate for serverAuth alone is good for servers in either role", "RFC 6120, 13.7.2", accepted, |us| (
-        us.clone(),
-        Shape { usages: vec![ServerAuth], ..dns(&us) }
-    )),
-    shape!(should(), "client-auth", "a certificate for clientAuth alone is not that of a server", "RFC 5280, 4.2.1.12", refused, |us| (
-        us.clone(),
-        Shape { usages: vec![ClientAuth], ..dns(&us) }
-    )),
-    shape!(must(), "no-usage", "a certificate without extended key usage is good for everything", "RFC 5280, 4.2.1.12", accepted, |us| (
-        us.clone(),
-        Shape { usages: Vec::new(), ..dns(&us) }
-    )),
-    Case::code(must(), "stranger", "a certificate of an unknown authority proves nothing", "RFC 6120, 13.7.2", stranger).in_short(),
-    Case::code(must(), "without-from", "a certificate of a peer that says no name is not enough to be guessed from", "RFC 6120, 4.7.1", without_from),
+    shape!(
+        must(),
+        "not-yet",
+        "a certificate that is not valid yet proves nothing",
+        "RFC 6120, 13.7.2",
+        refused,
+        |us| (us.clone(), Shape { validity: (SystemTime::now() + DAY, SystemTime::now() + 3 * DAY), ..dns(&us) })
+    ),
+    shape!(
+        must(),
+        "authority",
+        "the certificate of an authority is not that of a server",
+        "RFC 6120, 13.7.2",
+        refused,
+        |us| (us.clone(), Shape { is_authority: true, ..dns(&us) })
+    ),
+    shape!(
+        should(),
+        "server-auth",
+        "a certificate for serverAuth alone is good for servers in either role",
+        "RFC 6120, 13.7.2",
+        accepted,
+        |us| (us.clone(), Shape { usages: vec![ServerAuth], ..dns(&us) })
+    ),
+    shape!(
+        should(),
+        "client-auth",
+        "a certificate for clientAuth alone is not that of a server",
+        "RFC 5280, 4.2.1.12",
+        refused,
+        |us| (us.clone(), Shape { usages: vec![ClientAuth], ..dns(&us) })
+    ),
+    shape!(
+        must(),
+        "no-usage",
+        "a certificate without extended key usage is good for everything",
+        "RFC 5280, 4.2.1.12",
+        accepted,
+        |us| (us.clone(), Shape { usages: Vec::new(), ..dns(&us) })
+    ),
+    Case::code(
+        must(),
+        "stranger",
+        "a certificate of an unknown authority proves nothing",
+        "RFC 6120, 13.7.2",
+        stranger,
+    )
+    .in_short(),
+    Case::code(
+        must(),
+        "without-from",
+        "a certificate of a peer that says no name is not enough to be guessed from",
+        "RFC 6120, 4.7.1",
+        without_from,
+    ),
 ];
 
 fn dns(name: &str) -> Shape {

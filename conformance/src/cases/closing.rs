@@ -1,7 +1,7 @@
 //! Stream errors and the end of streams (RFC 6120, sections 4.4 and 4.9).
 
-use convoke_xmpp::stream::StreamCondition;
 use convoke_xmpp::namespace;
+use convoke_xmpp::stream::StreamCondition;
 
 use crate::bench::Bench;
 use crate::case::Level::{Measured, Must};
@@ -22,12 +22,31 @@ pub(super) const CASES: &[Case] = &[
     answered("close-clear", "the end of a stream in the clear is answered by its end", Opened),
     answered("close-secured", "the end of a stream before authentication is answered by its end", Secured),
     answered("close", "the end of a stream is answered by its end", Established).in_short(),
-    Case::code(must(), "close-connection", "after both streams the connection is closed", "RFC 6120, 4.4(4)", close_connection)
+    Case::code(
+        must(),
+        "close-connection",
+        "after both streams the connection is closed",
+        "RFC 6120, 4.4(4)",
+        close_connection,
+    )
+    .in_short(),
+    Case::code(
+        must(),
+        "close-notify",
+        "within TLS, close_notify comes before the end of the connection",
+        "RFC 6120, 4.4",
+        close_notify,
+    )
+    .in_short(),
+    Case::code(
+        must(),
+        "error-clear",
+        "an error in the clear is followed by the end of stream and connection",
+        "RFC 6120, 4.9.1.1",
+        error_clear,
+    ),
+    Case::code(must(), "error", "an error is followed by the end of stream and connection", "RFC 6120, 4.9.1.1", error)
         .in_short(),
-    Case::code(must(), "close-notify", "within TLS, close_notify comes before the end of the connection", "RFC 6120, 4.4", close_notify)
-        .in_short(),
-    Case::code(must(), "error-clear", "an error in the clear is followed by the end of stream and connection", "RFC 6120, 4.9.1.1", error_clear),
-    Case::code(must(), "error", "an error is followed by the end of stream and connection", "RFC 6120, 4.9.1.1", error).in_short(),
     Case::code(
         must(),
         "error-condition",

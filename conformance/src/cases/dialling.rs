@@ -29,19 +29,52 @@ const fn should() -> (Section, Level) {
 const GIVEN_UP: &[Wanted] = &[AnyError, Closed, Ended];
 
 pub(super) const CASES: &[Case] = &[
-    Case::code(must(), "answer", "the answer to a ping comes by a stream that the server opens", "RFC 6120, 4.5 and 10.4", answer).in_short(),
+    Case::code(
+        must(),
+        "answer",
+        "the answer to a ping comes by a stream that the server opens",
+        "RFC 6120, 4.5 and 10.4",
+        answer,
+    )
+    .in_short(),
     Case::code(must(), "to", "an initial header says whom it is for", "RFC 6120, 4.7.2", to).in_short(),
     Case::code(must(), "no-id", "an initial header has no id", "RFC 6120, 4.7.3", no_id).in_short(),
     Case::code(must(), "version", "an initial header has version 1.0", "RFC 6120, 4.7.5(1)", version),
     Case::code(should(), "lang", "an initial header has a language", "RFC 6120, 4.7.4", lang),
-    Case::code(should(), "declaration", "an initial header has an XML declaration before it", "RFC 6120, 11.5", declaration),
-    Case::code(must(), "from", "within TLS, an initial header says whom it is from", "RFC 6120, 4.7.1", from).in_short(),
-    Case::code(must(), "restart", "streams are restarted without closing anything", "RFC 6120, 4.3.3", restart).in_short(),
-    Case::code(should(), "server-name", "the domain is named in the TLS handshake", "RFC 7590, 3.5 and RFC 6066, 3", server_name),
-    Case::code(should(), "certificate", "a certificate is shown when it is asked for", "RFC 6120, 5.4.3.1(3)", certificate),
-    Case::code(must(), "authzid", "a server that acts for itself names nobody to act for", "RFC 6120, 6.3.8", authzid),
-    Case::code(must(), "no-clear", "nothing but TLS is negotiated in the clear, even if TLS is not offered", "RFC 7590, 3.1", no_clear)
+    Case::code(
+        should(),
+        "declaration",
+        "an initial header has an XML declaration before it",
+        "RFC 6120, 11.5",
+        declaration,
+    ),
+    Case::code(must(), "from", "within TLS, an initial header says whom it is from", "RFC 6120, 4.7.1", from)
         .in_short(),
+    Case::code(must(), "restart", "streams are restarted without closing anything", "RFC 6120, 4.3.3", restart)
+        .in_short(),
+    Case::code(
+        should(),
+        "server-name",
+        "the domain is named in the TLS handshake",
+        "RFC 7590, 3.5 and RFC 6066, 3",
+        server_name,
+    ),
+    Case::code(
+        should(),
+        "certificate",
+        "a certificate is shown when it is asked for",
+        "RFC 6120, 5.4.3.1(3)",
+        certificate,
+    ),
+    Case::code(must(), "authzid", "a server that acts for itself names nobody to act for", "RFC 6120, 6.3.8", authzid),
+    Case::code(
+        must(),
+        "no-clear",
+        "nothing but TLS is negotiated in the clear, even if TLS is not offered",
+        "RFC 7590, 3.1",
+        no_clear,
+    )
+    .in_short(),
     Case::code(should(), "stripped", "TLS is tried although it is not offered", "RFC 7590, 3.1", stripped),
     Case::code(must(), "tls-refused", "nothing goes on when TLS is refused", "RFC 6120, 5.4.2.2", tls_refused),
     Case::code(
@@ -52,10 +85,23 @@ pub(super) const CASES: &[Case] = &[
         injection,
     )
     .in_short(),
-    Case::code(must(), "stranger", "a certificate of an unknown authority is refused", "RFC 6120, 13.7.2", stranger).in_short(),
+    Case::code(must(), "stranger", "a certificate of an unknown authority is refused", "RFC 6120, 13.7.2", stranger)
+        .in_short(),
     Case::code(must(), "other-name", "a certificate for another domain is refused", "RFC 6120, 13.7.2.1", other_name),
-    Case::code(must(), "waits-for-features", "nothing is sent between a header and its features", "RFC 6120, 4.3.2", waits_for_features),
-    Case::code(must(), "no-external", "without a mechanism that it knows, the server gives up", "RFC 6120, 6.4.5", no_external),
+    Case::code(
+        must(),
+        "waits-for-features",
+        "nothing is sent between a header and its features",
+        "RFC 6120, 4.3.2",
+        waits_for_features,
+    ),
+    Case::code(
+        must(),
+        "no-external",
+        "without a mechanism that it knows, the server gives up",
+        "RFC 6120, 6.4.5",
+        no_external,
+    ),
     Case::code(
         must(),
         "required-unknown",
@@ -63,8 +109,20 @@ pub(super) const CASES: &[Case] = &[
         "RFC 6120, 4.3.2 and 4.9.3.23",
         required_unknown,
     ),
-    Case::code(must(), "voluntary-unknown", "a voluntary feature that is unknown is passed over", "RFC 6120, 4.3.5", voluntary_unknown),
-    Case::code(must(), "sasl-failure", "a SASL failure ends the stream or is tried again", "RFC 6120, 6.4.5", sasl_failure),
+    Case::code(
+        must(),
+        "voluntary-unknown",
+        "a voluntary feature that is unknown is passed over",
+        "RFC 6120, 4.3.5",
+        voluntary_unknown,
+    ),
+    Case::code(
+        must(),
+        "sasl-failure",
+        "a SASL failure ends the stream or is tried again",
+        "RFC 6120, 6.4.5",
+        sasl_failure,
+    ),
     Case::code(must(), "sasl-unknown", "an unknown SASL failure is a failure", "RFC 6120, 6.5", sasl_unknown),
     Case::code(must(), "stream-error", "a stream error ends the stream", "RFC 6120, 4.9.1.1", stream_error),
     Case::code(must(), "bad-xml", "bad XML of a receiving entity is refused", "RFC 6120, 11.1", bad_xml),
@@ -127,7 +185,11 @@ fn lang(bench: &Bench) -> Running<'_> {
 fn declaration(bench: &Bench) -> Running<'_> {
     Box::pin(async move {
         let dialled = Dialled::reach(bench, Header).await?;
-        if dialled.wire.received().starts_with(b"<?xml ") { Ok("there is one".to_owned()) } else { failed("there is none") }
+        if dialled.wire.received().starts_with(b"<?xml ") {
+            Ok("there is one".to_owned())
+        } else {
+            failed("there is none")
+        }
     })
 }
 

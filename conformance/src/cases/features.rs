@@ -59,7 +59,11 @@ pub(super) const CASES: &[Case] = &[
     early(
         "early-before-sasl",
         "a stanza before authentication is not authorized",
-        Script::new(Secured, "<iq type='get' id='early' from='{us}' to='{them}'><ping xmlns='urn:xmpp:ping'/></iq>", REFUSED),
+        Script::new(
+            Secured,
+            "<iq type='get' id='early' from='{us}' to='{them}'><ping xmlns='urn:xmpp:ping'/></iq>",
+            REFUSED,
+        ),
     )
     .in_short(),
     Case::code(
@@ -111,7 +115,8 @@ fn ids(bench: &Bench) -> Running<'_> {
 fn no_starttls(bench: &Bench) -> Running<'_> {
     Box::pin(async move {
         let probe = bench.reach(Secured).await?;
-        let offered = probe.way.features.last().is_some_and(|features| features.find("starttls", namespace::TLS).is_some());
+        let offered =
+            probe.way.features.last().is_some_and(|features| features.find("starttls", namespace::TLS).is_some());
         if offered { failed("starttls is offered again") } else { Ok("it is not".to_owned()) }
     })
 }

@@ -30,10 +30,28 @@ pub(super) const CASES: &[Case] = &[
     Case::code(must(), "id-ignored", "an id in an initial header is ignored", "RFC 6120, 4.7.3", id_ignored),
     Case::code(must(), "id-unique", "ids are unique and cannot be guessed", "RFC 6120, 4.7.3", id_unique),
     Case::code(must(), "lang", "a response header has a language", "RFC 6120, 4.7.4", lang),
-    Case::code(should(), "declaration", "a response header has an XML declaration before it", "RFC 6120, 11.5", declaration),
+    Case::code(
+        should(),
+        "declaration",
+        "a response header has an XML declaration before it",
+        "RFC 6120, 11.5",
+        declaration,
+    ),
     Case::code(must(), "version", "a response header has version 1.0", "RFC 6120, 4.7.5", version).in_short(),
-    Case::code(must(), "version-minor", "version 1.10 is answered by the lower version", "RFC 6120, 4.7.5(2)", version_minor),
-    Case::code(must(), "version-major", "version 2.0 is answered by the lower version", "RFC 6120, 4.7.5(2)", version_major),
+    Case::code(
+        must(),
+        "version-minor",
+        "version 1.10 is answered by the lower version",
+        "RFC 6120, 4.7.5(2)",
+        version_minor,
+    ),
+    Case::code(
+        must(),
+        "version-major",
+        "version 2.0 is answered by the lower version",
+        "RFC 6120, 4.7.5(2)",
+        version_major,
+    ),
     Case::script(
         must(),
         "version-zeros",
@@ -46,7 +64,13 @@ pub(super) const CASES: &[Case] = &[
             &[Features],
         ),
     ),
-    Case::code(should(), "version-none", "a header without version is answered by one without", "RFC 6120, 4.7.5(4)", version_none),
+    Case::code(
+        should(),
+        "version-none",
+        "a header without version is answered by one without",
+        "RFC 6120, 4.7.5(4)",
+        version_none,
+    ),
     Case::script(
         must(),
         "to-unserved",
@@ -73,11 +97,7 @@ pub(super) const CASES: &[Case] = &[
              from='{us}' version='1.0'>",
             &[AnyError, Features],
         )
-        .prefer(&[
-            Features,
-            Error(StreamCondition::HostUnknown),
-            Error(StreamCondition::ImproperAddressing),
-        ]),
+        .prefer(&[Features, Error(StreamCondition::HostUnknown), Error(StreamCondition::ImproperAddressing)]),
     ),
     Case::script(
         should(),
@@ -253,7 +273,11 @@ fn id_ignored(bench: &Bench) -> Running<'_> {
         let mut probe = bench.connect().await?;
         probe.open_with(&HEADER.replace(" from=", " id='ours-and-no-other' from=")).await?;
         let id = id_of(&probe)?;
-        if id == "ours-and-no-other" { failed("the id of the initial header came back") } else { Ok(format!("id='{id}'")) }
+        if id == "ours-and-no-other" {
+            failed("the id of the initial header came back")
+        } else {
+            Ok(format!("id='{id}'"))
+        }
     })
 }
 

@@ -13,15 +13,40 @@ use crate::verdict::{Finding, Judgement, failed, inconclusive, tolerated};
 const MEASURED: (Section, Level) = (Section::Limits, Measured);
 
 pub(super) const CASES: &[Case] = &[
-    Case::code((Section::Limits, Must), "least", "a stanza of 10,000 bytes is taken", "RFC 6120, 13.12(4)", least).in_short(),
-    Case::code((Section::Limits, Must), "most", "a stanza that is too large closes the stream by policy-violation", "RFC 6120, 13.12(4)", most),
+    Case::code((Section::Limits, Must), "least", "a stanza of 10,000 bytes is taken", "RFC 6120, 13.12(4)", least)
+        .in_short(),
+    Case::code(
+        (Section::Limits, Must),
+        "most",
+        "a stanza that is too large closes the stream by policy-violation",
+        "RFC 6120, 13.12(4)",
+        most,
+    ),
     Case::code((Section::Limits, Should), "depth", "elements cannot be nested without end", "RFC 6120, 13.12", depth),
     Case::code(MEASURED, "header", "a stream header that never ends", "RFC 6120, 13.12", flood_header),
     Case::code(MEASURED, "clear", "an element that never ends, in the clear", "RFC 6120, 13.12", flood_clear),
-    Case::code(MEASURED, "secured", "an element that never ends, before authentication", "RFC 6120, 13.12", flood_secured),
-    Case::code(MEASURED, "elements", "elements that never end to come, before authentication", "RFC 6120, 13.12", flood_elements),
+    Case::code(
+        MEASURED,
+        "secured",
+        "an element that never ends, before authentication",
+        "RFC 6120, 13.12",
+        flood_secured,
+    ),
+    Case::code(
+        MEASURED,
+        "elements",
+        "elements that never end to come, before authentication",
+        "RFC 6120, 13.12",
+        flood_elements,
+    ),
     Case::code(MEASURED, "established", "a stanza that never ends", "RFC 6120, 13.12", flood_established),
-    Case::code(MEASURED, "silence", "how long a connection may be silent before authentication", "RFC 6120, 13.12", silence),
+    Case::code(
+        MEASURED,
+        "silence",
+        "how long a connection may be silent before authentication",
+        "RFC 6120, 13.12",
+        silence,
+    ),
 ];
 
 /// What a flood comes to at most, in bytes.
@@ -32,7 +57,8 @@ const PIECE: usize = 1024;
 
 /// A message of this many bytes in all.
 fn message(bytes: usize, us: &str, them: &str) -> String {
-    let (open, close) = (format!("<message from='{us}' to='nobody-of-that-name@{them}' type='error'><body>"), "</body></message>");
+    let (open, close) =
+        (format!("<message from='{us}' to='nobody-of-that-name@{them}' type='error'><body>"), "</body></message>");
     format!("{open}{}{close}", "x".repeat(bytes.saturating_sub(open.len() + close.len())))
 }
 
@@ -74,7 +100,9 @@ fn depth(bench: &Bench) -> Running<'_> {
         let taken = probe.wire.flood("<a>".repeat(PIECE / 3).as_bytes(), 300).await;
         match probe.answer().await {
             Answer::Silence => failed(format!("{} levels are taken", taken / 3)),
-            answer => answer.judge(&[AnyError, Ended], &[AnyError]).map(|seen| format!("{seen} after {taken} bytes at most")),
+            answer => {
+                answer.judge(&[AnyError, Ended], &[AnyError]).map(|seen| format!("{seen} after {taken} bytes at most"))
+            }
         }
     })
 }

@@ -42,7 +42,11 @@ mod tests {
         let mut seen = BTreeSet::new();
         for case in cases() {
             assert!(seen.insert(case.id()), "{} twice", case.id());
-            assert!(case.key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{}", case.id());
+            assert!(
+                case.key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+                "{}",
+                case.id()
+            );
             assert!(case.name.contains(' ') && !case.name.ends_with('.'), "{}", case.name);
             assert!(case.source.starts_with("RFC ") || case.source.starts_with("XEP-"), "{}", case.source);
         }

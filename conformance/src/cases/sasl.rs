@@ -38,11 +38,24 @@ const ABORT: &str = "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
 const REFUSED: &[Wanted] = &[AnySasl, AnyError];
 
 pub(super) const CASES: &[Case] = &[
-    Case::code(must(), "not-in-clear", "EXTERNAL is not offered before TLS", "RFC 6120, 6.3.4", not_in_clear).in_short(),
-    Case::code(should(), "external", "EXTERNAL is offered to a peer with a good certificate", "RFC 6120, 6.3.4", external)
+    Case::code(must(), "not-in-clear", "EXTERNAL is not offered before TLS", "RFC 6120, 6.3.4", not_in_clear)
         .in_short(),
-    Case::script(must(), "own-name", "a peer may name its own domain", "XEP-0178, 3", Script::new(Secured, AUTH, &[Success]))
-        .in_short(),
+    Case::code(
+        should(),
+        "external",
+        "EXTERNAL is offered to a peer with a good certificate",
+        "RFC 6120, 6.3.4",
+        external,
+    )
+    .in_short(),
+    Case::script(
+        must(),
+        "own-name",
+        "a peer may name its own domain",
+        "XEP-0178, 3",
+        Script::new(Secured, AUTH, &[Success]),
+    )
+    .in_short(),
     Case::script(
         must(),
         "zero-length",
@@ -58,14 +71,12 @@ pub(super) const CASES: &[Case] = &[
         "RFC 6120, 6.3.10",
         no_initial_response,
     ),
-    Case::code(
-        must(),
-        "second-auth",
-        "a second attempt replaces one that is not done",
-        "RFC 6120, 6.4.2",
-        second_auth,
+    Case::code(must(), "second-auth", "a second attempt replaces one that is not done", "RFC 6120, 6.4.2", second_auth),
+    authzid(
+        "authzid-user",
+        "the address of a user is no authorization identity of a server",
+        auth!("anVsaWV0QGEuZXhhbXBsZQ=="),
     ),
-    authzid("authzid-user", "the address of a user is no authorization identity of a server", auth!("anVsaWV0QGEuZXhhbXBsZQ==")),
     Case::code(
         must(),
         "authzid-own-user",
@@ -294,7 +305,11 @@ fn no_whitespace(bench: &Bench) -> Running<'_> {
         probe.wire.forget();
         probe.advance(Authenticated).await?;
         let received = String::from_utf8_lossy(probe.wire.received()).into_owned();
-        if received.starts_with('<') && received.ends_with('>') { Ok(received) } else { failed(format!("{received:?}")) }
+        if received.starts_with('<') && received.ends_with('>') {
+            Ok(received)
+        } else {
+            failed(format!("{received:?}"))
+        }
     })
 }
 
@@ -331,9 +346,9 @@ async fn without_certificate(bench: &Bench) -> Result<(crate::probe::Probe, Answ
 fn no_certificate(bench: &Bench) -> Running<'_> {
     Box::pin(async move {
         match without_certificate(bench).await?.1 {
-            Answer::Features(features) if offers_external(&features) => {
-                tolerated("EXTERNAL is offered to a peer that cannot use it; recommended: stream error policy-violation")
-            }
+            Answer::Features(features) if offers_external(&features) => tolerated(
+                "EXTERNAL is offered to a peer that cannot use it; recommended: stream error policy-violation",
+            ),
             Answer::Features(features) if features.children().next().is_some() => {
                 tolerated(format!("{}; recommended without dialback: an error", Answer::Features(features)))
             }

@@ -36,11 +36,43 @@ pub(super) const CASES: &[Case] = &[
         "RFC 6120, 8.3.1(5)",
         "<message type='error' id='never-sent' from='{us}' to='nobody-of-that-name@{them}'/>",
     ),
-    bad("to-missing", "a stanza without to closes the stream by improper-addressing", "<message from='{us}'/>", "RFC 6120, 8.1.1.2(1)", IMPROPER).in_short(),
-    bad("to-empty", "a stanza with an empty to closes the stream by improper-addressing", "<message from='{us}' to=''/>", "RFC 6120, 8.1.1.2(1)", IMPROPER),
-    bad("to-malformed", "a stanza whose to is no address closes the stream by improper-addressing", "<message from='{us}' to='@{them}'/>", "RFC 6120, 8.1.1.2(1)", IMPROPER),
-    bad("from-missing", "a stanza without from closes the stream by improper-addressing", "<message to='{them}'/>", "RFC 6120, 8.1.2.2(1)", IMPROPER).in_short(),
-    bad("from-empty", "a stanza with an empty from closes the stream by improper-addressing", "<message from='' to='{them}'/>", "RFC 6120, 8.1.2.2(1)", IMPROPER),
+    bad(
+        "to-missing",
+        "a stanza without to closes the stream by improper-addressing",
+        "<message from='{us}'/>",
+        "RFC 6120, 8.1.1.2(1)",
+        IMPROPER,
+    )
+    .in_short(),
+    bad(
+        "to-empty",
+        "a stanza with an empty to closes the stream by improper-addressing",
+        "<message from='{us}' to=''/>",
+        "RFC 6120, 8.1.1.2(1)",
+        IMPROPER,
+    ),
+    bad(
+        "to-malformed",
+        "a stanza whose to is no address closes the stream by improper-addressing",
+        "<message from='{us}' to='@{them}'/>",
+        "RFC 6120, 8.1.1.2(1)",
+        IMPROPER,
+    ),
+    bad(
+        "from-missing",
+        "a stanza without from closes the stream by improper-addressing",
+        "<message to='{them}'/>",
+        "RFC 6120, 8.1.2.2(1)",
+        IMPROPER,
+    )
+    .in_short(),
+    bad(
+        "from-empty",
+        "a stanza with an empty from closes the stream by improper-addressing",
+        "<message from='' to='{them}'/>",
+        "RFC 6120, 8.1.2.2(1)",
+        IMPROPER,
+    ),
     bad(
         "from-malformed",
         "a stanza whose from is no address closes the stream by improper-addressing",

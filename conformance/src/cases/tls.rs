@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use convoke_xmpp::negotiation::TlsInfo;
 use convoke_xmpp::{Element, namespace};
-use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::SupportedProtocolVersion;
+use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::bench::Bench;
 use crate::case::Level::{Must, Should};
@@ -29,9 +29,16 @@ const fn should() -> (Section, Level) {
 
 pub(super) const CASES: &[Case] = &[
     Case::code(must(), "offered", "TLS is offered", "RFC 7590, 3.1", offered).in_short(),
-    Case::code(should(), "only", "before TLS nothing but TLS is offered, as required", "RFC 6120, 5.3.1", only).in_short(),
-    Case::code(must(), "no-whitespace", "nothing comes between the request and `proceed`, nor behind it", "RFC 6120, 5.3.3", no_whitespace)
+    Case::code(should(), "only", "before TLS nothing but TLS is offered, as required", "RFC 6120, 5.3.1", only)
         .in_short(),
+    Case::code(
+        must(),
+        "no-whitespace",
+        "nothing comes between the request and `proceed`, nor behind it",
+        "RFC 6120, 5.3.3",
+        no_whitespace,
+    )
+    .in_short(),
     Case::script(
         should(),
         "malformed",
@@ -73,8 +80,15 @@ pub(super) const CASES: &[Case] = &[
         "RFC 6120, 5.4.3.2",
         failure_silent,
     ),
-    Case::code(should(), "certificate-asked", "the peer is asked for a certificate", "RFC 6120, 5.4.3.1(3)", asked).in_short(),
-    Case::code(must(), "certificate", "the server's own certificate proves its domain", "RFC 6120, 13.7.2", certificate),
+    Case::code(should(), "certificate-asked", "the peer is asked for a certificate", "RFC 6120, 5.4.3.1(3)", asked)
+        .in_short(),
+    Case::code(
+        must(),
+        "certificate",
+        "the server's own certificate proves its domain",
+        "RFC 6120, 13.7.2",
+        certificate,
+    ),
     Case::code(should(), "version-1-3", "TLS 1.3 is spoken", "RFC 9325, 3.1.1", version_1_3),
     Case::code(must(), "version-1-2", "TLS 1.2 is spoken", "RFC 9325, 3.1.1", version_1_2),
 ];
@@ -90,7 +104,11 @@ async fn first_features(bench: &Bench) -> Result<Element, Finding> {
 fn offered(bench: &Bench) -> Running<'_> {
     Box::pin(async move {
         let features = first_features(bench).await?;
-        if starttls(&features).is_some() { Ok("it is".to_owned()) } else { failed(Answer::Features(features).to_string()) }
+        if starttls(&features).is_some() {
+            Ok("it is".to_owned())
+        } else {
+            failed(Answer::Features(features).to_string())
+        }
     })
 }
 
@@ -205,7 +223,8 @@ fn certificate(bench: &Bench) -> Running<'_> {
         let Some(verifier) = &bench.setup.verifier else { return Err(Finding::Skipped("needs --trust".to_owned())) };
         let probe = bench.reach(Encrypted).await?;
         let Some(tls) = probe.wire.tls() else { return inconclusive("no TLS") };
-        let chain: Vec<&[u8]> = tls.get_ref().1.peer_certificates().unwrap_or_default().iter().map(AsRef::as_ref).collect();
+        let chain: Vec<&[u8]> =
+            tls.get_ref().1.peer_certificates().unwrap_or_default().iter().map(AsRef::as_ref).collect();
         let at = SystemTime::now();
         let info = TlsInfo { peer_chain: &chain, version: "", alpn: None, resumed: false, at, exporter: None };
         match verifier.verify(&info, &bench.setup.target.domain) {
@@ -240,4 +259,3 @@ fn version_1_2(bench: &Bench) -> Running<'_> {
         }
     })
 }
-

@@ -1,5 +1,6 @@
 //! A server that believes everything and refuses nothing: what a checker has to find.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use convoke_net::Credentials;
@@ -12,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::sign::SingleCertAndKey;
 
+use super::dialler;
 use super::world::SERVER;
 
 /// What the server does at what it should refuse.
@@ -29,7 +31,8 @@ pub(crate) struct BadServer {
 }
 
 impl BadServer {
-    pub(crate) fn serve(listener: TcpListener, credentials: &Credentials, manner: Manner) -> Self {
+    /// Serves on this listener, and dials the checker there when it is asked for something.
+    pub(crate) fn serve(listener: TcpListener, credentials: &Credentials, manner: Manner, checker: SocketAddr) -> Self {
         let tls = TlsAcceptor::from(tls(credentials));
         let mut serving = JoinSet::new();
         serving.spawn(async move {
@@ -37,12 +40,14 @@ impl BadServer {
             while let Ok((tcp, _)) = listener.accept().await {
                 let tls = tls.clone();
                 connections.spawn(async move {
+                    let mut dialling = JoinSet::new();
                     let mut tcp = tcp;
-                    if Talk::new(manner, false).run(&mut tcp).await == After::End {
+                    if Talk::new(manner, false).run(&mut tcp, || ()).await == After::End {
                         return;
                     }
                     if let Ok(mut stream) = tls.accept(tcp).await {
-                        Talk::new(manner, true).run(&mut stream).await;
+                        let mut talk = Talk::new(manner, true);
+                        talk.run(&mut stream, || drop(dialling.spawn(dialler::dial(checker)))).await;
                     }
                 });
             }
@@ -79,7 +84,11 @@ impl Talk {
         Self { manner, secured, authenticated: false, heard: String::new() }
     }
 
-    async fn run<S: AsyncRead + AsyncWrite + Unpin>(mut self, stream: &mut S) -> After {
+    /// Talks until the end; `asked` is called for each request.
+    async fn run<S>(&mut self, stream: &mut S, mut asked: impl FnMut()) -> After
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut buffer = [0; 16 * 1024];
         loop {
             let length = match stream.read(&mut buffer).await {
@@ -91,7 +100,7 @@ impl Talk {
                 // A flood holds nothing that it could understand.
                 self.heard.clear();
             }
-            while let Some((answer, after)) = self.answer() {
+            while let Some((answer, after)) = self.answer(&mut asked) {
                 let written = stream.write_all(answer.as_bytes()).await.is_ok() && stream.flush().await.is_ok();
                 match after {
                     Some(after) => return after,
@@ -103,17 +112,23 @@ impl Talk {
     }
 
     /// The answer to the first thing that was heard and is understood; everything before it is passed over.
-    fn answer(&mut self) -> Option<(String, Option<After>)> {
+    fn answer(&mut self, asked: &mut impl FnMut()) -> Option<(String, Option<After>)> {
         let begun = ["<stream:stream", "<starttls", "<auth", "<abort", "</stream", "<message", "<iq", "<presence"];
         let (at, what) = begun.iter().filter_map(|what| Some((self.heard.find(what)?, *what))).min()?;
         let end = at + self.heard[at..].find('>')? + 1;
         let tag: String = self.heard.drain(..end).collect::<String>().split_off(at);
         match what {
             "<stream:stream" => Some((self.header(), None)),
-            "<starttls" => Some((" <proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>".to_owned(), Some(After::StartTls))),
+            "<starttls" => {
+                Some((" <proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>".to_owned(), Some(After::StartTls)))
+            }
             "<auth" => {
                 self.authenticated = true;
                 Some((" <success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>".to_owned(), None))
+            }
+            "<iq" if self.manner == Manner::Credulous => {
+                asked();
+                Some((String::new(), None))
             }
             "</stream" => Some(("</stream:stream>".to_owned(), None)),
             _ if self.manner == Manner::Curt && !tag.is_empty() => Some((String::new(), Some(After::End))),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod credulous;
+mod dialler;
 mod faults;
 mod ours;
 mod world;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use convoke_conformance::{Level, Outcome, Verdict};
 use convoke_s2s::{Backoff, Federation, FederationConfig, LocalDomain};
-use convoke_xmpp::{Condition, Element, Kind, IqType, Origin, Outbound, Router, Stanza, Undelivered, namespace};
+use convoke_xmpp::{Condition, Element, IqType, Kind, Origin, Outbound, Router, Stanza, Undelivered, namespace};
 
 use super::world::{SERVER, World, check, domain, told};
 
@@ -36,6 +36,8 @@ async fn serve(world: &World) -> Federation {
     let local = LocalDomain { name: domain(SERVER), credentials: world.credentials(SERVER) };
     let mut config = FederationConfig::new(vec![local], world.trust(), Arc::new(world.resolver()));
     config.backoff = Backoff { first: Duration::ZERO, longest: Duration::ZERO };
+    // All of it comes from one address.
+    config.admission.burst = 10_000;
     config.timeouts.negotiation = Duration::from_secs(10);
     config.timeouts.close = Duration::from_secs(2);
     let router = Arc::new(Pong::default());

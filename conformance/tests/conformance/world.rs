@@ -1,9 +1,12 @@
 //! What the checker and the servers under test share: an authority and a DNS server.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use convoke_conformance::{Authority, Identity, Listening, Outcome, Report, Section, Selection, Setup, Target, cases, run};
+use convoke_conformance::{
+    Authority, Identity, Listening, Outcome, Report, Section, Selection, Setup, Target, cases, run,
+};
 use convoke_dev::{CertificateAuthority, LoopbackDns, Subject};
 use convoke_net::{Credentials, pem};
 use convoke_s2s::{DnsResolver, IdentityVerifier, TrustAnchors};
@@ -21,6 +24,8 @@ pub(crate) struct World {
     pub(crate) authority: CertificateAuthority,
     pub(crate) dns: LoopbackDns,
     keys: tempfile::TempDir,
+    /// Where the checker listens.
+    checker: OnceLock<SocketAddr>,
 }
 
 pub(crate) fn domain(name: &str) -> Domainpart {
@@ -33,7 +38,7 @@ impl World {
         let keys = tempfile::tempdir().unwrap();
         authority.write_to(keys.path()).unwrap();
         let dns = LoopbackDns::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
-        Self { authority, dns, keys }
+        Self { authority, dns, keys, checker: OnceLock::new() }
     }
 
     pub(crate) fn trust(&self) -> TrustAnchors {
@@ -63,7 +68,7 @@ impl World {
         let target = Target::find(domain(SERVER), &self.resolver()).await.unwrap();
         let us = Identity { domain: domain(CHECKER), credentials: self.credentials(CHECKER) };
         let listener = self.listener(CHECKER).await;
-        let port = listener.local_addr().unwrap().port();
+        let port = self.checker.get_or_init(|| listener.local_addr().unwrap()).port();
         for case in cases().filter(|case| case.section == Section::Dialling) {
             self.found(&format!("{}.{CHECKER}", case.key), port);
         }
@@ -76,6 +81,11 @@ impl World {
         setup.deadline = Duration::from_secs(90);
         setup.parallel = 4;
         setup
+    }
+
+    /// Where the checker of the last [`setup`](Self::setup) listens.
+    pub(crate) fn checker(&self) -> SocketAddr {
+        *self.checker.get().unwrap()
     }
 
     fn found(&self, name: &str, port: u16) {
