@@ -5,5 +5,5 @@
 
 mod examples;
 mod layering;
-mod prosody;
+mod peers;
 mod support;

@@ -63,6 +63,17 @@ impl Client {
         self.wait_for(&format!("the answer to {payload}"), |element| attribute(element, "id") == Some(&id)).await
     }
 
+    /// What it has got and still gets until the server closes the connection, in whatever way: the stanzas alone.
+    pub(crate) async fn rest(&mut self) -> Vec<String> {
+        let mut bytes = Vec::new();
+        // A connection that was reset has no more to read than one that was closed.
+        let _ = within_deadline("the end of the connection", self.socket.read_to_end(&mut bytes)).await;
+        self.partial.push_str(&String::from_utf8_lossy(&bytes));
+        self.split();
+        let stanzas = self.waiting.drain(..).filter(|element| ["message", "presence", "iq"].contains(&name(element)));
+        stanzas.collect()
+    }
+
     /// Waits for a presence from this address, of this type (`None` for available).
     pub(crate) async fn wait_for_presence(&mut self, from: &str, kind: Option<&str>) -> String {
         let what = format!("the presence {kind:?} of {from}");
@@ -91,6 +102,11 @@ impl Client {
         assert_ne!(length, 0, "the server closed the stream before {what}; waiting: {:?}", self.waiting);
         // A character cut in two by the chunk is not worth handling: the tests speak ASCII.
         self.partial.push_str(std::str::from_utf8(&chunk[..length]).unwrap());
+        self.split();
+    }
+
+    /// Takes the complete elements out of what has arrived.
+    fn split(&mut self) {
         while let Some(end) = first_element(&self.partial) {
             self.waiting.push_back(self.partial.drain(..end).collect());
         }

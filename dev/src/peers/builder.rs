@@ -12,7 +12,7 @@ use crate::{CertificateAuthority, Issued, LoopbackDns, Subject};
 pub struct PeerBuilder {
     software: Software,
     domain: String,
-    issued: Issued,
+    issued: Option<Issued>,
     trusted_pem: String,
     accounts: Vec<String>,
     services: Vec<Service>,
@@ -22,7 +22,7 @@ pub struct PeerBuilder {
 /// What the configuration of a peer is written from.
 pub(super) struct Plan {
     pub(super) domain: String,
-    pub(super) issued: Issued,
+    pub(super) issued: Option<Issued>,
     pub(super) trusted_pem: String,
     pub(super) accounts: Vec<String>,
     pub(super) quiet: bool,
@@ -35,7 +35,7 @@ impl PeerBuilder {
         Ok(Self {
             software,
             domain: domain.to_owned(),
-            issued: authority.issue(&Subject::domain(domain))?,
+            issued: Some(authority.issue(&Subject::domain(domain))?),
             trusted_pem: authority.certificate_pem().to_owned(),
             accounts: Vec::new(),
             services: vec![Service::StartTls],
@@ -45,7 +45,13 @@ impl PeerBuilder {
 
     /// Shows this certificate, of any kind, instead of a good one of the authority.
     pub fn certificate(mut self, issued: Issued) -> Self {
-        self.issued = issued;
+        self.issued = Some(issued);
+        self
+    }
+
+    /// Has no certificate at all: it can ask for TLS, but neither offer it nor prove its domain.
+    pub fn without_certificate(mut self) -> Self {
+        self.issued = None;
         self
     }
 

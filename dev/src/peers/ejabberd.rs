@@ -11,6 +11,7 @@ use std::process::Command;
 use super::builder::Plan;
 use super::peer::LOG_FILE;
 use super::{PeerError, Software, password};
+use crate::Issued;
 
 /// What the C library reads in place of `/etc/hosts`.
 pub(super) const HOSTS_FILE: &str = "hosts";
@@ -19,14 +20,16 @@ pub(super) const HOSTS_FILE: &str = "hosts";
 pub(super) const READY_FILE: &str = "ready";
 
 const CONFIGURATION_FILE: &str = "ejabberd.yml";
+const CERTIFICATE_FILE: &str = "certificate.pem";
 const START_FILE: &str = "start.erl";
 
 /// Where Debian keeps Erlang libraries, one folder for each architecture.
 const LIBRARIES: &str = "/usr/lib";
 
 pub(super) fn prepare(plan: &Plan, directory: &Path) -> Result<(), PeerError> {
+    let chain_and_key = |issued: &Issued| [issued.chain_pem.as_str(), issued.key_pem.as_str()].concat();
     let files = [
-        ("certificate.pem", [plan.issued.chain_pem.as_str(), plan.issued.key_pem.as_str()].concat()),
+        (CERTIFICATE_FILE, plan.issued.as_ref().map(chain_and_key).unwrap_or_default()),
         ("trusted.pem", plan.trusted_pem.clone()),
         (CONFIGURATION_FILE, configuration(plan, directory)),
         ("inetrc", INETRC.replace("@PORT@", &plan.dns.port().to_string())),
@@ -82,8 +85,10 @@ fn after_start(plan: &Plan, directory: &Path) -> String {
 }
 
 fn configuration(plan: &Plan, directory: &Path) -> String {
+    let certificates = plan.issued.as_ref().map(|_| format!("{:?}", directory.join(CERTIFICATE_FILE)));
     CONFIGURATION
         .replace("@DIRECTORY@", &directory.display().to_string())
+        .replace("@CERTIFICATES@", &certificates.unwrap_or_default())
         .replace("@LEVEL@", if plan.quiet { "warning" } else { "info" })
         .replace("@DOMAIN@", &plan.domain)
         .replace("@ADDRESS@", &plan.addresses.host.to_string())
@@ -109,7 +114,7 @@ const NAME_SERVICES: &str = "passwd: files\ngroup: files\nhosts: files\nservices
 const CONFIGURATION: &str = r#"
 loglevel: @LEVEL@
 hosts: ["@DOMAIN@"]
-certfiles: ["@DIRECTORY@/certificate.pem"]
+certfiles: [@CERTIFICATES@]
 ca_file: "@DIRECTORY@/trusted.pem"
 s2s_cafile: "@DIRECTORY@/trusted.pem"
 s2s_use_starttls: required       # and a certificate that proves the domain, or nothing

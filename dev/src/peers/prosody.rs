@@ -10,18 +10,20 @@ use super::{PeerError, Software, password};
 
 const CONFIGURATION_FILE: &str = "prosody.cfg.lua";
 
-/// Direct TLS takes its certificates from this folder, by the domain in their file names and contents.
+/// It takes certificates from this folder, by the names in them.
 const CERTIFICATES: &str = "certificates";
 
 pub(super) async fn prepare(plan: &Plan, directory: &Path) -> Result<(), PeerError> {
     let certificates = directory.join(CERTIFICATES);
     fs::create_dir(&certificates).map_err(PeerError::file(&certificates))?;
-    let files = [
-        (certificates.join(format!("{}.crt", plan.domain)), plan.issued.chain_pem.clone()),
-        (certificates.join(format!("{}.key", plan.domain)), plan.issued.key_pem.clone()),
+    let mut files = vec![
         (directory.join("trusted.pem"), plan.trusted_pem.clone()),
         (directory.join(CONFIGURATION_FILE), configuration(plan, directory)),
     ];
+    if let Some(issued) = &plan.issued {
+        files.push((certificates.join(format!("{}.crt", plan.domain)), issued.chain_pem.clone()));
+        files.push((certificates.join(format!("{}.key", plan.domain)), issued.key_pem.clone()));
+    }
     for (path, text) in files {
         fs::write(&path, text).map_err(PeerError::file(&path))?;
     }
@@ -96,5 +98,4 @@ ssl = { cafile = "@DIRECTORY@/trusted.pem" }
 certificates = "@DIRECTORY@/@CERTIFICATES@"
 
 VirtualHost "@DOMAIN@"
-	ssl = { certificate = "@DIRECTORY@/@CERTIFICATES@/@DOMAIN@.crt"; key = "@DIRECTORY@/@CERTIFICATES@/@DOMAIN@.key"; cafile = "@DIRECTORY@/trusted.pem" }
 "#;

@@ -1,14 +1,14 @@
 //! How the two streams between the domains came to be, by Prosody's own account.
 
 use convoke::xmpp::payload::ping;
-use convoke_dev::peers::Peer;
+use convoke_dev::peers::{Peer, Software};
 
 use super::neighbours::{Neighbours, THEIRS, jid};
 use crate::support::DEADLINE;
 
 /// Our domain asks and Prosody answers: the question goes by a stream of ours, the answer by one of Prosody's.
 async fn asked_and_answered() -> Neighbours {
-    let neighbours = Neighbours::new().await;
+    let neighbours = Neighbours::new(Software::Prosody).await;
     let asker = neighbours.ours.component("asker").unwrap();
     asker.get(&jid(THEIRS), ping(), DEADLINE).await.unwrap();
     neighbours
@@ -35,8 +35,8 @@ fn assert_steps(log: &str, steps: &[&[&str]]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_stream_to_prosody_is_encrypted_by_starttls_and_authenticated_by_external() {
-    let prosody = asked_and_answered().await.prosody;
-    let log = log_of_stream(&prosody, "s2sin", "Incoming s2s connection volunteers.lan->prosody.lan complete");
+    let prosody = asked_and_answered().await.peer;
+    let log = log_of_stream(&prosody, "s2sin", "Incoming s2s connection volunteers.lan->peer.lan complete");
     assert_steps(
         &log,
         &[
@@ -47,7 +47,7 @@ async fn our_stream_to_prosody_is_encrypted_by_starttls_and_authenticated_by_ext
             &["certificate identity validation result: valid"],
             &["Received[s2sin_unauthed]: <auth", "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'", "mechanism='EXTERNAL'"],
             &["Sending[s2sin_unauthed]: <success", "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"],
-            &["connection volunteers.lan->prosody.lan is now authenticated for volunteers.lan"],
+            &["connection volunteers.lan->peer.lan is now authenticated for volunteers.lan"],
             &["Received[s2sin]: <iq "],
         ],
     );
@@ -56,8 +56,8 @@ async fn our_stream_to_prosody_is_encrypted_by_starttls_and_authenticated_by_ext
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prosodys_stream_to_us_is_encrypted_by_starttls_and_authenticated_by_external() {
-    let prosody = asked_and_answered().await.prosody;
-    let log = log_of_stream(&prosody, "s2sout", "Outgoing s2s connection prosody.lan->volunteers.lan complete");
+    let prosody = asked_and_answered().await.peer;
+    let log = log_of_stream(&prosody, "s2sout", "Outgoing s2s connection peer.lan->volunteers.lan complete");
     assert_steps(
         &log,
         &[
@@ -68,7 +68,7 @@ async fn prosodys_stream_to_us_is_encrypted_by_starttls_and_authenticated_by_ext
             &["certificate identity validation result: valid"],
             &["Sending[s2sout_unauthed]: <auth", "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'", "mechanism='EXTERNAL'"],
             &["Received[s2sout_unauthed]: <success", "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"],
-            &["connection prosody.lan->volunteers.lan is now authenticated for volunteers.lan"],
+            &["connection peer.lan->volunteers.lan is now authenticated for volunteers.lan"],
             &["Sending[s2sout]: <iq "],
         ],
     );
@@ -78,10 +78,10 @@ async fn prosodys_stream_to_us_is_encrypted_by_starttls_and_authenticated_by_ext
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_speaks_of_dialback_and_both_sides_find_each_other_by_srv() {
     let neighbours = asked_and_answered().await;
-    let log = neighbours.prosody.log();
+    let log = neighbours.peer.log();
     assert!(!log.contains("dialback") && !log.contains("<db:"), "{log}");
     // Neither listens where one would be looked for without an SRV record.
-    assert_ne!(neighbours.prosody.s2s().port(), 5269);
+    assert_ne!(neighbours.peer.s2s().port(), 5269);
     let link = neighbours.link();
     assert_eq!((link.dials, link.failures, link.incoming_streams), (1, 0, 1));
 }

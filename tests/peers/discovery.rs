@@ -7,6 +7,8 @@ use convoke::store::RedbStore;
 use convoke::xmpp::payload::ping;
 use convoke::xmpp::{Condition, Element, namespace};
 
+use convoke_dev::peers::Software;
+
 use super::neighbours::{Neighbours, OURS, THEIRS, jid};
 use crate::support::DEADLINE;
 use crate::support::client::{Client, attribute, child};
@@ -14,6 +16,8 @@ use crate::support::client::{Client, attribute, child};
 const RESOURCES: &str = "resources@volunteers.lan";
 const INFO: &str = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
 const ITEMS: &str = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
+
+super::with_each_peer!(our_component_discovers_and_pings_the_peer);
 
 /// What the account is answered by that address: a result, and its payload.
 async fn answered(account: &mut Client, to: &str, payload: &str) -> String {
@@ -29,7 +33,7 @@ fn identity(info: &str) -> (Option<&str>, Option<&str>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_discovers_our_domain_and_its_resource_manager() {
-    let neighbours = Neighbours::new().await;
+    let neighbours = Neighbours::new(Software::Prosody).await;
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(RedbStore::open(directory.path()).unwrap());
     let config = ResourceManagerConfig { store, allow: Vec::new(), times: LeaseTimes::default() };
@@ -54,7 +58,7 @@ async fn an_account_discovers_our_domain_and_its_resource_manager() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_told_that_what_is_not_there_is_not_available() {
-    let neighbours = Neighbours::new().await;
+    let neighbours = Neighbours::new(Software::Prosody).await;
     let mut juliet = neighbours.juliet().await;
     for (to, payload) in [(OURS, "<query xmlns='urn:example:unknown'/>"), ("nobody@volunteers.lan", INFO)] {
         let answer = juliet.request("get", Some(to), payload).await;
@@ -63,9 +67,8 @@ async fn an_account_is_told_that_what_is_not_there_is_not_available() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn our_component_discovers_and_pings_prosody() {
-    let neighbours = Neighbours::new().await;
+async fn our_component_discovers_and_pings_the_peer(software: Software) {
+    let neighbours = Neighbours::new(software).await;
     let asker = neighbours.ours.component("asker").unwrap();
     assert_eq!(asker.get(&jid(THEIRS), ping(), DEADLINE).await.unwrap(), None);
     let query = Element::new("query", namespace::DISCO_INFO);

@@ -8,6 +8,7 @@ use convoke::cloud::{
 };
 use convoke::store::RedbStore;
 use convoke::xmpp::Domainpart;
+use convoke_dev::peers::Software;
 use tempfile::TempDir;
 
 use super::neighbours::{Neighbours, THEIRS};
@@ -61,7 +62,7 @@ async fn borrow(account: &mut Client) -> (String, String, Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_of_an_allowed_domain_borrows_a_node_renews_the_lease_and_gives_it_back() {
-    let neighbours = Neighbours::new().await;
+    let neighbours = Neighbours::new(Software::Prosody).await;
     let (manager, _store) = lend(&neighbours).await;
     let volunteer = join(&neighbours, &manager).await;
     let mut juliet = neighbours.juliet().await;
@@ -87,7 +88,7 @@ async fn an_account_of_an_allowed_domain_borrows_a_node_renews_the_lease_and_giv
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_borrowed_node_works_for_the_account_and_sends_it_the_result() {
-    let neighbours = Neighbours::new().await;
+    let neighbours = Neighbours::new(Software::Prosody).await;
     let (manager, _store) = lend(&neighbours).await;
     let _volunteer = join(&neighbours, &manager).await;
     let mut juliet = neighbours.juliet().await;
@@ -107,10 +108,10 @@ async fn a_borrowed_node_works_for_the_account_and_sends_it_the_result() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_of_a_domain_that_is_not_allowed_is_forbidden_to_borrow() {
-    let neighbours = Neighbours::new().await;
+    let neighbours = Neighbours::new(Software::Prosody).await;
     let (manager, _store) = lend(&neighbours).await;
     let _volunteer = join(&neighbours, &manager).await;
-    let stranger = neighbours.site.prosody("stranger.lan").await;
+    let stranger = neighbours.site.peer(Software::Prosody, "stranger.lan").start(&neighbours.site.dns).await.unwrap();
     let mut juliet = Client::login(&stranger, "juliet").await;
     let answer = juliet.request("set", Some(MANAGER), REQUEST).await;
     assert_eq!((name(&answer), attribute(&answer, "type")), ("iq", Some("error")), "{answer}");
