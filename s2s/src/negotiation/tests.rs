@@ -7,4 +7,3 @@ mod harness;
 mod initiating;
 mod pair;
 mod receiving;
-mod seed;

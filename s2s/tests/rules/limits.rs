@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use convoke_net::AdmissionLimits;
 use convoke_s2s::Timeouts;
 use convoke_xmpp::{Condition, Outbound, Stanza};
 
 use crate::dialled::Dialled;
 use crate::listening::{AUTHZID, Listening};
-use crate::wire::{END, FEATURES_END, SUCCESS, Wire, auth, header, stream_error};
+use crate::wire::{END, FEATURES_END, SUCCESS, auth, header, stream_error};
 use crate::world::{SOON, message};
 
 /// A message of so many bytes.
@@ -41,21 +42,24 @@ async fn an_element_without_end_is_refused_as_soon_as_it_is_too_long() {
     assert_eq!(stream_error(&peer.rest().await), "policy-violation");
 }
 
-/// Rule 71, RFC 6120 section 13.12: as many connections as are configured; more wait, and are served in their turn.
+/// Rule 71, RFC 6120 section 13.12: of one address only so many that have not authenticated.
 #[tokio::test]
-async fn one_connection_too_many_is_served_when_another_has_ended() {
-    let here = Listening::with(|config| config.connections = 1).await;
-    let first = here.in_the_clear().await;
-    let mut second = here.connected().await;
-    second.say(header("b.example", "a.example")).await;
-    let mut heard = Vec::new();
-    let silent = tokio::time::timeout(Duration::from_millis(100), async {
-        let Wire::Plain(socket, _) = &mut second else { panic!() };
-        tokio::io::AsyncReadExt::read_buf(socket, &mut heard).await
-    });
-    assert!(silent.await.is_err(), "{heard:?}");
-    drop(first);
-    second.hear(FEATURES_END).await;
+async fn one_connection_too_many_of_an_address_is_turned_away_without_a_word() {
+    let limits = AdmissionLimits { unauthenticated: 2, ..AdmissionLimits::default() };
+    let here = Listening::with(|config| config.admission = limits).await;
+    let _strangers = (here.in_the_clear().await, here.in_the_clear().await);
+    let mut third = here.connected().await;
+    assert_eq!(third.bytes().await, b"");
+    assert_eq!(here.a.federation.turned_away(), 1);
+}
+
+/// Rule 71: who has authenticated is no stranger any more.
+#[tokio::test]
+async fn a_peer_that_has_authenticated_makes_room_for_the_next() {
+    let limits = AdmissionLimits { unauthenticated: 1, ..AdmissionLimits::default() };
+    let here = Listening::with(|config| config.admission = limits).await;
+    let _peers = (here.established().await, here.established().await);
+    assert_eq!(here.a.federation.turned_away(), 0);
 }
 
 /// Rule 72, RFC 6120 sections 4.6.1 and 4.6.4.

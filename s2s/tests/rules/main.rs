@@ -15,7 +15,7 @@ mod limits;
 mod listening;
 mod restarts;
 mod sasl;
-// mod seed;
+mod seed;
 mod stanzas;
 // mod table;
 mod tls;
