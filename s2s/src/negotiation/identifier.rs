@@ -24,8 +24,8 @@ mod tests {
     /// Rule 13.
     #[test]
     fn never_repeats() {
-        let ids: HashSet<_> = (0..100_000).map(|_| stream_id().unwrap()).collect();
-        assert_eq!(ids.len(), 100_000);
+        let ids: HashSet<_> = (0..1_000_000).map(|_| stream_id().unwrap()).collect();
+        assert_eq!(ids.len(), 1_000_000);
         assert!(ids.iter().all(|id| id.len() == 24));
     }
 }

@@ -8,8 +8,12 @@ use convoke_s2s::LinkState;
 use convoke_xmpp::Condition;
 use tokio::net::TcpListener;
 
-use crate::dialled::Dialled;
-use crate::wire::{NO_FEATURES, PROCEED, SASL_FEATURES, STARTTLS, SUCCESS, TLS_FEATURES, Wire, answer, header, server};
+use crate::dialled::{AUTHZID, Dialled};
+use crate::listening::Listening;
+use crate::wire::{
+    END, FEATURES_END, NO_FEATURES, PROCEED, SASL_FEATURES, STARTTLS, SUCCESS, TLS_FAILURE, TLS_FEATURES, Wire, answer,
+    auth, client, header, server, stream_error,
+};
 use crate::world::{Node, SERVICE, World, domain, message};
 
 /// XEP-0368, section 3.
@@ -147,6 +151,63 @@ async fn a_domain_without_targets_is_tried_by_itself_on_the_default_port() {
     let b = found(&world, listener).await;
     a.send(message("a.example", "b.example", "1"));
     assert_eq!(b.routed().await.0.id(), Some("1"));
+}
+
+/// `a.example` and a host of direct TLS alone, to which it has just said its header within TLS.
+async fn dialled_directly(world: &World) -> (Node, Wire) {
+    let a = world.node("a.example").await;
+    let shown = world.authority.issue(&Subject::domain("b.example")).unwrap();
+    let (listener, port) = bind().await;
+    world.dns.srv("b.example", DIRECT, 0, 0, port, "xmpps.b.example").unwrap();
+    world.dns.a("xmpps.b.example", Ipv4Addr::LOCALHOST).unwrap();
+    let mut config = server(&world.authority, &shown);
+    config.alpn_protocols = vec![b"other".to_vec(), b"xmpp-server".to_vec()];
+    a.send(message("a.example", "b.example", "1"));
+    let mut host = Wire::accepted(listener.accept().await.unwrap().0).secured_as_server(config).await;
+    assert_eq!(host.hear("xml:lang='en'>").await, header("a.example", "b.example"));
+    (a, host)
+}
+
+/// Rule 7, XEP-0368 section 3: TLS first, with the domain as SNI and the protocol as ALPN.
+#[tokio::test]
+async fn an_xmpps_target_is_dialled_with_tls_for_the_domain_and_the_protocol() {
+    let world = World::new().await;
+    let (_a, mut host) = dialled_directly(&world).await;
+    let tokio_rustls::TlsStream::Server(tls) = host.tls() else { panic!() };
+    assert_eq!(tls.get_ref().1.server_name(), Some("b.example"));
+    assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"xmpp-server"[..]));
+    host.say(answer("b.example", "a.example", "1") + SASL_FEATURES).await;
+    assert_eq!(host.hear("</auth>").await, auth(AUTHZID));
+}
+
+/// Rule 7, XEP-0368 section 3.
+#[tokio::test]
+async fn starttls_is_not_asked_for_within_direct_tls_though_it_is_offered() {
+    let world = World::new().await;
+    let (a, mut host) = dialled_directly(&world).await;
+    host.say(answer("b.example", "a.example", "1") + TLS_FEATURES).await;
+    let said = host.rest().await;
+    assert!(stream_error(&said) == "policy-violation" && !said.contains("<starttls"), "{said}");
+    assert_eq!(a.undelivered().await.error.condition, Condition::RemoteServerTimeout);
+}
+
+/// Rule 7, XEP-0368 section 3: the other role, with and without ALPN.
+#[tokio::test]
+async fn starttls_is_neither_offered_nor_accepted_within_direct_tls() {
+    let here = Listening::new().await;
+    let (listener, _) = bind().await;
+    let address = listener.local_addr().unwrap();
+    here.a.federation.serve_direct(listener);
+    for alpn in [None, Some(b"xmpp-server".to_vec())] {
+        let mut config = client(&here.world.authority, Some(&here.shown));
+        config.alpn_protocols = alpn.iter().cloned().collect();
+        let mut peer = Wire::connect(address).await.secured_as_client(config, "a.example").await;
+        assert_eq!(peer.tls().get_ref().1.alpn_protocol(), alpn.as_deref());
+        peer.say(header("b.example", "a.example")).await;
+        assert!(peer.hear(FEATURES_END).await.ends_with(SASL_FEATURES));
+        peer.say(STARTTLS).await;
+        assert_eq!(peer.rest().await, format!("{TLS_FAILURE}{END}"));
+    }
 }
 
 /// Rule 8, RFC 6120 section 3.3: ours is to dial a stream that was lost once more at once; pauses come when that fails,

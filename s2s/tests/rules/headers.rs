@@ -139,7 +139,7 @@ async fn versions_are_compared_as_numbers_and_the_lower_one_is_answered() {
     }
 }
 
-/// Rule 16, RFC 6120 section 4.7.5, rule 3: the other role.
+/// Rule 16, RFC 6120 section 4.7.5: the other role.
 #[tokio::test]
 async fn an_initiating_entity_refuses_the_answer_of_another_version() {
     for version in ["", " version='0.9'", " version='2.0'"] {

@@ -17,7 +17,7 @@ mod restarts;
 mod sasl;
 mod seed;
 mod stanzas;
-// mod table;
+mod table;
 mod tls;
 mod wire;
 mod xml;

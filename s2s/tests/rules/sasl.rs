@@ -257,7 +257,7 @@ async fn a_peer_whose_certificate_proves_nothing_is_told_a_policy_violation_at_o
 }
 
 /// Rule 52, RFC 6120 section 6.3.5: ours. Theirs is of no meaning, because it cannot do harm: the data of SASL itself may
-/// hold none (rule 44).
+/// hold none.
 #[tokio::test]
 async fn no_whitespace_stands_within_an_exchange_of_sasl() {
     let here = Listening::new().await;

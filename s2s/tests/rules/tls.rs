@@ -62,7 +62,7 @@ async fn nothing_goes_on_in_the_clear() {
 }
 
 /// Rule 31, RFC 6120 section 5.3.3: ours. Theirs before `<starttls/>` is of no meaning; behind it, it is refused as any
-/// other byte ahead of TLS (rule 33).
+/// other byte ahead of TLS.
 #[tokio::test]
 async fn no_whitespace_stands_around_starttls_and_proceed() {
     let here = Listening::new().await;
