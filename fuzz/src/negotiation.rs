@@ -134,7 +134,9 @@ impl<N: Negotiator<Established = Established, Error = NegotiationFailure>> Conne
         match event {
             Event::Bytes(bytes) => self.hears(bytes),
             Event::Secured(chain, proved) => self.secured(&chain, proved),
-            Event::TlsFailed => self.input(Input::TlsFailed(TlsFailure { reason: "bad_certificate".to_owned() })),
+            Event::TlsFailed => {
+                self.input(Input::TlsFailed(TlsFailure { reason: "bad_certificate".to_owned(), alert: Some(42) }))
+            }
             Event::Disconnected => self.input(Input::Disconnected),
             Event::Deadline => {
                 self.now = self.negotiator.poll_timeout().unwrap_or(self.now);

@@ -251,7 +251,8 @@ impl<N: Negotiator> Driver<'_, N> {
         let (told, otherwise) = match timeout_at(deadline.into(), self.tls.handshake(&start, wire)).await {
             Ok(Ok(stream)) => return self.encrypted(Transport::Tls(Box::new(stream))).await,
             Ok(Err(TlsError::Handshake(error))) => {
-                let failed = Input::TlsFailed(TlsFailure { reason: error.to_string() });
+                let failure = tls_failure(&error).unwrap_or(TlsFailure { reason: error.to_string(), alert: None });
+                let failed = Input::TlsFailed(failure);
                 (self.negotiator.handle(now(), failed), NegotiationError::Disconnected)
             }
             Ok(Err(error)) => return Err(NegotiationError::Tls(error)),
@@ -334,7 +335,11 @@ impl<N: Negotiator> Driver<'_, N> {
 
 fn tls_failure(error: &io::Error) -> Option<TlsFailure> {
     let tls = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    Some(TlsFailure { reason: tls.to_string() })
+    let alert = match tls {
+        rustls::Error::AlertReceived(alert) => Some(u8::from(*alert)),
+        _ => None,
+    };
+    Some(TlsFailure { reason: tls.to_string(), alert })
 }
 
 /// The present, as tests with a paused clock see it too.

@@ -58,6 +58,12 @@ pub struct Timeouts {
     pub resolve: Duration,
     /// One TCP connection. Default 10 s: three lost packets; the next address may be better.
     pub connect: Duration,
+    /// One answer of the peer in a negotiation that was dialled, or one TLS handshake. Default 10 s: several round trips
+    /// around the world; the next target may be better, and who waits for it waits for this first.
+    pub answer: Duration,
+    /// One dial, all targets of a domain included. Default 60 s: some of them may be silent, and those who wait for an
+    /// answer do not wait much longer.
+    pub dial: Duration,
     /// One negotiation, TLS included, in either role. Default 30 s.
     pub negotiation: Duration,
     /// A stream without any stanza. Default 1 h: shorter ones have cost other servers the presence of their peers.
@@ -75,6 +81,8 @@ impl Default for Timeouts {
         Self {
             resolve: Duration::from_secs(10),
             connect: Duration::from_secs(10),
+            answer: Duration::from_secs(10),
+            dial: Duration::from_secs(60),
             negotiation: Duration::from_secs(30),
             idle: Duration::from_secs(60 * 60),
             write: Duration::from_secs(60),

@@ -1,109 +1,94 @@
 //! Reaches a domain: every target and address in order, until one has been negotiated to the end.
+//!
+//! A target is good when the final features have arrived and not before. Whatever goes wrong earlier, be it in TCP, in
+//! TLS, by a certificate, a stream error, SASL or mere silence, the next address is tried, and then the next target.
+//! What happened is told by a [`DialReport`], for each dial.
 
-use std::fmt;
+mod code;
+mod eyeballs;
+mod fault;
+mod observer;
+mod penalty;
+mod race;
+mod report;
+
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use convoke_net::{Connection, Negotiated, NegotiationError, TlsContext, negotiate};
-use convoke_xmpp::{Condition, Domainpart, Limits, StanzaError};
+use convoke_xmpp::stream::OtherHost;
+use convoke_xmpp::{Condition, Domainpart, Element, Limits, StanzaError, namespace};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
 use crate::config::Timeouts;
-use crate::error::NegotiationFailure;
+use crate::error::{NegotiationFailure, Stage};
 use crate::identity::IdentityVerifier;
 use crate::negotiation::{Authzid, Established, Initiating, InitiatingConfig};
 use crate::resolver::{Family, ResolveError, Resolver, literal};
 use crate::target::{DEFAULT_PORT, Located, Service, SrvRecord, Target};
 
+pub use code::FaultCode;
+pub use fault::Fault;
+pub use report::{Attempt, DialReport, Lookup, Record, RecordKind, StreamReport, TlsReport, Verdict};
+
+use fault::Cause;
+use observer::{Observed, Progress};
+pub(crate) use penalty::Penalties;
+use penalty::Place;
+use race::{BoxFuture, Event, Race};
+
 /// How many addresses are tried for one domain: DNS answers are under the control of others.
 const MAX_ATTEMPTS: usize = 8;
 
-/// Why a domain could not be reached.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum DialError {
-    /// DNS names no server of the domain.
-    #[error(transparent)]
-    Resolve(#[from] ResolveError),
-    /// No target could be negotiated with.
-    #[error("{domain} cannot be reached: {}", join(attempts))]
-    Unreachable {
-        /// The domain.
-        domain: Domainpart,
-        /// What was tried, in order.
-        attempts: Vec<Attempt>,
-    },
-}
+/// How often in one dial a peer may send us to another host (RFC 6120, section 4.9.3.19: two to five).
+const MAX_REDIRECTS: usize = 2;
 
-/// One target, or one of its addresses, that was tried in vain.
-#[derive(Debug)]
-pub struct Attempt {
-    /// The target.
-    pub target: Target,
-    /// Its address, if it has one.
-    pub address: Option<SocketAddr>,
-    /// What went wrong.
-    pub cause: AttemptError,
-}
-
-/// Why an attempt failed.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum AttemptError {
-    /// The host has no address.
-    #[error(transparent)]
-    Resolve(ResolveError),
-    /// No TCP connection could be made.
-    #[error("no connection: {0}")]
-    Connect(#[source] io::Error),
-    /// No TCP connection could be made in time.
-    #[error("no connection in time")]
-    ConnectTimeout,
-    /// The stream could not be negotiated.
-    #[error(transparent)]
-    Negotiation(NegotiationError<NegotiationFailure>),
+/// A domain could not be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{report}")]
+pub struct DialError {
+    report: Arc<DialReport>,
+    fault: Fault,
 }
 
 impl DialError {
+    /// What was tried, and how each attempt failed.
+    pub fn report(&self) -> &Arc<DialReport> {
+        &self.report
+    }
+
+    /// The code of the fault that explains most: that of the attempt which came furthest.
+    pub fn code(&self) -> FaultCode {
+        self.fault.code
+    }
+
     /// What the senders of stanzas to the domain are told (RFC 6120, section 10.4.3): `remote-server-not-found` when DNS
-    /// leads nowhere, `remote-server-timeout` when no stream could be negotiated; the reason is the text.
+    /// leads nowhere, `remote-server-timeout` when no stream could be negotiated. The reason is the text, and its code an
+    /// element of [`namespace::CONVOKE_ERRORS`].
     pub fn to_stanza_error(&self) -> StanzaError {
-        let condition =
-            if self.is_not_found() { Condition::RemoteServerNotFound } else { Condition::RemoteServerTimeout };
-        StanzaError::new(condition).with_text(self.to_string())
+        let condition = match self.code().is_dns() {
+            true => Condition::RemoteServerNotFound,
+            false => Condition::RemoteServerTimeout,
+        };
+        let code = Element::new(self.code().to_string(), namespace::CONVOKE_ERRORS);
+        StanzaError::new(condition).with_text(self.to_string()).with_application(code)
     }
-
-    fn is_not_found(&self) -> bool {
-        match self {
-            Self::Resolve(_) => true,
-            Self::Unreachable { attempts, .. } => {
-                attempts.iter().all(|attempt| matches!(attempt.cause, AttemptError::Resolve(_)))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            Some(address) => write!(f, "{} ({address}): {}", self.target, self.cause),
-            None => write!(f, "{}: {}", self.target, self.cause),
-        }
-    }
-}
-
-fn join(attempts: &[Attempt]) -> String {
-    attempts.iter().map(Attempt::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// A stream to another domain, ready for stanzas.
-pub(crate) type Dialed = Negotiated<Established>;
+#[derive(Debug)]
+pub(crate) struct Dialed {
+    pub(crate) connection: Connection,
+    pub(crate) established: Established,
+    pub(crate) report: Arc<DialReport>,
+}
 
 /// Everything that dialling needs.
 pub(crate) struct Dialer {
@@ -114,123 +99,294 @@ pub(crate) struct Dialer {
     pub(crate) timeouts: Timeouts,
     /// What the peer may send once it is known.
     pub(crate) limits: Limits,
+    /// Which targets and addresses have failed lately.
+    pub(crate) penalties: Penalties,
 }
 
 impl Dialer {
     /// Negotiates an outgoing stream from `local` to `remote` with the first target that can.
     pub(crate) async fn dial(&self, local: &Domainpart, remote: &Domainpart) -> Result<Dialed, DialError> {
-        let targets = self.targets(remote).await?;
-        let mut attempts = Vec::new();
-        for target in targets {
-            match self.addresses(&target).await {
-                Ok(addresses) => {
-                    for address in addresses {
-                        match self.attempt(local, remote, &target, address).await {
-                            Ok(dialed) => return Ok(dialed),
-                            Err(cause) => note(&mut attempts, &target, Some(address), cause),
-                        }
-                        if attempts.len() >= MAX_ATTEMPTS {
-                            return Err(DialError::Unreachable { domain: remote.clone(), attempts });
-                        }
-                    }
-                }
-                Err(cause) => note(&mut attempts, &target, None, AttemptError::Resolve(cause)),
+        let began = now();
+        let deadline = began + self.timeouts.dial;
+        let mut dial = Dial { dialer: self, deadline, redirects: 0, report: DialReport::new(local, remote) };
+        let outcome = dial.run().await;
+        let mut report = dial.report;
+        report.milliseconds = milliseconds(now() - began);
+        match outcome {
+            Ok(Negotiated { mut connection, established }) => {
+                connection.set_limits(self.limits);
+                report.established = Some((&established).into());
+                Ok(Dialed { connection, established, report: Arc::new(report) })
+            }
+            Err(fault) => {
+                report.fault = Some(fault.clone());
+                Err(DialError { report: Arc::new(report), fault })
             }
         }
-        Err(DialError::Unreachable { domain: remote.clone(), attempts })
     }
 
-    /// Both services are asked for at once; an address needs no asking.
-    async fn targets(&self, remote: &Domainpart) -> Result<Vec<Target>, ResolveError> {
-        if let Some(address) = literal(remote.as_str()) {
-            return Ok(vec![Target::new(address.to_string(), DEFAULT_PORT)]);
-        }
-        let (direct, starttls) =
-            tokio::join!(self.services(Service::DirectTls, remote), self.services(Service::StartTls, remote));
-        // Without random numbers the order is merely less fair.
-        match Located::from_records(direct.chain(starttls), &mut || getrandom::u32().unwrap_or_default()) {
-            Located::Targets(targets) => Ok(targets),
-            Located::Declined => Err(ResolveError::NoService { domain: remote.clone() }),
-            Located::Unknown => Ok(vec![Target::new(remote.to_ascii(), DEFAULT_PORT)]),
-        }
+    /// An answer of DNS, if it comes in time.
+    async fn resolving<T>(
+        &self,
+        lookup: impl Future<Output = Result<T, ResolveError>>,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<T, ResolveError> {
+        let in_time = timeout(self.timeouts.resolve.min(left(deadline)), lookup).await;
+        in_time.unwrap_or_else(|_| Err(ResolveError::TimedOut { name: name.to_owned() }))
     }
 
     /// The records of one service; silence is no answer, like none (RFC 6120, section 3.2.1, rule 9).
     async fn services(
         &self,
         service: Service,
-        remote: &Domainpart,
-    ) -> impl Iterator<Item = (Service, SrvRecord)> + use<> {
-        let found = self.resolving(self.resolver.services(service, remote), remote.as_str()).await;
-        found.unwrap_or_default().into_iter().map(move |record| (service, record))
+        domain: &Domainpart,
+        deadline: Instant,
+    ) -> (Lookup, Vec<(Service, SrvRecord)>) {
+        let (began, name) = (now(), report::service_name(service, domain));
+        let answer = self.resolving(self.resolver.services(service, domain), &name, deadline).await;
+        let lookup = Lookup::new(name, RecordKind::Srv, &answer, now() - began);
+        (lookup, answer.unwrap_or_default().into_iter().map(|record| (service, record)).collect())
     }
 
-    async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, ResolveError> {
-        if let Some(address) = literal(&target.host) {
-            return Ok(vec![SocketAddr::new(address, target.port)]);
+    async fn addresses(&self, family: Family, host: &str, deadline: Instant) -> Result<Vec<IpAddr>, ResolveError> {
+        match literal(host) {
+            Some(address) if address.is_ipv6() == (family == Family::V6) => Ok(vec![address]),
+            Some(_) => Ok(Vec::new()),
+            None => self.resolving(self.resolver.addresses(family, host), host, deadline).await,
         }
-        let (v6, v4) = tokio::join!(self.family(Family::V6, &target.host), self.family(Family::V4, &target.host));
-        match (v6, v4) {
-            (Err(error), Err(_)) => Err(error),
-            (v6, v4) => {
-                let found: Vec<_> = [v6, v4].into_iter().flatten().flatten().collect();
-                if found.is_empty() {
-                    return Err(ResolveError::NoAddress { host: target.host.clone() });
+    }
+
+    async fn connect(&self, address: SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
+        let connecting = timeout(self.timeouts.connect.min(left(deadline)), TcpStream::connect(address)).await;
+        connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// One dial in progress.
+struct Dial<'a> {
+    dialer: &'a Dialer,
+    /// When the dial as a whole is given up.
+    deadline: Instant,
+    redirects: usize,
+    report: DialReport,
+}
+
+/// What has come of a target.
+enum Outcome {
+    Established(Box<Negotiated<Established>>),
+    /// The peer has proved who it is and sends us elsewhere.
+    Redirected(OtherHost),
+    Failed,
+}
+
+impl Dial<'_> {
+    async fn run(&mut self) -> Result<Negotiated<Established>, Fault> {
+        let remote = self.report.remote.clone();
+        let located = self.locate(&remote).await;
+        let mut targets = VecDeque::from(located.map_err(|error| Fault::from(&Cause::from(error)))?);
+        while let Some(target) = targets.pop_front() {
+            match self.reach(&target).await {
+                Outcome::Established(negotiated) => return Ok(*negotiated),
+                Outcome::Redirected(host) => {
+                    for target in self.elsewhere(host, &target).await.into_iter().rev() {
+                        targets.push_front(target);
+                    }
                 }
-                Ok(found.into_iter().map(|address| SocketAddr::new(address, target.port)).collect())
+                Outcome::Failed => self.dialer.penalties.blame(self.place(&target, None), now()),
+            }
+            if self.is_over() {
+                break;
+            }
+        }
+        let timed_out = || Fault::from(&Cause::Resolve(ResolveError::TimedOut { name: remote.to_ascii() }));
+        Err(self.report.furthest_fault().unwrap_or_else(timed_out))
+    }
+
+    /// The targets of a domain, in the order in which they are to be tried.
+    async fn locate(&mut self, domain: &Domainpart) -> Result<Vec<Target>, ResolveError> {
+        if let Some(address) = literal(domain.as_str()) {
+            return Ok(vec![Target::new(address.to_string(), DEFAULT_PORT)]);
+        }
+        let ((direct_lookup, direct), (lookup, starttls)) = tokio::join!(
+            self.dialer.services(Service::DirectTls, domain, self.deadline),
+            self.dialer.services(Service::StartTls, domain, self.deadline),
+        );
+        self.report.lookups.extend([direct_lookup, lookup]);
+        // Without random numbers the order is merely less fair.
+        let random = &mut || getrandom::u32().unwrap_or_default();
+        match Located::from_records(direct.into_iter().chain(starttls), random) {
+            Located::Targets(mut targets) => {
+                let now = now();
+                let is_blamed = |target: &Target| self.dialer.penalties.is_blamed(&self.place(target, None), now);
+                targets.sort_by_cached_key(|target| (target.priority, is_blamed(target)));
+                Ok(targets)
+            }
+            Located::Declined => Err(ResolveError::NoService { domain: domain.clone() }),
+            Located::Unknown => Ok(vec![Target::new(domain.to_ascii(), DEFAULT_PORT)]),
+        }
+    }
+
+    /// Tries the addresses of a target until one has been negotiated with.
+    async fn reach(&mut self, target: &Target) -> Outcome {
+        let (dialer, deadline) = (self.dialer, self.deadline);
+        let lookup = |family| -> BoxFuture<'_, _> {
+            Box::pin(async move { (family, dialer.addresses(family, &target.host, deadline).await) })
+        };
+        let connect = |address| -> BoxFuture<'_, _> { Box::pin(dialer.connect(address, deadline)) };
+        let remote = self.report.remote.clone();
+        let is_blamed =
+            |address: &IpAddr| dialer.penalties.is_blamed(&Place::new(&remote, target, Some(*address)), now());
+        let mut race = Race::new(target.port, [lookup(Family::V6), lookup(Family::V4)], connect, is_blamed);
+        let mut answers = Vec::new();
+        while !self.is_over() {
+            let Some(event) = race.next().await else { return self.unresolved(target, answers) };
+            match event {
+                Event::Resolved(family, answer, took) => answers.extend(self.resolved(target, family, answer, took)),
+                Event::Failed(address, error, took) => {
+                    self.note(target, Some(address), Progress::default(), took, Some(&Cause::Connect(error)));
+                }
+                Event::Connected(address, stream, took) => match self.negotiate(target, address, stream, took).await {
+                    Outcome::Failed => {}
+                    outcome => return outcome,
+                },
+            }
+        }
+        Outcome::Failed
+    }
+
+    /// Keeps the answer about one family; gives back why there is none.
+    fn resolved(
+        &mut self,
+        target: &Target,
+        family: Family,
+        answer: Result<Vec<IpAddr>, ResolveError>,
+        took: Duration,
+    ) -> Option<Result<(), ResolveError>> {
+        if literal(&target.host).is_some() {
+            return None;
+        }
+        self.report.lookups.push(Lookup::new(target.host.clone(), family.into(), &answer, took));
+        match answer {
+            Ok(addresses) if addresses.is_empty() => Some(Ok(())),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Nothing is left to try; if there never was anything, that is a fault of its own.
+    fn unresolved(&mut self, target: &Target, answers: Vec<Result<(), ResolveError>>) -> Outcome {
+        // Of two families, each without addresses.
+        if answers.len() == 2 {
+            let nowhere = || ResolveError::NoAddress { host: target.host.clone() };
+            let error = answers.into_iter().find_map(Result::err).unwrap_or_else(nowhere);
+            let progress = Progress { stage: Stage::Resolution, tls: None };
+            self.note(target, None, progress, Duration::ZERO, Some(&Cause::Resolve(error)));
+        }
+        Outcome::Failed
+    }
+
+    async fn negotiate(
+        &mut self,
+        target: &Target,
+        address: SocketAddr,
+        stream: TcpStream,
+        connecting: Duration,
+    ) -> Outcome {
+        let (dialer, began, mut progress) = (self.dialer, now(), Progress::default());
+        let initiating = Initiating::new(self.initiating(target), Arc::clone(&dialer.verifier), began);
+        let observed = Observed::new(initiating, dialer.timeouts.answer, began, &mut progress);
+        let outcome = negotiate(observed, stream, &dialer.tls, Limits::before_authentication()).await;
+        let took = connecting + (now() - began);
+        match outcome {
+            Ok(negotiated) => {
+                self.note(target, Some(address), progress, took, None);
+                Outcome::Established(Box::new(negotiated))
+            }
+            Err(error) => {
+                let elsewhere = other_host(&error).cloned();
+                self.note(target, Some(address), progress, took, Some(&Cause::Negotiation(error)));
+                elsewhere.map_or(Outcome::Failed, Outcome::Redirected)
             }
         }
     }
 
-    async fn family(&self, family: Family, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        self.resolving(self.resolver.addresses(family, host), host).await
-    }
-
-    async fn resolving<T>(
-        &self,
-        lookup: impl Future<Output = Result<T, ResolveError>>,
-        name: &str,
-    ) -> Result<T, ResolveError> {
-        let in_time = timeout(self.timeouts.resolve, lookup).await;
-        in_time.unwrap_or_else(|_| Err(ResolveError::TimedOut { name: name.to_owned() }))
-    }
-
-    async fn attempt(
-        &self,
-        local: &Domainpart,
-        remote: &Domainpart,
-        target: &Target,
-        address: SocketAddr,
-    ) -> Result<Dialed, AttemptError> {
-        let tcp = match timeout(self.timeouts.connect, TcpStream::connect(address)).await {
-            Ok(connected) => connected.map_err(AttemptError::Connect)?,
-            Err(_) => return Err(AttemptError::ConnectTimeout),
-        };
-        let initiating = Initiating::new(self.initiating(local, remote, target), Arc::clone(&self.verifier), now());
-        let dialed = negotiate(initiating, tcp, &self.tls, Limits::before_authentication()).await;
-        dialed.map(|dialed| self.admitted(dialed)).map_err(AttemptError::Negotiation)
-    }
-
-    fn initiating(&self, local: &Domainpart, remote: &Domainpart, target: &Target) -> InitiatingConfig {
+    fn initiating(&self, target: &Target) -> InitiatingConfig {
+        let DialReport { local, remote, .. } = &self.report;
         InitiatingConfig {
+            authzid: self.dialer.authzid,
             direct_tls: target.direct_tls,
-            authzid: self.authzid,
-            deadline: self.timeouts.negotiation,
+            deadline: self.dialer.timeouts.negotiation.min(left(self.deadline)),
             ..InitiatingConfig::new(local.clone(), remote.clone())
         }
     }
 
-    fn admitted(&self, mut dialed: Dialed) -> Dialed {
-        let connection: &mut Connection = &mut dialed.connection;
-        connection.set_limits(self.limits);
-        dialed
+    /// The targets to which a peer sends us; none if there have been enough of that.
+    ///
+    /// The domain stays the same, and so do the name that the certificate has to prove and the way TLS is begun.
+    async fn elsewhere(&mut self, other: OtherHost, sender: &Target) -> Vec<Target> {
+        self.redirects += 1;
+        if self.redirects > MAX_REDIRECTS {
+            return Vec::new();
+        }
+        match (other.port, literal(other.host.as_str())) {
+            (None, None) => self.locate(&other.host).await.unwrap_or_default(),
+            (port, address) => {
+                let host = address.map_or_else(|| other.host.to_ascii(), |address| address.to_string());
+                vec![Target { host, port: port.unwrap_or(DEFAULT_PORT), ..sender.clone() }]
+            }
+        }
+    }
+
+    fn note(
+        &mut self,
+        target: &Target,
+        address: Option<SocketAddr>,
+        progress: Progress,
+        took: Duration,
+        cause: Option<&Cause>,
+    ) {
+        let Progress { stage, tls } = progress;
+        let fault = cause.map(Fault::from);
+        let place = self.place(target, address.map(|address| address.ip()));
+        match &fault {
+            Some(fault) => {
+                let remote = &self.report.remote;
+                debug!(%remote, %target, ?address, %stage, code = %fault.code, reason = fault.text, "attempt failed");
+                self.dialer.penalties.blame(place, now());
+            }
+            None => {
+                self.dialer.penalties.absolve(&place);
+                self.dialer.penalties.absolve(&self.place(target, None));
+            }
+        }
+        let target = target.clone();
+        let milliseconds = milliseconds(took);
+        self.report.attempts.push(Attempt { target, address, stage, tls, fault, milliseconds });
+    }
+
+    fn place(&self, target: &Target, address: Option<IpAddr>) -> Place {
+        Place::new(&self.report.remote, target, address)
+    }
+
+    fn is_over(&self) -> bool {
+        self.report.attempts.len() >= MAX_ATTEMPTS || self.deadline <= now()
     }
 }
 
-fn note(attempts: &mut Vec<Attempt>, target: &Target, address: Option<SocketAddr>, cause: AttemptError) {
-    let attempt = Attempt { target: target.clone(), address, cause };
-    debug!(%attempt, "attempt failed");
-    attempts.push(attempt);
+fn other_host(error: &NegotiationError<NegotiationFailure>) -> Option<&OtherHost> {
+    match error {
+        NegotiationError::Refused(failure) => failure.other_host(),
+        _ => None,
+    }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(now())
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// The present, as tests with a paused clock see it too.

@@ -9,10 +9,14 @@ use thiserror::Error;
 
 use crate::identity::IdentityError;
 
-/// How far a negotiation had come.
+/// How far a dial or a negotiation had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Stage {
+    /// DNS.
+    Resolution,
+    /// The TCP connection.
+    Connection,
     /// The first stream header and its features, in the clear.
     Opening,
     /// `<starttls/>` and its answer.
@@ -25,18 +29,23 @@ pub enum Stage {
     Authentication,
     /// The stream header and features after SASL.
     Authenticated,
+    /// Stanzas may flow.
+    Established,
 }
 
 impl Stage {
     /// The stage as a word of lower-case letters and hyphens, for reports and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Resolution => "resolution",
+            Self::Connection => "connection",
             Self::Opening => "opening",
             Self::StartTls => "starttls",
             Self::Tls => "tls",
             Self::Secured => "secured",
             Self::Authentication => "authentication",
             Self::Authenticated => "authenticated",
+            Self::Established => "established",
         }
     }
 }
@@ -44,6 +53,13 @@ impl Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Stage {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

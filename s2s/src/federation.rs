@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 
 use crate::config::{Backoff, FederationConfig, LocalDomain, Timeouts};
-use crate::dialer::Dialer;
+use crate::dialer::{DialReport, Dialed, Dialer, Penalties};
 use crate::identity::{IdentityVerifier, Trust};
 use crate::link::{Incoming, Refused};
 use crate::links::Links;
@@ -104,6 +104,20 @@ impl Federation {
         self.shared.verifier.replace_trust(trust);
     }
 
+    /// Dials a domain to see what happens, besides any link, and closes the stream again.
+    ///
+    /// Takes as long as [`Timeouts::dial`] at most, and two seconds for the closing. What is learned about bad targets
+    /// serves the links too.
+    pub async fn dial(&self, local: &Domainpart, remote: &Domainpart) -> Arc<DialReport> {
+        match self.shared.dialer.dial(local, remote).await {
+            Ok(Dialed { connection, report, .. }) => {
+                connection.finish().await;
+                report
+            }
+            Err(error) => Arc::clone(error.report()),
+        }
+    }
+
     /// Breaks the TCP connections between these domains, both ways, at once and without closing tags; says whether there
     /// was any. What the outgoing link has not written yet is sent by the next stream.
     pub fn cut(&self, local: &Domainpart, remote: &Domainpart) -> bool {
@@ -165,7 +179,15 @@ impl Shared {
             deadline: timeouts.negotiation,
             ..ReceivingConfig::new(Arc::clone(&names), limits.stanza_bytes)
         };
-        let dialer = Dialer { resolver, tls: tls.clone(), verifier: Arc::clone(&verifier), authzid, timeouts, limits };
+        let dialer = Dialer {
+            resolver,
+            tls: tls.clone(),
+            verifier: Arc::clone(&verifier),
+            authzid,
+            timeouts,
+            limits,
+            penalties: Penalties::default(),
+        };
         Ok(Self {
             domains: names,
             dialer,

@@ -146,7 +146,7 @@ pub use target::{Located, Service, SrvRecord, Target};
 #[cfg(feature = "net")]
 pub use config::{Backoff, FederationConfig, LocalDomain, Timeouts};
 #[cfg(feature = "net")]
-pub use dialer::{Attempt, AttemptError, DialError};
+pub use dialer::{DialError, DialReport, Fault, FaultCode};
 #[cfg(feature = "net")]
 pub use federation::{Federation, FederationError};
 #[cfg(feature = "net")]

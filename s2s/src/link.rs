@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::Backoff;
-use crate::dialer::{DialError, Dialed};
+use crate::dialer::{DialError, DialReport, Dialed};
 use crate::federation::{Shared, shutting_down};
 use crate::statistics::{LinkState, LinkStatistics};
 
@@ -58,6 +58,7 @@ struct State {
     failures_in_a_row: u32,
     /// Streams that were lost early, since the last one that lasted.
     early_losses: u32,
+    last_report: Option<Arc<DialReport>>,
     last_failure: Option<String>,
 }
 
@@ -176,6 +177,7 @@ impl Link {
             dials: state.dials,
             failures: state.failures,
             last_failure: state.last_failure.clone(),
+            last_report: state.last_report.clone(),
         }
     }
 
@@ -287,6 +289,7 @@ impl Outgoing {
     async fn carry(&self, dialed: Dialed) -> Option<Duration> {
         let Pair { local, remote } = &self.link.pair;
         let stop = Stop { shutdown: self.shared.tasks.shutdown_token().clone(), ..Stop::default() };
+        self.link.lock().last_report = Some(Arc::clone(&dialed.report));
         let rejected = self.open(&stop.cut, dialed.established.peer_max_bytes);
         self.bounce(rejected, &too_large());
         info!(%local, %remote, tls = dialed.established.tls_version, "outgoing stream established");
@@ -327,13 +330,13 @@ impl Outgoing {
     /// Nobody could be reached: everything that waits is given back, and nothing is tried for a while.
     fn give_up(&self, error: &DialError) {
         let Pair { local, remote } = &self.link.pair;
-        warn!(%local, %remote, %error, "cannot reach the domain");
+        warn!(%local, %remote, code = %error.code(), %error, "cannot reach the domain");
         let told = error.to_stanza_error();
         let stanzas = {
             // Under the lock that `send` holds: a stanza is either among these or refused by the new phase.
             let mut state = self.link.lock();
             let stanzas = self.link.outbox.take_all();
-            state.fail(error.to_string());
+            state.fail(error);
             state.phase = if stanzas.is_empty() {
                 // Only an attempt to be ready for the next stanza: let that one try again.
                 Phase::Idle
@@ -365,10 +368,11 @@ impl Outgoing {
 }
 
 impl State {
-    fn fail(&mut self, reason: String) {
+    fn fail(&mut self, error: &DialError) {
         self.failures += 1;
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
-        self.last_failure = Some(reason);
+        self.last_failure = Some(error.to_string());
+        self.last_report = Some(Arc::clone(error.report()));
     }
 }
 

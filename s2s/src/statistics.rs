@@ -1,6 +1,10 @@
 //! What operators see of a link.
 
+use std::sync::Arc;
+
 use convoke_xmpp::Domainpart;
+
+use crate::dialer::DialReport;
 
 /// The outgoing half of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,4 +50,6 @@ pub struct LinkStatistics {
     pub failures: u64,
     /// Why it failed the last time, for people.
     pub last_failure: Option<String>,
+    /// What the last dial did, whether it failed or not.
+    pub last_report: Option<Arc<DialReport>>,
 }

@@ -30,6 +30,7 @@ impl Service {
 
 /// One SRV record: where a domain's server can be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SrvRecord {
     /// Targets of a lower number are tried first.
     pub priority: u16,
@@ -50,6 +51,7 @@ impl SrvRecord {
 
 /// One host and port to try, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Target {
     /// The host name, with A-labels and without the final dot, or an IP address.
     pub host: String,

@@ -86,6 +86,8 @@ pub struct TlsInfo<'a> {
 pub struct TlsFailure {
     /// What the TLS library says.
     pub reason: String,
+    /// The number of the alert by which the peer ended it, if it sent one (RFC 8446, section 6).
+    pub alert: Option<u8>,
 }
 
 /// A failure that knows its stream error.

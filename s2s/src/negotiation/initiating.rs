@@ -87,6 +87,16 @@ impl Initiating {
         };
         Self { machine: Machine::new(role, state, wire, deadline) }
     }
+
+    /// How far it has come; `None` when it has ended.
+    pub fn stage(&self) -> Option<Stage> {
+        self.machine.stage()
+    }
+
+    /// Who the peer has proved to be, from the TLS handshake to the end of the negotiation.
+    pub fn identity(&self) -> Option<&PeerIdentity> {
+        self.machine.state()?.secured().map(|secured| &secured.identity)
+    }
 }
 
 impl Negotiator for Initiating {
@@ -124,6 +134,19 @@ enum State {
     Success(ExpectSuccess),
     FinalHeader(ExpectFinalHeader),
     FinalFeatures(ExpectFinalFeatures),
+}
+
+impl State {
+    fn secured(&self) -> Option<&Secured> {
+        match self {
+            Self::Header(_) | Self::Features(_) | Self::Proceed(_) | Self::Handshake(_) => None,
+            Self::SecuredHeader(state) => Some(&state.secured),
+            Self::SecuredFeatures(state) => Some(&state.secured),
+            Self::Success(state) => Some(&state.secured),
+            Self::FinalHeader(state) => Some(&state.secured),
+            Self::FinalFeatures(state) => Some(&state.secured),
+        }
+    }
 }
 
 struct ExpectHeader;

@@ -108,6 +108,16 @@ impl<R: Role> Machine<R> {
         self.state.as_ref().map(|_| self.deadline)
     }
 
+    /// What is waited for; `None` when the negotiation has ended.
+    pub(super) fn state(&self) -> Option<&R::State> {
+        self.state.as_ref()
+    }
+
+    /// How far the negotiation has come; `None` when it has ended.
+    pub(super) fn stage(&self) -> Option<Stage> {
+        self.state().map(|state| self.role.stage(state))
+    }
+
     fn step(&mut self, state: R::State, now: Instant, input: Input<'_>) -> Outcome<Step<R::State>> {
         let stage = self.role.stage(&state);
         match input {

@@ -148,7 +148,7 @@ impl<N: Negotiator<Established = Established, Error = NegotiationFailure>> Side<
     }
 
     pub(super) fn fail_tls(&mut self) -> &mut Self {
-        self.input(Input::TlsFailed(TlsFailure { reason: "bad_certificate".to_owned() }))
+        self.input(Input::TlsFailed(TlsFailure { reason: "bad_certificate".to_owned(), alert: Some(42) }))
     }
 
     pub(super) fn disconnect(&mut self) -> &mut Self {
