@@ -10,17 +10,23 @@
 //!    left-most label), as SRVName `_xmpp-server.<domain>` or as xmppAddr. A common name is no name.
 //! 3. If keys are pinned for the domain ([`TrustGroup::pins`]), one of them is on the path.
 //!
+//! A domain that policy names may vouch for its certificates itself, in DNS or by HTTPS: see [`Evidence`].
+//!
 //! Which roots are asked depends on the domain: see [`Trust`].
 //!
 //! A [`PeerIdentity`] cannot be made in any other way.
 
 mod anchors;
 mod error;
+mod evidence;
 mod names;
 mod own;
 mod pins;
+mod posh;
+mod tlsa;
 mod trust;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -33,9 +39,12 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 pub use anchors::{TrustAnchors, TrustError};
 pub use error::IdentityError;
+pub use evidence::Evidence;
 pub use names::NameKind;
 pub use own::check_own;
 pub use pins::{PinError, SpkiPin};
+pub use posh::{PoshDocument, PoshError, PoshFingerprint};
+pub use tlsa::TlsaRecord;
 pub use trust::{Trust, TrustGroup};
 
 use trust::Judgement;
@@ -75,13 +84,14 @@ impl PeerIdentity {
 /// Judges certificates by configured roots and revocation lists, which can be replaced while it is in use.
 pub struct IdentityVerifier {
     trust: RwLock<Arc<Trust>>,
+    evidence: RwLock<HashMap<Domainpart, Arc<Evidence>>>,
     algorithms: Algorithms,
 }
 
 impl IdentityVerifier {
     /// A verifier that accepts signatures by these algorithms.
     pub fn new(trust: impl Into<Trust>, algorithms: Algorithms) -> Self {
-        Self { trust: RwLock::new(Arc::new(trust.into())), algorithms }
+        Self { trust: RwLock::new(Arc::new(trust.into())), evidence: RwLock::default(), algorithms }
     }
 
     /// A verifier that accepts all algorithms of the cryptographic library that the crate's features chose.
@@ -94,6 +104,15 @@ impl IdentityVerifier {
     pub fn replace_trust(&self, trust: impl Into<Trust>) {
         let trust = Arc::new(trust.into());
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
+    }
+
+    /// Takes note of what a domain vouches for from now on, in place of what it did; `None` if it vouches for nothing.
+    pub fn replace_evidence(&self, domain: &Domainpart, evidence: Option<Evidence>) {
+        let mut known = self.evidence.write().unwrap_or_else(PoisonError::into_inner);
+        match evidence {
+            Some(evidence) => known.insert(domain.clone(), Arc::new(evidence)),
+            None => known.remove(domain),
+        };
     }
 
     /// Verifies that the certificates which the peer showed prove the domain `reference`.
@@ -118,10 +137,27 @@ impl IdentityVerifier {
         let rest: Vec<_> = rest.iter().map(|der| CertificateDer::from(der.as_ref())).collect();
         let trust = self.trust();
         let judgement = trust.of(reference);
+        if let Some(identity) = self.vouched(first.as_ref(), at, reference)? {
+            judgement.check_pins([SpkiPin::of_certificate(first.as_ref())?], reference)?;
+            return Ok(identity);
+        }
         let entity = EndEntityCert::try_from(&leaf).map_err(|error| IdentityError::path(error, &leaf))?;
         let path = verified_path(&entity, &rest, at, judgement.anchors, self.algorithms)
             .map_err(|error| IdentityError::path(error, &leaf))?;
         identify(&leaf, &path, reference, &judgement)
+    }
+
+    /// Whether the domain itself vouches for the certificate.
+    fn vouched(
+        &self,
+        certificate: &[u8],
+        at: SystemTime,
+        reference: &Domainpart,
+    ) -> Result<Option<PeerIdentity>, IdentityError> {
+        let known = self.evidence.read().unwrap_or_else(PoisonError::into_inner).get(reference).map(Arc::clone);
+        known
+            .filter(|evidence| at < evidence.until)
+            .map_or(Ok(None), |evidence| evidence.prove(certificate, at, reference))
     }
 
     /// What is in force now; one judgement is made by one state of it.
@@ -173,12 +209,9 @@ fn identify(
         || issuers.iter().any(|issuer| issuer.name_constraints().map_or(true, |found| found.is_some()));
     let matched = names::matching(&certificate, reference, constrained)?;
     let certificates = || issuers.iter().chain([&certificate]);
-    let mut keys = certificates().map(|certificate| SpkiPin::of_key(certificate.public_key().raw));
-    let root = || SpkiPin::of_bare_key(path.anchor().subject_public_key_info.as_ref());
-    let pins = judgement.pins;
-    if !pins.is_empty() && !keys.any(|key| pins.contains(&key)) && !pins.contains(&root()) {
-        return Err(IdentityError::NotPinned(reference.clone()));
-    }
+    let keys = certificates().map(|certificate| SpkiPin::of_key(certificate.public_key().raw));
+    let root = SpkiPin::of_bare_key(path.anchor().subject_public_key_info.as_ref());
+    judgement.check_pins(keys.chain([root]), reference)?;
     let not_after = certificates().map(expiry).fold(expiry(&certificate), SystemTime::min);
     Ok(PeerIdentity { domain: reference.clone(), matched, not_after })
 }
@@ -193,6 +226,16 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, IdentityError> {
         Ok(([], certificate)) => Ok(certificate),
         _ => Err(IdentityError::Unreadable),
     }
+}
+
+fn in_force(certificate: &X509Certificate<'_>, at: SystemTime) -> Result<(), IdentityError> {
+    if at > expiry(certificate) {
+        return Err(IdentityError::Expired);
+    }
+    if at < since_epoch(certificate.validity().not_before.timestamp()) {
+        return Err(IdentityError::NotYetValid);
+    }
+    Ok(())
 }
 
 fn expiry(certificate: &X509Certificate<'_>) -> SystemTime {

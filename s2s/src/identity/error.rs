@@ -81,6 +81,9 @@ pub enum IdentityError {
     /// It is a good certificate of the domain, but for none of the keys that are pinned.
     #[error("no key of the certificate's path is among those pinned for {0}")]
     NotPinned(Domainpart),
+    /// The domain says in its DNS which certificates are its own, and this is none of them.
+    #[error("no TLSA record of {0} vouches for the certificate")]
+    NotVouched(Domainpart),
 }
 
 impl IdentityError {
@@ -106,6 +109,7 @@ impl IdentityError {
             Self::Path(_) => "path",
             Self::WrongName { .. } => "wrong-name",
             Self::NotPinned(_) => "not-pinned",
+            Self::NotVouched(_) => "not-vouched",
         }
     }
 

@@ -22,7 +22,7 @@ const TOLD_NAMES: usize = 8;
 /// How many characters of each name an error tells.
 const TOLD_CHARACTERS: usize = 128;
 
-/// The kinds of names by which a certificate may name a domain.
+/// How a certificate may prove a domain: by which kind of name, or by what else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NameKind {
@@ -34,6 +34,10 @@ pub enum NameKind {
     Srv,
     /// An xmppAddr that is the bare domain (RFC 6120, section 13.7.1.4).
     XmppAddr,
+    /// By no name: a TLSA record of the domain vouches for the key or certificate (RFC 7671, section 5.1).
+    Tlsa,
+    /// By no name: the POSH document of the domain vouches for the certificate (RFC 7711).
+    Posh,
 }
 
 impl fmt::Display for NameKind {
@@ -43,6 +47,8 @@ impl fmt::Display for NameKind {
             Self::Wildcard => "dNSName with wildcard",
             Self::Srv => "SRVName",
             Self::XmppAddr => "xmppAddr",
+            Self::Tlsa => "TLSA record",
+            Self::Posh => "POSH document",
         })
     }
 }

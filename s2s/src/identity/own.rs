@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use convoke_xmpp::Domainpart;
 
-use super::{IdentityError, expiry, names, parse, since_epoch};
+use super::{IdentityError, expiry, in_force, names, parse};
 
 /// Whether this certificate, given as DER, is of use to the domain; says until when.
 ///
@@ -14,20 +14,13 @@ use super::{IdentityError, expiry, names, parse, since_epoch};
 pub fn check_own(certificate: &[u8], domain: &Domainpart, at: SystemTime) -> Result<SystemTime, IdentityError> {
     let certificate = parse(certificate)?;
     names::matching(&certificate, domain, false)?;
-    let not_after = expiry(&certificate);
-    let not_before = since_epoch(certificate.validity().not_before.timestamp());
-    if at > not_after {
-        return Err(IdentityError::Expired);
-    }
-    if at < not_before {
-        return Err(IdentityError::NotYetValid);
-    }
+    in_force(&certificate, at)?;
     if certificate.is_ca() {
         return Err(IdentityError::CertificationAuthority);
     }
     match certificate.extended_key_usage() {
         Ok(Some(usage)) if !usage.value.server_auth => Err(IdentityError::Usage),
-        Ok(_) => Ok(not_after),
+        Ok(_) => Ok(expiry(&certificate)),
         Err(_) => Err(IdentityError::Unreadable),
     }
 }

@@ -4,7 +4,7 @@ use convoke_xmpp::Domainpart;
 
 use super::names::is_address;
 use super::pins::SpkiPin;
-use super::{TrustAnchors, TrustError};
+use super::{IdentityError, TrustAnchors, TrustError};
 
 /// Roots for everybody, and roots of their own for the domains of closed federations.
 ///
@@ -36,6 +36,20 @@ pub(super) struct Judgement<'a> {
     pub(super) anchors: &'a TrustAnchors,
     /// Empty for no demand.
     pub(super) pins: &'a [SpkiPin],
+}
+
+impl Judgement<'_> {
+    /// One of the keys has to be pinned, if any is.
+    pub(super) fn check_pins(
+        &self,
+        keys: impl IntoIterator<Item = SpkiPin>,
+        domain: &Domainpart,
+    ) -> Result<(), IdentityError> {
+        if self.pins.is_empty() || keys.into_iter().any(|key| self.pins.contains(&key)) {
+            return Ok(());
+        }
+        Err(IdentityError::NotPinned(domain.clone()))
+    }
 }
 
 impl Trust {

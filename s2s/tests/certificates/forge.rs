@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use convoke_net::Credentials;
 use convoke_s2s::{SpkiPin, Trust, TrustAnchors, TrustGroup};
 use convoke_xmpp::Domainpart;
@@ -11,6 +13,7 @@ use rcgen::{
     SignatureAlgorithm,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use sha2::{Digest, Sha256};
 
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -44,6 +47,11 @@ impl Shown {
 
     pub(crate) fn pin(&self) -> SpkiPin {
         SpkiPin::of_certificate(&self.chain[0]).unwrap()
+    }
+
+    /// The base64 of the SHA-256 of the certificate.
+    pub(crate) fn fingerprint(&self) -> String {
+        STANDARD.encode(Sha256::digest(&self.chain[0]))
     }
 }
 

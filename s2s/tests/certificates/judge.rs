@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use convoke_net::{NegotiationError, TlsContext, negotiate};
-use convoke_s2s::identity::NameKind;
+use convoke_s2s::identity::{Evidence, NameKind};
 use convoke_s2s::{
     Established, IdentityVerifier, Initiating, InitiatingConfig, NegotiationFailure, Receiving, ReceivingConfig, Trust,
 };
@@ -36,17 +36,30 @@ pub(crate) struct Row {
     domain: &'static str,
     shown: Shown,
     trust: Trust,
+    evidence: Option<(Domainpart, Evidence)>,
     expected: Verdict,
 }
 
 impl Row {
     pub(crate) fn new(title: impl Into<String>, shown: Shown, trust: impl Into<Trust>, expected: Verdict) -> Self {
-        Self { title: title.into(), domain: DOMAIN, shown, trust: trust.into(), expected }
+        Self { title: title.into(), domain: DOMAIN, shown, trust: trust.into(), evidence: None, expected }
     }
 
     /// For another domain than the usual one.
     pub(crate) fn of(mut self, domain: &'static str) -> Self {
         self.domain = domain;
+        self
+    }
+
+    /// The domain vouches for this.
+    pub(crate) fn with_evidence(self, evidence: Evidence) -> Self {
+        let domain = domain(self.domain);
+        self.with_evidence_of(domain, evidence)
+    }
+
+    /// That domain vouches for this.
+    pub(crate) fn with_evidence_of(mut self, domain: Domainpart, evidence: Evidence) -> Self {
+        self.evidence = Some((domain, evidence));
         self
     }
 }
@@ -93,11 +106,15 @@ impl Bench {
 
     /// What is wrong with the row, if anything.
     async fn judge(&self, row: &Row) -> Option<String> {
+        let verifier = verifier(row.trust.clone());
+        if let Some((domain, evidence)) = &row.evidence {
+            verifier.replace_evidence(domain, Some(evidence.clone()));
+        }
         let peer = Peer {
             title: row.title.clone(),
             domain: domain(row.domain),
             tls: TlsContext::new([(domain(row.domain), row.shown.credentials())]).unwrap(),
-            verifier: verifier(row.trust.clone()),
+            verifier,
             direct_tls: false,
         };
         let (listener, dialer) = (self.by_listener(&peer).await, self.by_dialer(&peer).await);

@@ -8,3 +8,4 @@ mod names;
 mod revocation;
 mod times;
 mod usages;
+mod vouched;
