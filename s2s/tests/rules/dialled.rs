@@ -49,7 +49,10 @@ impl Dialled {
 
     /// After the header in the clear, which has been answered by a header.
     pub(crate) async fn opened(&self) -> Wire {
-        let mut host = self.connected().await;
+        self.open(self.connected().await).await
+    }
+
+    async fn open(&self, mut host: Wire) -> Wire {
         assert_eq!(host.hear(">").await + &host.hear(">").await, header("a.example", "b.example"));
         host.say(answer("b.example", "a.example", "first")).await;
         host
@@ -57,7 +60,10 @@ impl Dialled {
 
     /// After `<starttls/>`.
     pub(crate) async fn asked_for_tls(&self) -> Wire {
-        let mut host = self.opened().await;
+        self.offer_tls(self.opened().await).await
+    }
+
+    async fn offer_tls(&self, mut host: Wire) -> Wire {
         host.say(TLS_FEATURES).await;
         assert_eq!(host.hear(STARTTLS).await, STARTTLS);
         host
@@ -65,7 +71,12 @@ impl Dialled {
 
     /// After the handshake and the header within TLS, which has been answered by a header.
     pub(crate) async fn secured(&self) -> Wire {
-        let mut host = self.asked_for_tls().await;
+        self.secure(self.connected().await).await
+    }
+
+    /// The same on a connection that has just been accepted.
+    pub(crate) async fn secure(&self, host: Wire) -> Wire {
+        let mut host = self.offer_tls(self.open(host).await).await;
         host.say(PROCEED).await;
         let mut host = host.secured_as_server(server(&self.world.authority, &self.shown)).await;
         assert_eq!(host.hear("xml:lang='en'>").await, header("a.example", "b.example"));
@@ -75,7 +86,10 @@ impl Dialled {
 
     /// After `<auth/>`.
     pub(crate) async fn asked_for_success(&self) -> Wire {
-        let mut host = self.secured().await;
+        self.ask(self.secured().await).await
+    }
+
+    async fn ask(&self, mut host: Wire) -> Wire {
         host.say(SASL_FEATURES).await;
         assert_eq!(host.hear("</auth>").await, auth(AUTHZID));
         host
@@ -83,7 +97,10 @@ impl Dialled {
 
     /// After the header behind `<success/>`, which has been answered by a header.
     pub(crate) async fn authenticated(&self) -> Wire {
-        let mut host = self.asked_for_success().await;
+        self.authenticate(self.asked_for_success().await).await
+    }
+
+    async fn authenticate(&self, mut host: Wire) -> Wire {
         host.say(SUCCESS).await;
         assert_eq!(host.hear("xml:lang='en'>").await, header("a.example", "b.example"));
         host.say(answer("b.example", "a.example", "third")).await;
@@ -92,7 +109,12 @@ impl Dialled {
 
     /// After the last features; the stanza that dialled has been heard.
     pub(crate) async fn established(&self) -> Wire {
-        let mut host = self.authenticated().await;
+        self.establish(self.secured().await).await
+    }
+
+    /// The same on a connection on which TLS and a header have been exchanged.
+    pub(crate) async fn establish(&self, secured: Wire) -> Wire {
+        let mut host = self.authenticate(self.ask(secured).await).await;
         host.say(NO_FEATURES).await;
         assert!(host.hear("</message>").await.contains(" id='first'"));
         host

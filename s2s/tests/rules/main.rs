@@ -9,7 +9,7 @@
 mod certificates;
 mod dial;
 mod dialled;
-// mod extensions;
+mod extensions;
 mod headers;
 mod limits;
 mod listening;
