@@ -3,6 +3,7 @@
 //! * [`readers`]: bytes of a stream to events, by our reader, by libexpat and by rxml.
 //! * [`routing`]: stanzas from one component to another within a domain.
 //! * [`relay`]: stanzas between two federated domains, and the same bytes through plain TLS.
+//! * [`s2s`]: federation, beside Prosody and ejabberd as processes.
 //! * [`sessions`]: the memory of an idle session.
 //! * [`clock`], [`comparison`] and [`report`]: how it is measured and told.
 
@@ -14,6 +15,7 @@ pub mod readers;
 pub mod relay;
 pub mod report;
 pub mod routing;
+pub mod s2s;
 pub mod sessions;
 pub mod traffic;
 

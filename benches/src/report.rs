@@ -14,8 +14,7 @@ impl Report {
     /// A report that begins with what the machine is and how busy.
     pub fn new(title: &str) -> Self {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        println!("\n{title}: {cores} cores, {}, load {}", model(), load.trim());
+        println!("\n{title}: {cores} cores, {}, load {}", model(), load_average());
         println!("{:<44} {:>12}", "figure", "value");
         Self::default()
     }
@@ -23,6 +22,18 @@ impl Report {
     /// One figure with its unit.
     pub fn figure(&mut self, name: &str, value: f64, unit: &str) {
         println!("{name:<44} {value:>12.2} {unit}");
+    }
+
+    /// Begins figures of several contestants, each of which has a column.
+    pub fn columns(&mut self, names: impl IntoIterator<Item = &'static str>) {
+        let names: String = names.into_iter().map(|name| format!(" {name:>12}")).collect();
+        println!("{:<44}{names}", "");
+    }
+
+    /// The same figure of each of them.
+    pub fn row(&mut self, name: &str, values: impl IntoIterator<Item = f64>, unit: &str) {
+        let values: String = values.into_iter().map(|value| format!(" {value:>12.2}")).collect();
+        println!("{name:<44}{values} {unit}");
     }
 
     /// One ratio; `goal` says what it should be.
@@ -40,6 +51,11 @@ impl Report {
             println!("ratio {name} {value:.3}");
         }
     }
+}
+
+/// How busy the machine is: runnable threads on average over one, five and fifteen minutes, and more (proc(5)).
+pub fn load_average() -> String {
+    fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
 }
 
 fn model() -> String {

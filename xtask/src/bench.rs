@@ -9,11 +9,14 @@ use crate::command::cargo;
 pub(crate) enum Group {
     /// Stream reader, router, relay between two domains, and idle sessions.
     Core,
+    /// Federation: set-up and CPU time, beside Prosody and ejabberd.
+    S2s,
 }
 
 /// Measures, and prints a table and a line `ratio NAME VALUE` for each ratio; a busy machine is told, not refused.
 pub(crate) fn run(group: Group) -> Result<(), String> {
     match group {
         Group::Core => cargo(&["bench", "--package", "convoke-benches", "--bench", "core", "--bench", "memory"]),
+        Group::S2s => cargo(&["bench", "--package", "convoke-benches", "--bench", "s2s"]),
     }
 }
