@@ -59,7 +59,7 @@ pub(super) fn tell(report: &mut Report, name: &str, of_each: &[&Setups]) {
     row("median", &Setups::median);
     row("shortest", &|setups| extreme(setups, f64::min).unwrap_or_default());
     row("longest", &|setups| extreme(setups, f64::max).unwrap_or_default());
-    row("CPU of the server, end included", &|setups| median(counted(&setups.server).to_vec()));
+    row("CPU of the server", &|setups| median(counted(&setups.server).to_vec()));
 }
 
 /// Without the first ones, where there are enough.
