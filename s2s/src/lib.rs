@@ -114,6 +114,7 @@
 
 #[cfg(feature = "net")]
 pub mod config;
+pub mod dialback;
 #[cfg(feature = "net")]
 pub mod dialer;
 pub mod error;

@@ -3,8 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use convoke_dev::Subject;
+use convoke_xmpp::{Condition, Element};
 
 use super::harness::*;
+use crate::dialback::{Content, Dialback};
 
 const FEATURE: &str = "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>";
 
@@ -55,4 +57,34 @@ fn further_domains_need_the_offer_and_the_wish() {
         let last = &pair.transcript.last().unwrap().1;
         assert_eq!(last.contains(FEATURE), receiving, "{last}");
     }
+}
+
+/// XEP-0344, section 2.4: the answer by certificate, at once and without a key that would mean anything.
+#[test]
+fn a_request_for_a_further_domain_is_answered_by_the_certificate() {
+    let pair = established(true, true);
+    let (now, b) = (SystemTime::now(), pair.receiving.established());
+    let asked = |from: &str, to: &str| {
+        let text = format!("<result xmlns='jabber:server:dialback' from='{from}' to='{to}'>-</result>");
+        Dialback::from_element(&Element::parse(&text).unwrap()).unwrap()
+    };
+    let failed = |condition: Condition| Content::Failed(Box::new(condition.into()));
+    for (from, to, content) in [
+        ("pubsub.a.example", "b.example", Content::Valid),
+        ("x.rooms.example", "b.example", Content::Valid),
+        ("a.example", "c.example", failed(Condition::ItemNotFound)),
+        ("c.example", "b.example", failed(Condition::NotAuthorized)),
+        ("sub.pubsub.a.example", "b.example", failed(Condition::NotAuthorized)),
+    ] {
+        let request = asked(from, to);
+        let answer = request.judged(b, |domain| domain == &b.local, now).unwrap();
+        assert!(answer.answers(&request), "{from} {to}");
+        assert_eq!(answer.content, content, "{from} {to}");
+        // An answer is no request, and gets none.
+        assert_eq!(answer.judged(b, |_| true, now), None);
+    }
+    // Where it was not negotiated, nothing is proved.
+    let alone = established(true, false);
+    let answer = asked("pubsub.a.example", "b.example").judged(alone.receiving.established(), |_| true, now).unwrap();
+    assert_eq!(answer.content, failed(Condition::NotAuthorized));
 }
