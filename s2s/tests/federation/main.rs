@@ -6,9 +6,13 @@
 
 mod certificates;
 mod dial;
+mod dial_faults;
 mod dial_records;
 mod direct;
 mod exchange;
 mod incoming;
 mod policy;
+#[path = "../rules/wire.rs"]
+#[allow(dead_code)]
+mod wire;
 mod world;
