@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     /// Manage the bearer tokens of the gateway's clients.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Dial a domain once and tell everything that happened, to find out why it cannot be reached.
+    Dial(DialArguments),
     /// Let three federated domains do real work on this machine, with failures, and print what came of it.
     Demo,
 }
@@ -37,6 +40,37 @@ pub(crate) struct ServeArguments {
     /// Check the configuration and everything that it names, then stop without opening a socket.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+/// Arguments of `convoke dial`.
+#[derive(Debug, Args)]
+#[command(after_help = DIAL_HELP)]
+pub(crate) struct DialArguments {
+    /// The domain to dial.
+    #[arg(value_name = "DOMAIN", value_parser = domain)]
+    pub(crate) domain: Domainpart,
+    /// Dial as a domain of this configuration file, with its trust and its nameservers.
+    #[arg(long, value_name = "FILE", required_unless_present = "certificate")]
+    #[arg(conflicts_with_all = ["certificate", "key", "trust", "nameservers"])]
+    pub(crate) config: Option<PathBuf>,
+    /// The domain to dial as; without it, the first one of the configuration.
+    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
+    pub(crate) from: Option<Domainpart>,
+    /// The certificate chain of the domain to dial as (PEM), without a configuration.
+    #[arg(long, value_name = "FILE", requires_all = ["from", "key"])]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(crate) key: Option<PathBuf>,
+    /// Roots to trust (PEM); without any, the system's authorities.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(crate) trust: Vec<PathBuf>,
+    /// A nameserver to ask, with its port; without any, the system's.
+    #[arg(long = "nameserver", value_name = "ADDRESS:PORT", requires = "certificate")]
+    pub(crate) nameservers: Vec<SocketAddr>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `convoke certs`.
@@ -87,6 +121,10 @@ pub(crate) enum NameError {
     IpAddress,
 }
 
+fn domain(text: &str) -> Result<Domainpart, NameError> {
+    Ok(Domainpart::new(text)?)
+}
+
 fn certificate_name(text: &str) -> Result<Domainpart, NameError> {
     let name = Domainpart::new(text)?;
     let is_address = name.as_str().starts_with('[') || name.as_str().parse::<std::net::IpAddr>().is_ok();
@@ -99,7 +137,8 @@ Examples:
   convoke certs --out certs volunteers.example client.example
   convoke token add laptop --scope stanza:send --scope events:read
   convoke serve --config convoke.toml --check
-  convoke serve --config convoke.toml";
+  convoke serve --config convoke.toml
+  convoke dial other.example --config convoke.toml";
 
 const SERVE_HELP: &str = "\
 Ctrl-C and SIGTERM close the streams with system-shutdown and exit 0; a second one exits 1 at once.
@@ -110,6 +149,16 @@ With several domains in one file, the gateway is that of the first one.
 Examples:
   convoke serve --config convoke.toml --check
   RUST_LOG=convoke=debug convoke serve --config /etc/convoke/convoke.toml";
+
+const DIAL_HELP: &str = "\
+Asks DNS, connects, and negotiates a stream as the daemon would, then closes it again; no stanza is sent.
+Exits 0 when a stream was established, 1 when not, 2 when the command line or the configuration is wrong.
+
+Examples:
+  convoke dial other.example --config convoke.toml
+  convoke dial other.example --config convoke.toml --from volunteers.example --json
+  convoke dial other.example --from me.example --certificate me.pem --key me.key --trust ca.pem \\
+    --nameserver 127.0.0.1:5353";
 
 const CERTS_HELP: &str = "\
 Writes ca.pem (what every domain is to trust), ca.key, and NAME.pem and NAME.key for each name.

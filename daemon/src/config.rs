@@ -33,6 +33,7 @@ pub(crate) use file::LogFormat;
 pub(crate) use named::{Named, Part, Read};
 pub(crate) use roles::Role;
 pub(crate) use s2s::S2sConfig;
+pub(crate) use trust::system_roots;
 
 use source::Source;
 

@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::certs::CertsError;
 use crate::config::ConfigError;
 use crate::demo::DemoError;
+use crate::dial::DialError;
 use crate::logging::LogError;
 use crate::serve::ServeError;
 use crate::token::TokenAddError;
@@ -35,6 +36,9 @@ pub(crate) enum Failure {
     /// No token was added.
     #[error(transparent)]
     Token(#[from] TokenAddError),
+    /// A domain was not dialled, or not reached.
+    #[error(transparent)]
+    Dial(#[from] DialError),
     /// The demonstration failed.
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -51,13 +55,14 @@ impl Failure {
         match self {
             Self::Config(_) | Self::Log(_) => WRONG_INPUT,
             Self::Token(error) if error.is_wrong_input() => WRONG_INPUT,
-            Self::Serve(_) | Self::Certs(_) | Self::Token(_) | Self::Demo(_) => FAILED,
+            Self::Dial(error) if error.is_wrong_input() => WRONG_INPUT,
+            Self::Dial(_) | Self::Serve(_) | Self::Certs(_) | Self::Token(_) | Self::Demo(_) => FAILED,
         }
     }
 }
 
 /// The text without line breaks and other control characters, which a quoted value or a path may hold.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

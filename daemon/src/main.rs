@@ -4,6 +4,7 @@ mod certs;
 mod cli;
 mod config;
 mod demo;
+mod dial;
 mod failure;
 mod logging;
 mod serve;
@@ -29,6 +30,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Certs(arguments) => Ok(certs::run(&arguments)?),
         Command::Token(TokenCommand::Add(arguments)) => Ok(token::add(&arguments)?),
+        Command::Dial(arguments) => dial::run(&arguments),
         Command::Demo => Ok(demo::run()?),
     }
 }

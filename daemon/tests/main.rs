@@ -6,6 +6,8 @@
 mod certs;
 mod check;
 #[cfg(unix)]
+mod dial;
+#[cfg(unix)]
 mod federation;
 #[cfg(unix)]
 mod reload;

@@ -88,7 +88,8 @@ impl Anchors {
     }
 }
 
-fn system_roots() -> Result<Vec<Der>, Problem> {
+/// The roots that the operating system trusts, those that can be used.
+pub(crate) fn system_roots() -> Result<Vec<Der>, Problem> {
     let roots = roots::system().map_err(Problem::SystemRoots)?;
     // A system's list of hundreds may hold an odd one that nobody here has chosen: it is left out, not a fault.
     let usable = |der: &Der| TrustAnchors::new(vec![der.clone()], Vec::new()).is_ok();
