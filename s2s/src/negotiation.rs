@@ -36,6 +36,7 @@ mod receiving;
 use std::time::SystemTime;
 
 use convoke_xmpp::Domainpart;
+use convoke_xmpp::stream::StreamHeader;
 
 pub use initiating::{Initiating, InitiatingConfig};
 pub use receiving::{Receiving, ReceivingConfig};
@@ -74,6 +75,9 @@ pub struct Established {
     pub tls_version: &'static str,
     /// Whether an earlier TLS session was resumed; the certificates were verified anew nevertheless.
     pub resumed: bool,
+    /// The language of the peer's texts that name none, where it is not that of our own streams, English (RFC 6120,
+    /// sections 4.7.4 and 8.1.5).
+    pub lang: Option<String>,
     /// Whether further domains may be authorised on the stream, by the certificates of its TLS (XEP-0344).
     pub dialback: bool,
     evidence: Option<Evidence>,
@@ -86,6 +90,16 @@ impl Established {
     pub fn also(&self, domain: &Domainpart, at: SystemTime) -> Option<PeerIdentity> {
         self.evidence.as_ref().filter(|_| self.dialback)?.verify(domain, at).ok()
     }
+}
+
+/// The longest language tag that is believed: RFC 5646, section 4.4.1, names 35 characters as enough.
+const LONGEST_TAG: usize = 35;
+
+/// The language of this header, where stanzas need to be told.
+fn foreign_language(header: &StreamHeader) -> Option<String> {
+    let is_tag = |tag: &str| tag.len() <= LONGEST_TAG && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let lang = header.lang.as_deref().filter(|tag| !tag.is_empty() && is_tag(tag));
+    lang.filter(|tag| !tag.eq_ignore_ascii_case("en")).map(str::to_owned)
 }
 
 #[cfg(test)]

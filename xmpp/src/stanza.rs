@@ -222,6 +222,17 @@ impl Stanza {
         self.rebuilt(self.to(), self.from(), Some(id), &self.rest(), "", self.owned_payload())
     }
 
+    /// The same stanza, with this `xml:lang` if it has none: what it was within its stream (RFC 6120, section 8.1.5).
+    pub fn or_lang(self, lang: &str) -> Self {
+        if self.lang().is_some() {
+            return self;
+        }
+        let (rest, payload) = (self.rest(), self.owned_payload());
+        let mut stanza = Self::build(self.kind(), self.to(), self.from(), self.id(), Some(lang), &rest, "", payload);
+        stanza.header.fault = self.header.fault;
+        stanza
+    }
+
     /// The same stanza with a child element added behind the others.
     pub fn with_payload(&self, payload: Element) -> Self {
         let mut rest = self.rest().into_owned();
@@ -369,6 +380,16 @@ mod tests {
              <ping xmlns='urn:xmpp:ping'>  A</ping></iq>"
         );
         assert_eq!(Stanza::parse(stanza.as_str()).unwrap(), stanza);
+    }
+
+    #[test]
+    fn takes_the_language_of_its_stream_where_it_has_none() {
+        let message =
+            |lang: &str| format!("<message to='a.example' from='b.example'{lang} x='1'><body>hi</body></message>");
+        let german = Stanza::parse(&message("")).unwrap().or_lang("de");
+        assert_eq!((german.lang(), german.as_str()), (Some("de"), message(" xml:lang='de'").as_str()));
+        let english = Stanza::parse(&message(" xml:lang='en'")).unwrap();
+        assert_eq!(english.clone().or_lang("de"), english);
     }
 
     #[test]

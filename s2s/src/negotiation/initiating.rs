@@ -9,7 +9,7 @@ use convoke_xmpp::{Domainpart, Element, namespace};
 
 use super::evidence::Evidence;
 use super::machine::{Machine, Role, Step, Wire, unexpected, unexpected_handshake, unexpected_header};
-use super::{ALPN, Authzid, Established};
+use super::{ALPN, Authzid, Established, foreign_language};
 use crate::error::{NegotiationFailure, Stage};
 use crate::identity::{IdentityVerifier, PeerIdentity};
 use crate::sasl;
@@ -179,6 +179,7 @@ struct ExpectFinalHeader {
 
 struct ExpectFinalFeatures {
     secured: Secured,
+    lang: Option<String>,
 }
 
 /// What TLS has proved.
@@ -211,7 +212,9 @@ impl Role for Dialing {
             State::SecuredHeader(ExpectSecuredHeader { secured }) => {
                 State::SecuredFeatures(ExpectSecuredFeatures { secured })
             }
-            State::FinalHeader(ExpectFinalHeader { secured }) => State::FinalFeatures(ExpectFinalFeatures { secured }),
+            State::FinalHeader(ExpectFinalHeader { secured }) => {
+                State::FinalFeatures(ExpectFinalFeatures { secured, lang: foreign_language(&header) })
+            }
             _ => return unexpected_header(stage),
         };
         self.check(header, stage)?;
@@ -378,6 +381,7 @@ impl ExpectFinalFeatures {
             stream_management: features.stream_management,
             tls_version,
             resumed,
+            lang: self.lang,
             dialback,
             evidence: evidence.filter(|_| dialback),
         }))

@@ -10,7 +10,7 @@ use convoke_xmpp::{Domainpart, Element, Jid, namespace};
 use super::evidence::Evidence;
 use super::identifier::stream_id;
 use super::machine::{Machine, Role, Step, Wire, unexpected, unexpected_handshake, unexpected_header};
-use super::{ALPN, Established};
+use super::{ALPN, Established, foreign_language};
 use crate::error::{NegotiationFailure, Stage};
 use crate::identity::{IdentityVerifier, MAX_CHAIN_LENGTH, PeerIdentity};
 use crate::policy::DomainPolicy;
@@ -430,6 +430,7 @@ impl ExpectFinalHeader {
             stream_management: role.config.stream_management,
             tls_version,
             resumed,
+            lang: foreign_language(header),
             dialback: role.config.dialback,
             evidence,
         }))

@@ -391,3 +391,21 @@ fn a_certificate_for_servers_alone_is_good_for_an_initiating_entity() {
     b.hears(STARTTLS).secure(&chain).hears(&header("a.example", "b.example"));
     assert!(b.says().ends_with(SASL_FEATURES));
 }
+
+/// Rule 21: what the stream says of its texts is known to who routes them; what is no language tag is not believed.
+#[test]
+fn the_language_of_the_stream_is_known_where_it_is_another_than_ours() {
+    for (lang, known) in [
+        ("", None),
+        (" xml:lang='en'", None),
+        (" xml:lang='EN'", None),
+        (" xml:lang='de-CH'", Some("de-CH")),
+        (" xml:lang=''", None),
+        (" xml:lang='d e'", None),
+        (" xml:lang='aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", None),
+    ] {
+        let mut b = authenticated();
+        b.hears(&header("a.example", "b.example").replace(" xml:lang='en'", lang));
+        assert_eq!(b.established().lang.as_deref(), known, "{lang}");
+    }
+}
