@@ -87,8 +87,8 @@ async fn a_silent_stream_is_closed_without_an_error() {
 async fn a_peer_that_does_not_answer_is_told_a_connection_timeout() {
     let here = Listening::with(|config| config.timeouts.negotiation = Duration::from_millis(300)).await;
     let mut peer = here.connected().await;
-    peer.say(header("b.example", "a.example")).await;
-    peer.hear(FEATURES_END).await;
+    // On a slow machine the time may be over by now.
+    let _ = peer.try_say(header("b.example", "a.example")).await;
     assert_eq!(stream_error(&peer.rest().await), "connection-timeout");
 }
 
