@@ -37,6 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("convoke-counting-allocator", &[]),
     ("convoke-daemon", &["convoke", "convoke-conformance", "convoke-dev"]),
     ("convoke-fuzz", &["convoke-xmpp", "convoke-s2s"]),
+    ("convoke-simulation", &["convoke-xmpp", "convoke-net", "convoke-s2s"]),
     (BENCHES, &["convoke-xmpp", "convoke-net", "convoke-s2s", "convoke", "convoke-dev", "convoke-counting-allocator"]),
     ("xtask", &[]),
 ];

@@ -12,10 +12,10 @@ use convoke_xmpp::session::Nonza;
 use convoke_xmpp::stream::StreamError;
 use convoke_xmpp::{Limits, ReadError, StreamEvent, StreamReader};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
+use crate::tcp::{self, TcpStream};
 use crate::wire::Wire;
 
 /// How long the last words, `close_notify` and the peer's own end may take together. The peer has nothing to do but to
@@ -151,8 +151,7 @@ impl Transport {
 
     /// Breaks the connection: what the peer has not read is thrown away here, not kept for it by the operating system.
     pub(crate) fn reset(self) {
-        // Where that cannot be had the connection is closed all the same.
-        let _ = self.tcp().set_zero_linger();
+        tcp::break_on_drop(self.tcp());
     }
 }
 

@@ -9,11 +9,11 @@ use convoke_xmpp::stream::{StreamCondition, StreamError};
 use convoke_xmpp::{Limits, StreamReader};
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use tokio_rustls::rustls;
 
 use crate::connection::{CLOSE_WAIT, Connection, Socket, Transport, farewell};
+use crate::tcp::TcpStream;
 use crate::tls::{Handshake, TlsContext, TlsError};
 use crate::wire::Wire;
 

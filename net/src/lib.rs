@@ -5,6 +5,7 @@
 //! * [`session`]: runs a negotiated stream; [`outbox`]: the bounded queue of what it sends.
 //! * [`listener`], [`admission`] and [`shutdown`]: accepting connections, not too many of anybody, and ending everything
 //!   in time.
+//! * [`tcp`]: which network all of this stands on.
 
 #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
 compile_error!("convoke-net needs a crypto provider: enable the feature `ring` or `aws-lc-rs`");
@@ -19,6 +20,7 @@ pub mod pem;
 pub mod roots;
 pub mod session;
 pub mod shutdown;
+pub mod tcp;
 pub mod tls;
 
 mod pace;

@@ -5,12 +5,12 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use crate::shutdown::Tasks;
+use crate::tcp::{TcpListener, TcpStream};
 use crate::trouble::Trouble;
 
 /// Accepts connections until shutdown and gives each to `serve`, in a task of its own.

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use crate::tcp::TcpStream;
 
 /// What a peer may send in one TLS handshake, in bytes. Default of no protocol, but room for every chain of certificates
 /// that is in use (a dozen of them with post-quantum keys), and what the TLS library keeps of a handshake stays below it.

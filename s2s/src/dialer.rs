@@ -19,11 +19,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use convoke_net::tcp::TcpStream;
 use convoke_net::{Connection, Negotiated, NegotiationError, TlsContext, negotiate};
 use convoke_xmpp::stream::OtherHost;
 use convoke_xmpp::{Condition, Domainpart, Element, Limits, StanzaError, namespace};
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convoke_net::session::SessionSettings;
+use convoke_net::tcp::TcpListener;
 use convoke_net::{Admission, Credentials, Drained, Tasks, TlsContext, TlsError};
 use convoke_xmpp::session::SessionConfig;
 use convoke_xmpp::{Condition, Domainpart, Limits, Outbound, Router, Stanza, StanzaError, Undelivered};
 use thiserror::Error;
-use tokio::net::TcpListener;
 
 use crate::config::{Backoff, FederationConfig, LocalDomain, Timeouts};
 use crate::dialer::{DialReport, Dialed, Dialer, Penalties};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use convoke_net::session::{self, Stop};
+use convoke_net::tcp::{TcpListener, TcpStream};
 use convoke_net::{Negotiated, Outbox, SessionHandler, negotiate};
 use convoke_xmpp::stream::{StreamCondition, StreamError};
 use convoke_xmpp::{Domainpart, Limits, Origin, Stanza};
-use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, info, warn};
 
 use crate::federation::Shared;

@@ -1,0 +1,85 @@
+//! What the hosts of one simulation share: the plan, the witness, and a DNS that can be made to lie.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use convoke_s2s::{Backoff, FederationConfig, LocalDomain, ResolveError, Resolver, Target, Timeouts};
+use convoke_xmpp::Domainpart;
+
+use crate::certificates::Certificates;
+use crate::ledger::Ledger;
+use crate::names::{DOMAINS, Index, MALLORY, domainpart, index, now};
+use crate::plan::Plan;
+
+/// The port of server-to-server streams.
+pub(crate) const PORT: u16 = 5269;
+
+/// What the hosts share.
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) certificates: Arc<Certificates>,
+    /// The domains about which DNS lies at present.
+    hijacked: Mutex<[bool; DOMAINS.len()]>,
+    ledger: Mutex<Ledger>,
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan, certificates: Arc<Certificates>) -> Arc<Self> {
+        Arc::new(Self { plan, certificates, hijacked: Mutex::default(), ledger: Mutex::default() })
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap()
+    }
+
+    pub(crate) fn hijack(&self, domain: Index, lies: bool) {
+        self.hijacked.lock().unwrap()[domain] = lies;
+    }
+
+    /// How a host federates that calls itself `name` and shows the certificate of `shows`.
+    pub(crate) fn config(self: &Arc<Self>, name: &str, shows: &str) -> FederationConfig {
+        let local = LocalDomain { name: domainpart(name), credentials: self.certificates.of(shows) };
+        let resolver = Arc::new(Names { world: Arc::clone(self), asks: index(shows) });
+        let mut config = FederationConfig::new(vec![local], self.certificates.trust(), resolver);
+        // Seconds instead of minutes, so that a simulation of minutes sees the end of everything.
+        config.timeouts = Timeouts {
+            resolve: Duration::from_secs(3),
+            connect: Duration::from_secs(5),
+            negotiation: Duration::from_secs(10),
+            write: Duration::from_secs(10),
+            keepalive: Duration::from_secs(20),
+            close: Duration::from_secs(2),
+            ..Timeouts::default()
+        };
+        // `ledger::most_dials` reckons with these.
+        config.backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(20) };
+        config
+    }
+}
+
+/// DNS: every domain has one host, and it has the same name.
+struct Names {
+    world: Arc<World>,
+    /// `None` for the attacker, whose dials nobody counts.
+    asks: Option<Index>,
+}
+
+#[async_trait]
+impl Resolver for Names {
+    async fn resolve(&self, domain: &Domainpart) -> Result<Vec<Target>, ResolveError> {
+        let no_such = || ResolveError::NoService { domain: domain.clone() };
+        let wanted = index(domain.as_str()).ok_or_else(no_such)?;
+        if let Some(asks) = self.asks {
+            self.world.ledger().dial(now(), asks, wanted);
+        }
+        let lies = self.world.hijacked.lock().unwrap()[wanted];
+        let host = if lies { MALLORY } else { DOMAINS[wanted] };
+        Ok(vec![Target { host: host.to_owned(), port: PORT }])
+    }
+
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        Ok(vec![turmoil::lookup(host)])
+    }
+}
