@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::names::{DOMAINS, Index, MALLORY, domainpart, now};
 use crate::plan::SILENCE;
 use crate::random::Generator;
-use crate::world::{PORT, World};
+use crate::world::{DIRECT_PORT, PORT, World};
 
 /// How long one attempt may take before the next.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,6 +43,7 @@ pub(crate) async fn attack(world: Arc<World>, seed: u64) -> turmoil::Result {
     let booty = Booty { world: Arc::clone(&world) };
     let impostor = Federation::new(world.config(stolen, MALLORY), Arc::new(booty))?;
     impostor.serve(TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?);
+    impostor.serve_direct(TcpListener::bind((Ipv4Addr::UNSPECIFIED, DIRECT_PORT)).await?);
     while now() < SILENCE {
         sleep(random.time(Duration::from_millis(100)..Duration::from_secs(8))).await;
         let victim = random.within(0..DOMAINS.len() as u64) as Index;

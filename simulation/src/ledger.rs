@@ -2,7 +2,7 @@
 //!
 //! Whatever may not happen is written down as a violation when it is seen; what may not be missing is asked for at the end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Display};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub(crate) struct Ledger {
     delivered: HashMap<(String, String), usize>,
     dials: Vec<(Duration, Index, Index)>,
     faults: Vec<(Duration, Fault)>,
+    cuts: HashSet<(Index, Index)>,
 }
 
 /// How much a simulation has really done.
@@ -39,6 +40,8 @@ pub(crate) struct Tally {
     pub(crate) refused: usize,
     /// Of those taken, those that were lost with the host that sent them.
     pub(crate) crashed: usize,
+    /// Of those taken, those that were lost with a connection.
+    pub(crate) lost: usize,
     /// Attempts of the attacker.
     pub(crate) attacks: usize,
     /// Attempts to reach a domain.
@@ -70,6 +73,12 @@ impl Ledger {
     pub(crate) fn fault(&mut self, time: Duration, fault: Fault) {
         self.note(time, format_args!("{fault:?}"));
         self.faults.push((time, fault));
+    }
+
+    /// A domain breaks its connections with another one; whether it had any.
+    pub(crate) fn cut(&mut self, time: Duration, from: Index, to: Index, any: bool) {
+        self.note(time, format_args!("{} cuts {}: {any}", DOMAINS[from], DOMAINS[to]));
+        self.cuts.insert((from, to));
     }
 
     /// A domain asks where another one is, in order to dial it.
@@ -183,13 +192,15 @@ impl Ledger {
         ordered_pairs().for_each(|(from, to)| self.check_backoff(time, from, to));
     }
 
-    /// What was taken is delivered once, or given back once; both only where an acknowledgement can have been lost;
-    /// neither only if the host that took it crashed.
+    /// What was taken is delivered once, or given back once; both or neither only where something went wrong between the
+    /// two domains, or the host that took it crashed.
     fn check_fate(&mut self, time: Duration, number: usize) {
         let entry = &self.entries[number];
         match (entry.delivered, entry.bounced) {
             _ if entry.refused => {}
             (None, None) if self.crashed(entry.from, entry.sent, SILENCE) => self.tally.crashed += 1,
+            // Nothing is acknowledged: what was under way when a connection broke is lost.
+            (None, None) if self.troubled(entry.from, entry.to) => self.tally.lost += 1,
             (None, None) => self.violation(time, format!("{number} is lost: {entry:?}")),
             (Some(_), Some(_)) if !self.troubled(entry.from, entry.to) => {
                 self.violation(time, format!("{number} was delivered and given back: {entry:?}"));
@@ -251,7 +262,7 @@ impl Ledger {
             }
             Fault::Crash(host) => host == to,
             _ => false,
-        })
+        }) || self.cuts.iter().any(|(a, b)| (*a, *b) == (from, to) || (*b, *a) == (from, to))
     }
 }
 
@@ -274,6 +285,7 @@ impl Tally {
         self.bounced += other.bounced;
         self.refused += other.refused;
         self.crashed += other.crashed;
+        self.lost += other.lost;
         self.attacks += other.attacks;
         self.dials += other.dials;
     }
@@ -281,11 +293,11 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { accepted, delivered, bounced, refused, crashed, attacks, dials } = self;
+        let Self { accepted, delivered, bounced, refused, crashed, lost, attacks, dials } = self;
         write!(
             f,
-            "{accepted} stanzas accepted ({delivered} delivered, {bounced} given back, {crashed} gone with their host), \
-             {refused} refused, {dials} dials, {attacks} attacks"
+            "{accepted} stanzas accepted ({delivered} delivered, {bounced} given back, {crashed} gone with their host, \
+             {lost} with a connection), {refused} refused, {dials} dials, {attacks} attacks"
         )
     }
 }

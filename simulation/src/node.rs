@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::names::{DOMAINS, Index, domainpart, index, now};
 use crate::plan::{Deed, SHUTDOWN};
-use crate::world::{PORT, World};
+use crate::world::{DIRECT_PORT, PORT, World};
 
 /// How long a domain may take to say goodbye to two others that do the same.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -42,11 +42,11 @@ impl Router for Recorder {
 
 /// The life of a domain, from one start to the next crash or to its shutdown.
 pub(crate) async fn live(world: Arc<World>, me: Index) -> turmoil::Result {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
     let (requests, requested) = unbounded_channel();
     let router = Recorder { world: Arc::clone(&world), me, requests };
     let federation = Federation::new(world.config(DOMAINS[me], DOMAINS[me]), Arc::new(router))?;
-    federation.serve(listener);
+    federation.serve(TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?);
+    federation.serve_direct(TcpListener::bind((Ipv4Addr::UNSPECIFIED, DIRECT_PORT)).await?);
     let node = Node { world, me, federation };
     node.act(requested).await;
     let drained = node.federation.shutdown(GOODBYE).await;
@@ -83,7 +83,7 @@ impl Node {
         match deed {
             Deed::Cut { to } => {
                 let any = self.federation.cut(&domainpart(DOMAINS[self.me]), &domainpart(DOMAINS[to]));
-                self.world.ledger().note(now(), format_args!("{} cuts {}: {any}", DOMAINS[self.me], DOMAINS[to]));
+                self.world.ledger().cut(now(), self.me, to, any);
             }
             Deed::Send { to, from_user, to_user, request } => {
                 let (from, to_address) = (address(self.me, from_user), address(to, to_user));

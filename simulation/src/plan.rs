@@ -61,6 +61,8 @@ pub(crate) enum Fault {
 pub(crate) struct Plan {
     /// The longest that anything takes on a healthy line.
     pub(crate) latency: Duration,
+    /// Which domains take TLS without STARTTLS too.
+    pub(crate) direct: [bool; DOMAINS.len()],
     /// In order of time.
     pub(crate) faults: Vec<(Duration, Fault)>,
     /// Of each honest domain, in order of time.
@@ -71,7 +73,8 @@ impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Generator::new(seed);
         let latency = Duration::from_millis(random.one_of(&[10, 50, 200]));
-        let mut plan = Self { latency, faults: Vec::new(), deeds: Default::default() };
+        let direct = DOMAINS.map(|_| random.percent(50));
+        let mut plan = Self { latency, direct, faults: Vec::new(), deeds: Default::default() };
         for (from, to) in ordered_pairs() {
             plan.load(from, to, &mut random);
             plan.probes(from, to, &mut random);
@@ -105,9 +108,9 @@ impl Plan {
         }
     }
 
-    /// Once a second when all faults have healed.
+    /// Twice a second when all faults have healed.
     fn probes(&mut self, from: Index, to: Index, random: &mut Generator) {
-        for time in times(HEALED..SILENCE, seconds(1)..seconds(1) + Duration::from_millis(1), random) {
+        for time in times(HEALED..SILENCE, Duration::from_millis(400)..Duration::from_millis(600), random) {
             self.send(from, to, time, random);
         }
     }

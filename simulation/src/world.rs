@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use convoke_s2s::{Backoff, FederationConfig, LocalDomain, ResolveError, Resolver, Target, Timeouts};
+use convoke_s2s::resolver::Family;
+use convoke_s2s::target::{Service, SrvRecord};
+use convoke_s2s::{Backoff, FederationConfig, LocalDomain, ResolveError, Resolver, Timeouts};
 use convoke_xmpp::Domainpart;
 
 use crate::certificates::Certificates;
@@ -13,8 +15,11 @@ use crate::ledger::Ledger;
 use crate::names::{DOMAINS, Index, MALLORY, domainpart, index, now};
 use crate::plan::Plan;
 
-/// The port of server-to-server streams.
+/// The port of streams that begin in the clear.
 pub(crate) const PORT: u16 = 5269;
+
+/// The port of streams that begin with TLS.
+pub(crate) const DIRECT_PORT: u16 = 5270;
 
 /// What the hosts share.
 pub(crate) struct World {
@@ -68,18 +73,23 @@ struct Names {
 
 #[async_trait]
 impl Resolver for Names {
-    async fn resolve(&self, domain: &Domainpart) -> Result<Vec<Target>, ResolveError> {
-        let no_such = || ResolveError::NoService { domain: domain.clone() };
-        let wanted = index(domain.as_str()).ok_or_else(no_such)?;
-        if let Some(asks) = self.asks {
+    async fn services(&self, service: Service, domain: &Domainpart) -> Result<Vec<SrvRecord>, ResolveError> {
+        let Some(wanted) = index(domain.as_str()) else { return Ok(Vec::new()) };
+        let port = match service {
+            Service::DirectTls if !self.world.plan.direct[wanted] => return Ok(Vec::new()),
+            Service::DirectTls => DIRECT_PORT,
+            Service::StartTls => PORT,
+        };
+        // Each dial asks for either service, once.
+        if let Some(asks) = self.asks.filter(|_| service == Service::StartTls) {
             self.world.ledger().dial(now(), asks, wanted);
         }
         let lies = self.world.hijacked.lock().unwrap()[wanted];
-        let host = if lies { MALLORY } else { DOMAINS[wanted] };
-        Ok(vec![Target { host: host.to_owned(), port: PORT }])
+        let target = if lies { MALLORY } else { DOMAINS[wanted] };
+        Ok(vec![SrvRecord { priority: 0, weight: 0, port, target: target.to_owned() }])
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        Ok(vec![turmoil::lookup(host)])
+    async fn addresses(&self, family: Family, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        Ok(if family == Family::V4 { vec![turmoil::lookup(host)] } else { Vec::new() })
     }
 }

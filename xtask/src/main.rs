@@ -6,6 +6,7 @@ mod fuzz;
 mod judges;
 mod layers;
 mod report;
+mod simulate;
 mod system;
 mod test;
 
@@ -34,6 +35,8 @@ enum Task {
         #[arg(long)]
         target: Option<String>,
     },
+    /// Runs three federated domains on a simulated network, where a seed decides what goes wrong.
+    Simulate(simulate::Seeds),
     /// Measures, beside other libraries where there are some.
     Bench {
         /// What to measure.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Test => test::run(),
         Task::Fuzz { seconds, target } => told(fuzz::run(seconds, target.as_deref())),
+        Task::Simulate(seeds) => told(simulate::run(&seeds)),
         Task::Bench { group } => told(bench::run(group)),
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::command::{cargo, cargo_with};
 use crate::report::{self, Step};
-use crate::{judges, layers, system};
+use crate::{judges, layers, simulate, system};
 
 /// In the order in which a failure is cheapest to find; what they need comes first.
 const STEPS: &[Step] = &[
@@ -20,6 +20,7 @@ const STEPS: &[Step] = &[
     Step { name: "documentation examples", work: || cargo(&["test", "--workspace", "--doc"]) },
     Step { name: "documentation, warnings denied", work: documentation },
     Step { name: "fuzz targets: their corpus, and the same 100,000 mutants each time", work: mutants },
+    Step { name: "a simulated federation: 200 seeds of delays, partitions and restarts", work: simulate::check },
     Step { name: "the main job: three federated domains compute", work: || cargo(&["run", "--release", "--", "demo"]) },
 ];
 
