@@ -3,7 +3,7 @@
 //! A link outlives its streams. Stanzas wait in its queue while it dials; what was not written when a connection broke
 //! waits for the next. Only when the remote domain cannot be reached at all are they given back, each of them once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,8 +49,8 @@ struct State {
     phase: Phase,
     /// What the peer accepts, in bytes of one stanza (XEP-0478), by its last features.
     peer_max_bytes: Option<u64>,
-    /// The incoming streams, each with what cuts it.
-    incoming: HashMap<u64, CancellationToken>,
+    /// The incoming streams, each with what cuts it, in the order in which they came.
+    incoming: BTreeMap<u64, CancellationToken>,
     next_incoming: u64,
     dials: u64,
     failures: u64,

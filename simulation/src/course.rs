@@ -24,7 +24,7 @@ pub(crate) fn run(seed: u64, certificates: &Arc<Certificates>) -> Ledger {
     let mut sim = network(seed, world.plan.latency);
     for (me, name) in DOMAINS.into_iter().enumerate() {
         let world = Arc::clone(&world);
-        sim.host(name, move || node::live(Arc::clone(&world), me));
+        sim.host(name, move || node::run(Arc::clone(&world), me));
     }
     let attacked = Arc::clone(&world);
     sim.host(MALLORY, move || intruder::attack(Arc::clone(&attacked), seed));
@@ -62,7 +62,7 @@ fn befall(sim: &mut Sim<'_>, world: &World, fault: Fault) {
         Fault::Hold(one, other) => sim.hold(name(one), name(other)),
         Fault::Release(one, other) => sim.release(name(one), name(other)),
         Fault::Slow(one, other, latency) => sim.set_link_latency(name(one), name(other), latency),
-        Fault::Crash(host) => sim.crash(name(host)),
+        Fault::Crash(host) => world.crash(host),
         Fault::Restart(host) => sim.bounce(name(host)),
         Fault::Hijack(domain) => world.hijack(domain, true),
         Fault::Honest(domain) => world.hijack(domain, false),

@@ -40,8 +40,16 @@ impl Router for Recorder {
     }
 }
 
-/// The life of a domain, from one start to the next crash or to its shutdown.
-pub(crate) async fn live(world: Arc<World>, me: Index) -> turmoil::Result {
+/// What runs on the host of a domain, from one start to the next crash or to its shutdown.
+pub(crate) async fn run(world: Arc<World>, me: Index) -> turmoil::Result {
+    tokio::select! {
+        biased;
+        () = world.crashed(me) => Ok(()),
+        lived = live(Arc::clone(&world), me) => lived,
+    }
+}
+
+async fn live(world: Arc<World>, me: Index) -> turmoil::Result {
     let (requests, requested) = unbounded_channel();
     let router = Recorder { world: Arc::clone(&world), me, requests };
     let federation = Federation::new(world.config(DOMAINS[me], DOMAINS[me]), Arc::new(router))?;

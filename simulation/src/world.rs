@@ -9,6 +9,7 @@ use convoke_s2s::resolver::Family;
 use convoke_s2s::target::{Service, SrvRecord};
 use convoke_s2s::{Backoff, FederationConfig, LocalDomain, ResolveError, Resolver, Timeouts};
 use convoke_xmpp::Domainpart;
+use tokio::sync::Notify;
 
 use crate::certificates::Certificates;
 use crate::ledger::Ledger;
@@ -27,12 +28,19 @@ pub(crate) struct World {
     pub(crate) certificates: Arc<Certificates>,
     /// The domains about which DNS lies at present.
     hijacked: Mutex<[bool; DOMAINS.len()]>,
+    crashes: [Notify; DOMAINS.len()],
     ledger: Mutex<Ledger>,
 }
 
 impl World {
     pub(crate) fn new(plan: Plan, certificates: Arc<Certificates>) -> Arc<Self> {
-        Arc::new(Self { plan, certificates, hijacked: Mutex::default(), ledger: Mutex::default() })
+        Arc::new(Self {
+            plan,
+            certificates,
+            hijacked: Mutex::default(),
+            crashes: Default::default(),
+            ledger: Mutex::default(),
+        })
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -41,6 +49,19 @@ impl World {
 
     pub(crate) fn hijack(&self, domain: Index, lies: bool) {
         self.hijacked.lock().unwrap()[domain] = lies;
+    }
+
+    /// Ends what runs on this host: with its federation every task ends at once, and every connection is closed.
+    ///
+    /// turmoil would drop the runtime instead, and tokio its tasks in an order that depends on what else has run in this
+    /// process: no course could be taken again.
+    pub(crate) fn crash(&self, host: Index) {
+        self.crashes[host].notify_one();
+    }
+
+    /// Waits for the end of what runs on this host.
+    pub(crate) async fn crashed(&self, host: Index) {
+        self.crashes[host].notified().await;
     }
 
     /// How a host federates that calls itself `name` and shows the certificate of `shows`.
@@ -52,6 +73,8 @@ impl World {
         config.timeouts = Timeouts {
             resolve: Duration::from_secs(3),
             connect: Duration::from_secs(5),
+            answer: Duration::from_secs(4),
+            dial: Duration::from_secs(15),
             negotiation: Duration::from_secs(10),
             write: Duration::from_secs(10),
             keepalive: Duration::from_secs(20),
