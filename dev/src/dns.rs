@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hickory_server::Server;
+use hickory_server::dnssec::NxProofKind;
 use hickory_server::net::runtime::{Time, TokioRuntimeProvider};
-use hickory_server::proto::rr::rdata::{A, AAAA, CNAME, SOA, SRV};
+use hickory_server::proto::dnssec::DnsSecError;
+use hickory_server::proto::rr::rdata::{A, AAAA, CNAME, SOA, SRV, TLSA};
 use hickory_server::proto::rr::{LowerName, Name, RData, Record};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::store::in_memory::InMemoryZoneHandler;
@@ -21,6 +23,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use crate::hosts::HostsFile;
 use crate::names::to_ascii;
+use crate::zone_key::ZoneKey;
 
 /// Nothing is kept by resolvers: a rehearsal changes records and expects the change to be seen.
 const TIME_TO_LIVE: u32 = 0;
@@ -40,6 +43,8 @@ const BIND_ATTEMPTS: usize = 32;
 pub struct LoopbackDns {
     address: SocketAddr,
     answers: Answers,
+    /// With it, everything is signed.
+    key: Option<ZoneKey>,
     records: Mutex<Records>,
     hosts: Mutex<Vec<(PathBuf, HostsFile)>>,
     /// Owns the tasks that serve: they are aborted with it.
@@ -74,6 +79,13 @@ pub enum DnsError {
         /// The name as it was given.
         name: String,
     },
+    /// The records cannot be signed.
+    #[error("cannot sign the records: {cause}")]
+    Sign {
+        /// What the library said.
+        #[source]
+        cause: DnsSecError,
+    },
     /// A hosts file could not be written.
     #[error("cannot write the hosts file {path}: {cause}", path = path.display())]
     Hosts {
@@ -90,21 +102,39 @@ impl LoopbackDns {
     ///
     /// Must be called within a tokio runtime with I/O and time. Fails with [`DnsError::NotLoopback`] or [`DnsError::Bind`].
     pub async fn start(address: SocketAddr) -> Result<Self, DnsError> {
+        Self::start_with(address, None).await
+    }
+
+    /// Starts a server that signs all answers (DNSSEC) by a fresh key: see [`trust_anchor`](Self::trust_anchor).
+    ///
+    /// Fails as [`start`](Self::start) does, and with [`DnsError::Sign`].
+    pub async fn start_signed(address: SocketAddr) -> Result<Self, DnsError> {
+        let key = ZoneKey::generate().map_err(|cause| DnsError::Sign { cause })?;
+        Self::start_with(address, Some(key)).await
+    }
+
+    async fn start_with(address: SocketAddr, key: Option<ZoneKey>) -> Result<Self, DnsError> {
         if !address.ip().is_loopback() {
             return Err(DnsError::NotLoopback { address });
         }
         let (udp, tcp, address) = bind(address).await.map_err(|cause| DnsError::Bind { address, cause })?;
-        let answers = Answers::new(&Records::new());
+        let answers = Answers::new(catalog(&Records::new(), key.as_ref())?);
         let mut server = Server::new(answers.clone());
         server.register_socket(udp);
         server.register_listener(tcp, TCP_TIMEOUT, TCP_ANSWERS);
-        Ok(Self { address, answers, records: Mutex::default(), hosts: Mutex::default(), _server: server })
+        Ok(Self { address, answers, key, records: Mutex::default(), hosts: Mutex::default(), _server: server })
     }
 
     /// The address on which the server answers, by UDP and TCP.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The DNSKEY record that a validating resolver has to trust, as a zone file writes it; `None` if nothing is signed.
+    #[must_use]
+    pub fn trust_anchor(&self) -> Option<String> {
+        self.key.as_ref().map(ZoneKey::record)
     }
 
     /// Counts the queries that have arrived.
@@ -137,6 +167,14 @@ impl LoopbackDns {
     /// Adds an address record of IPv6. Fails with [`DnsError::Name`].
     pub fn aaaa(&self, name: &str, address: Ipv6Addr) -> Result<(), DnsError> {
         self.add(parse(name)?, RData::AAAA(AAAA(address)))
+    }
+
+    /// Adds a TLSA record (RFC 6698) for the server on this TCP port of this host: usage, selector and matching type as
+    /// they are. Fails with [`DnsError::Name`].
+    pub fn tlsa(&self, host: &str, port: u16, fields: [u8; 3], association: &[u8]) -> Result<(), DnsError> {
+        let [usage, selector, matching] = fields;
+        let record = TLSA::new(usage.into(), selector.into(), matching.into(), association.to_vec());
+        self.add(parse(&format!("_{port}._tcp.{host}"))?, RData::TLSA(record))
     }
 
     /// Makes the name an alias of another (CNAME), in place of all its records. Fails with [`DnsError::Name`].
@@ -179,7 +217,7 @@ impl LoopbackDns {
     fn change(&self, change: impl FnOnce(&mut Records)) -> Result<(), DnsError> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut records);
-        self.answers.publish(&records);
+        self.answers.publish(catalog(&records, self.key.as_ref())?);
         for (path, hosts) in &mut *self.hosts.lock().unwrap_or_else(PoisonError::into_inner) {
             hosts.write(addresses(&records)).map_err(|cause| DnsError::Hosts { path: path.clone(), cause })?;
         }
@@ -204,13 +242,13 @@ struct Shared {
 }
 
 impl Answers {
-    fn new(records: &Records) -> Self {
-        let catalog = RwLock::new(Arc::new(catalog(records)));
+    fn new(catalog: Catalog) -> Self {
+        let catalog = RwLock::new(Arc::new(catalog));
         Self(Arc::new(Shared { catalog, queries: AtomicUsize::new(0) }))
     }
 
-    fn publish(&self, records: &Records) {
-        *self.0.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog(records));
+    fn publish(&self, catalog: Catalog) {
+        *self.0.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
     }
 
     fn catalog(&self) -> Arc<Catalog> {
@@ -227,9 +265,10 @@ impl RequestHandler for Answers {
 }
 
 /// One zone, the root: so every unknown name is ours to deny.
-fn catalog(records: &Records) -> Catalog {
+fn catalog(records: &Records, key: Option<&ZoneKey>) -> Result<Catalog, DnsError> {
+    let (origin, denial) = (Name::root(), key.map(|_| NxProofKind::Nsec));
     let mut zone =
-        InMemoryZoneHandler::<TokioRuntimeProvider>::empty(Name::root(), ZoneType::Primary, AxfrPolicy::Deny);
+        InMemoryZoneHandler::<TokioRuntimeProvider>::empty(origin, ZoneType::Primary, AxfrPolicy::Deny, denial);
     let authority = SOA::new(Name::root(), Name::root(), 1, 0, 0, 0, TIME_TO_LIVE);
     zone.upsert_mut(Record::from_rdata(Name::root(), TIME_TO_LIVE, RData::SOA(authority)), 1);
     for (owner, data) in records {
@@ -237,9 +276,17 @@ fn catalog(records: &Records) -> Catalog {
             zone.upsert_mut(Record::from_rdata(owner.into(), TIME_TO_LIVE, datum.clone()), 1);
         }
     }
+    if let Some(key) = key {
+        sign(&mut zone, key).map_err(|cause| DnsError::Sign { cause })?;
+    }
     let mut catalog = Catalog::new();
     catalog.upsert(LowerName::from(Name::root()), vec![Arc::new(zone) as Arc<dyn ZoneHandler>]);
-    catalog
+    Ok(catalog)
+}
+
+fn sign(zone: &mut InMemoryZoneHandler<TokioRuntimeProvider>, key: &ZoneKey) -> Result<(), DnsSecError> {
+    zone.add_zone_signing_key_mut(key.signer()?)?;
+    zone.secure_zone_mut()
 }
 
 /// The address records, each with its name as hosts(5) writes it.

@@ -21,6 +21,7 @@ mod http;
 mod names;
 #[cfg(feature = "peers")]
 pub mod peers;
+mod zone_key;
 
 pub use certificates::{
     AUTHORITY_CERTIFICATE_FILE, AUTHORITY_KEY_FILE, CertificateAuthority, CertificateError, Eku, Issued, Subject,

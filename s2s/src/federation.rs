@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::config::{Backoff, FederationConfig, LocalDomain, Timeouts};
 use crate::dialer::{DialReport, Dialed, Dialer, Penalties};
-use crate::identity::{IdentityVerifier, Trust};
+use crate::identity::{Evidence, IdentityVerifier, Trust};
 use crate::link::{Incoming, Refused};
 use crate::links::Links;
 use crate::listener::listen;
@@ -97,6 +97,11 @@ impl Federation {
     /// the old ones stay in force.
     pub fn replace_credentials(&self, domain: &Domainpart, credentials: &Credentials) -> Result<(), TlsError> {
         self.shared.tls.replace(domain, credentials)
+    }
+
+    /// Takes note of what a domain vouches for from now on, in place of what it did; `None` if it vouches for nothing.
+    pub fn replace_evidence(&self, domain: &Domainpart, evidence: Option<Evidence>) {
+        self.shared.verifier.replace_evidence(domain, evidence);
     }
 
     /// Judges every certificate from now on by these roots, revocation lists and pins.

@@ -116,6 +116,8 @@
 pub mod config;
 pub mod dialback;
 #[cfg(feature = "net")]
+pub mod dane;
+#[cfg(feature = "net")]
 pub mod dialer;
 pub mod error;
 #[cfg(feature = "net")]
@@ -146,6 +148,8 @@ pub use target::{Located, Service, SrvRecord, Target};
 
 #[cfg(feature = "net")]
 pub use config::{Backoff, FederationConfig, LocalDomain, Timeouts};
+#[cfg(feature = "net")]
+pub use dane::{DaneError, DaneResolver};
 #[cfg(feature = "net")]
 pub use dialer::{DialError, DialReport, Fault, FaultCode};
 #[cfg(feature = "net")]

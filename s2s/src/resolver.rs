@@ -89,9 +89,8 @@ pub struct DnsSetupError {
 impl DnsResolver {
     /// Asks these nameservers, by UDP and by TCP on the same port, and nobody else.
     pub fn new(nameservers: &[SocketAddr]) -> Result<Self, DnsSetupError> {
-        let servers = nameservers.iter().map(|address| nameserver(*address)).collect();
-        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let builder =
+            TokioResolver::builder_with_config(self::nameservers(nameservers), TokioRuntimeProvider::default());
         Ok(Self { dns: builder.build().map_err(|cause| DnsSetupError { cause })? })
     }
 
@@ -150,6 +149,12 @@ impl fmt::Debug for DnsResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DnsResolver").finish_non_exhaustive()
     }
+}
+
+/// These nameservers, by UDP and TCP, and no search domains.
+pub(crate) fn nameservers(addresses: &[SocketAddr]) -> ResolverConfig {
+    let servers = addresses.iter().map(|address| nameserver(*address)).collect();
+    ResolverConfig::from_parts(None, Vec::new(), servers)
 }
 
 fn nameserver(address: SocketAddr) -> NameServerConfig {

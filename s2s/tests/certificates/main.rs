@@ -4,6 +4,7 @@
 // Helpers of tests unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
+mod dane;
 mod forge;
 mod judge;
 mod live;
