@@ -62,7 +62,8 @@ async fn records_that_dnssec_secures_prove_the_servers_of_a_domain() {
 #[tokio::test]
 async fn a_domain_without_records_vouches_for_nothing() {
     let dns = LoopbackDns::start_signed(loopback()).await.unwrap();
-    dns.a(HOST, Ipv4Addr::LOCALHOST).unwrap();
+    // The library does not take the proof that there is nothing behind the last name of the root zone.
+    dns.a("zz.example", Ipv4Addr::LOCALHOST).unwrap();
     let resolver = validating(&dns, &dns.trust_anchor().unwrap());
     assert_eq!(resolver.evidence(&domain("nowhere.example")).await.unwrap().tlsa, []);
     dns.srv(DOMAIN, "_xmpp-server._tcp", 0, 0, 5269, HOST).unwrap();
