@@ -114,9 +114,9 @@
 
 #[cfg(feature = "net")]
 pub mod config;
-pub mod dialback;
 #[cfg(feature = "net")]
 pub mod dane;
+pub mod dialback;
 #[cfg(feature = "net")]
 pub mod dialer;
 pub mod error;
