@@ -3,6 +3,7 @@
 // Helpers of tests unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
+mod bounces;
 mod examples;
 mod layering;
 mod peers;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::resolver::Family;
 
-/// How long IPv4 addresses wait for the IPv6 ones that are still asked for (RFC 8305, section 3).
+/// How long IPv4 addresses wait for the IPv6 ones that are still asked for (RFC 8305, section 3), and addresses that
+/// failed lately for others.
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
 /// How long an attempt is alone before the next one begins beside it (RFC 8305, section 5).
@@ -64,7 +65,9 @@ impl Eyeballs {
         is_blamed: impl Fn(&IpAddr) -> bool,
     ) {
         self.of(family).take(addresses, is_blamed);
-        if family == Family::V4 && !self.v6.answered {
+        let is_first = !(self.v6.answered && self.v4.answered);
+        let is_wanted = family == Family::V6 && !self.v6.good.is_empty();
+        if is_first && !is_wanted {
             self.not_before = Some(now + RESOLUTION_DELAY);
         } else if self.in_progress.is_empty() {
             self.not_before = None;
@@ -242,6 +245,15 @@ mod tests {
         eyeballs.answered(now, Family::V6, vec![v6(1), v6(2)], |address| *address == v6(1));
         eyeballs.answered(now, Family::V4, vec![v4(1)], |_| false);
         assert_eq!(all(eyeballs, now), [v6(2), v4(1), v6(1)]);
+    }
+
+    #[test]
+    fn addresses_that_failed_lately_wait_for_the_other_family() {
+        let (mut eyeballs, now) = (Eyeballs::new(), Instant::now());
+        eyeballs.answered(now, Family::V6, vec![v6(1)], |_| true);
+        assert_eq!(eyeballs.poll(now), Step::Wait(Some(now + 50 * MILLISECOND)));
+        eyeballs.answered(now, Family::V4, vec![v4(1)], |_| false);
+        assert_eq!(all(eyeballs, now), [v4(1), v6(1)]);
     }
 
     #[test]

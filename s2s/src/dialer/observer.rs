@@ -87,3 +87,61 @@ impl Negotiator for Observed<'_> {
         self.inner.poll_timeout().map(|deadline| deadline.min(self.heard + self.patience))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use convoke_dev::CertificateAuthority;
+    use convoke_xmpp::stream::{Features, StreamHeader};
+    use convoke_xmpp::{Domainpart, StreamEvent};
+
+    use super::*;
+    use crate::identity::{IdentityVerifier, TrustAnchors};
+    use crate::negotiation::InitiatingConfig;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn initiating(now: Instant) -> Initiating {
+        let authority = CertificateAuthority::new("Test CA").unwrap();
+        let trust = TrustAnchors::from_pem(authority.certificate_pem()).unwrap();
+        let name = |name| Domainpart::new(name).unwrap();
+        let config = InitiatingConfig::new(name("a.example"), name("b.example"));
+        Initiating::new(config, Arc::new(IdentityVerifier::new(trust, webpki::ALL_VERIFICATION_ALGS)), now)
+    }
+
+    #[test]
+    fn a_peer_has_its_time_for_each_answer_and_no_more() {
+        let (start, mut progress) = (Instant::now(), Progress::default());
+        let mut observed = Observed::new(initiating(start), 10 * SECOND, start, &mut progress);
+        assert_eq!(observed.poll_timeout(), Some(start + 10 * SECOND));
+        let header = StreamHeader::server(None, None).with_id("1");
+        let later = start + 9 * SECOND;
+        observed.handle(later, Input::Stream(StreamEvent::Open(header))).unwrap();
+        assert_eq!(observed.poll_timeout(), Some(later + 10 * SECOND));
+        observed.handle(later + 9 * SECOND, Input::Timeout).unwrap();
+        let error = observed.handle(later + 10 * SECOND, Input::Timeout).unwrap_err();
+        assert_eq!(error, NegotiationFailure::TimedOut { stage: Stage::Opening });
+    }
+
+    #[test]
+    fn a_peer_that_answers_in_time_again_and_again_still_meets_the_deadline_of_the_whole() {
+        let (start, mut progress) = (Instant::now(), Progress::default());
+        let mut observed = Observed::new(initiating(start), 20 * SECOND, start, &mut progress);
+        let header = StreamHeader::server(None, None).with_id("1");
+        observed.handle(start + 15 * SECOND, Input::Stream(StreamEvent::Open(header))).unwrap();
+        assert_eq!(observed.poll_timeout(), Some(start + 30 * SECOND));
+        assert!(observed.handle(start + 30 * SECOND, Input::Timeout).is_err());
+    }
+
+    #[test]
+    fn the_stage_of_a_failure_can_be_seen_after_it() {
+        let (start, mut progress) = (Instant::now(), Progress::default());
+        let mut observed = Observed::new(initiating(start), 10 * SECOND, start, &mut progress);
+        let header = StreamHeader::server(None, None).with_id("1");
+        observed.handle(start, Input::Stream(StreamEvent::Open(header))).unwrap();
+        observed.handle(start, Input::Stream(StreamEvent::Element(Features::element()))).unwrap();
+        observed.handle(start, Input::Disconnected).unwrap_err();
+        assert_eq!((progress.stage, progress.tls), (Stage::StartTls, None));
+    }
+}

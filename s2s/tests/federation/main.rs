@@ -6,6 +6,7 @@
 
 mod certificates;
 mod dial;
+mod dial_eyeballs;
 mod dial_faults;
 mod dial_records;
 mod direct;
