@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use convoke::xmpp::payload::ping;
-use convoke::xmpp::{Condition, ErrorType, IqType, Kind, Origin, Router, Service as Receiver, Stanza, StanzaError};
+use convoke::xmpp::{
+    Condition, Element, ErrorType, IqType, Kind, Origin, Router, Service as Receiver, Stanza, StanzaError,
+};
 use convoke::{About, Domain};
 use convoke_dev::peers::{Peer, PeerBuilder, Service, Software};
 use convoke_dev::{CertificateAuthority, Eku, Issued, Subject};
@@ -21,6 +23,7 @@ const SASL_FAILURE: &str = "SASL EXTERNAL failed: not-authorized";
 super::with_each_peer!(
     a_message_of_a_server_whose_certificate_is_of_another_authority_is_refused_and_bounces,
     nothing_is_sent_to_a_server_whose_certificate_is_of_another_authority,
+    nothing_is_sent_to_a_server_whose_certificate_is_for_another_name,
     a_message_of_a_server_without_a_certificate_is_refused_and_bounces,
     our_domain_with_a_certificate_for_another_name_is_refused_and_its_sender_told_once,
     our_domain_with_a_certificate_of_another_authority_is_refused_and_its_sender_told_once,
@@ -92,6 +95,25 @@ async fn nothing_is_sent_to_a_server_whose_certificate_is_of_another_authority(s
     assert_eq!((error.condition, error.error_type), (Condition::RemoteServerTimeout, ErrorType::Wait));
     let cause = "the certificate was issued by CN=Another CA, which is not trusted";
     assert!(error.text.as_ref().unwrap().contains(cause), "{error:?}");
+    assert_nothing_was_said(&peer);
+}
+
+async fn nothing_is_sent_to_a_server_whose_certificate_is_for_another_name(software: Software) {
+    let site = Site::new(Service::StartTls).await;
+    let ours = site.domain().await;
+    let peer = start(&site, site.peer(software, THEIRS).certificate(site.issue("elsewhere.lan"))).await;
+    let asker = ours.component("asker").unwrap();
+    let error = asker.get(&jid(THEIRS), ping(), DEADLINE).await.unwrap_err();
+    let error = error.stanza_error().unwrap();
+    assert_eq!(error.condition, Condition::RemoteServerTimeout);
+    let code = error.application.as_deref().map(Element::name);
+    // Where no certificate has its name, a server either shows another one or offers no TLS.
+    assert!(matches!(code, Some("certificate-wrong-name" | "tls-not-offered")), "{error:?}");
+    assert_nothing_was_said(&peer);
+}
+
+/// Nobody authenticated to the peer, and no stanza came.
+fn assert_nothing_was_said(peer: &Peer) {
     let log = peer.log();
     assert!(!log.contains("]: <auth") && !log.contains("]: <iq") && !log.contains("EXTERNAL auth"), "{log}");
 }
@@ -145,6 +167,7 @@ async fn prosody_accepts_a_certificate_for_server_authentication_alone() {
 /// Our domain with this certificate asks the peer something, and is told once that there is no way, with this cause;
 /// the peer has logged its own.
 async fn assert_refused(site: &Site, software: Software, issued: &Issued, told: &str, logged: &str) {
+    let code = if software == Software::Prosody { "stream-not-authorized" } else { "sasl-not-authorized" };
     let ours = site.domain_of(site.federation(issued, &site.authority)).await;
     let peer = start(site, site.peer(software, THEIRS)).await;
     let mut recorded = record(&ours);
@@ -152,6 +175,7 @@ async fn assert_refused(site: &Site, software: Software, issued: &Issued, told: 
     // RFC 6120, sections 10.4.3 and 8.3.3.17: the domain was found, but no stream could be negotiated.
     assert_eq!((error.condition, error.error_type), (Condition::RemoteServerTimeout, ErrorType::Wait));
     assert!(error.text.as_ref().unwrap().contains(told), "{error:?}");
+    assert_eq!(error.application.as_deref().map(Element::name), Some(code), "{error:?}");
     peer.wait_for_log(logged).await.unwrap();
     assert_eq!(all(ours, recorded).await, [], "it is told once");
 }

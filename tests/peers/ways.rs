@@ -2,6 +2,8 @@
 //!
 //! What is found by one service alone listens for that way alone, so what arrives has come by it.
 
+use convoke::s2s::DialReport;
+use convoke::s2s::dialer::Verdict;
 use convoke::xmpp::payload::ping;
 use convoke::xmpp::{Kind, PresenceType};
 use convoke_dev::peers::{Service, Software};
@@ -40,4 +42,14 @@ async fn everything_passes_in_both_directions(software: Software, service: Servi
     assert_eq!(attribute(&next_of(&mut juliet).await, "id"), Some("back"));
     let link = neighbours.link();
     assert_eq!((link.dials, link.failures, link.incoming_streams), (1, 0, 1));
+    assert_report(&link.last_report.unwrap(), service);
+}
+
+/// What our side says of its dial: the way, TLS, and that the certificate proved the domain.
+fn assert_report(report: &DialReport, service: Service) {
+    let [attempt] = &report.attempts[..] else { panic!("one target was tried: {report:?}") };
+    let tls = attempt.tls.as_ref().unwrap();
+    assert_eq!((attempt.target.direct_tls, tls.version), (service == Service::DirectTls, "TLSv1.3"));
+    assert!(matches!(tls.certificate, Verdict::Proved(_)), "{tls:?}");
+    assert!(report.is_established() && attempt.fault.is_none(), "{report:?}");
 }

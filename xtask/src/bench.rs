@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 
 use crate::command::cargo;
+use crate::system;
 
 /// What to measure.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -17,6 +18,10 @@ pub(crate) enum Group {
 pub(crate) fn run(group: Group) -> Result<(), String> {
     match group {
         Group::Core => cargo(&["bench", "--package", "convoke-benches", "--bench", "core", "--bench", "memory"]),
-        Group::S2s => cargo(&["bench", "--package", "convoke-benches", "--bench", "s2s"]),
+        Group::S2s => {
+            system::ensure_prosody()?;
+            system::ensure_ejabberd()?;
+            cargo(&["bench", "--package", "convoke-benches", "--bench", "s2s"])
+        }
     }
 }
