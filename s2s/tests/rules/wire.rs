@@ -136,6 +136,8 @@ impl Wire {
         let ending = loop {
             match timeout(SOON, socket.read_buf(heard)).await.expect("the connection does not end") {
                 Ok(0) => break Ending::Said,
+                // As a polite peer does it, who has nothing more to say either; the other side need not wait.
+                Ok(_) if heard.ends_with(END.as_bytes()) => socket.shutdown().await.unwrap_or_default(),
                 Ok(_) => {}
                 Err(error) => {
                     assert!(matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset), "{error}");
