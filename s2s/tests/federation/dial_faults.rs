@@ -321,12 +321,11 @@ async fn of_several_faults_that_of_the_furthest_attempt_is_told() {
     assert_eq!(link.last_report.unwrap().attempts.len(), 3);
 }
 
-/// Redirects to this address, within TLS or before.
-async fn redirecting(world: &Arc<World>, listener: TcpListener, to: SocketAddr, within_tls: bool) {
+/// Redirects to another host, within TLS or before.
+async fn redirecting(world: &Arc<World>, listener: TcpListener, other: OtherHost, within_tls: bool) {
     let host = Host::new(world, "b.example", GoesDown);
     let (stream, _) = listener.accept().await.unwrap();
     let mut wire = Wire::accepted(stream);
-    let other = OtherHost { host: domain(&to.ip().to_string()), port: Some(to.port()) };
     let error = StreamError::see_other_host(other).to_element().to_stream_xml() + END;
     wire.hear("xml:lang='en'>").await;
     if !within_tls {
@@ -358,7 +357,8 @@ async fn redirected(hosts: usize, within_tls: bool) -> (Vec<String>, bool) {
     for _ in 0..hosts {
         let (listener, address) = bind().await;
         let (world, to) = (Arc::clone(&world), std::mem::replace(&mut next, address));
-        plays.spawn(async move { redirecting(&world, listener, to, within_tls).await });
+        let other = OtherHost { host: domain(&to.ip().to_string()), port: Some(to.port()) };
+        plays.spawn(async move { redirecting(&world, listener, other, within_tls).await });
     }
     world.found_by_srv("b.example", 0, next.port());
     let report = a.federation.dial(&a.name, &domain("b.example")).await;
@@ -380,6 +380,47 @@ async fn a_peer_that_sends_elsewhere_within_tls_is_followed_twice_and_no_more() 
 #[tokio::test]
 async fn a_peer_that_sends_elsewhere_in_the_clear_is_not_followed() {
     assert_eq!(redirected(1, false).await, (vec!["stream-see-other-host".to_owned()], false));
+}
+
+/// RFC 6120, section 4.9.3.19: a host without a port is resolved as a domain is, and asked for the same domain.
+#[tokio::test]
+async fn another_host_without_a_port_is_found_by_its_own_records() {
+    let world = Arc::new(World::new().await);
+    let a = dialer(&world).await;
+    let issued = world.authority.issue(&Subject::domain("b.example")).unwrap();
+    let (listener, address) = bind().await;
+    let _b = world.node_on(listener, "b.example", &issued, |_| {});
+    world.found_by_srv("farm.example", 7, address.port());
+    let (listener, address) = bind().await;
+    world.found_by_srv("b.example", 0, address.port());
+    let other = OtherHost { host: domain("farm.example"), port: None };
+    let sender = Arc::clone(&world);
+    let play = tokio::spawn(async move { redirecting(&sender, listener, other, true).await });
+    let report = a.federation.dial(&a.name, &domain("b.example")).await;
+    let hosts: Vec<_> = report.attempts.iter().map(|attempt| attempt.target.host.as_str()).collect();
+    assert_eq!((hosts, report.is_established()), (vec!["xmpp0.b.example", "xmpp7.farm.example"], true), "{report:#?}");
+    play.await.unwrap();
+}
+
+/// Some targets may be silent, and those who wait for an answer do not wait for all of them.
+#[tokio::test]
+async fn a_dial_as_a_whole_has_a_deadline() {
+    let world = Arc::new(World::new().await);
+    let issued = world.authority.issue(&Subject::domain("a.example")).unwrap();
+    let change = |config: &mut convoke_s2s::FederationConfig| {
+        config.timeouts.answer = Duration::from_millis(500);
+        config.timeouts.dial = Duration::from_secs(1);
+    };
+    let a = world.node_with("a.example", &issued, change).await;
+    let mut silent = Vec::new();
+    for priority in 1..=6 {
+        let (listener, address) = bind().await;
+        world.found_by_srv("b.example", priority, address.port());
+        silent.push(listener);
+    }
+    let report = a.federation.dial(&a.name, &domain("b.example")).await;
+    assert!((1..=3).contains(&report.attempts.len()), "{report:#?}");
+    assert_eq!(report.fault.as_ref().unwrap().code.to_string(), "silence");
 }
 
 #[tokio::test]

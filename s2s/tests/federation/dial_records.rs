@@ -1,10 +1,13 @@
 //! What follows from the SRV records of a domain (RFC 6120, section 3.2.1; XEP-0368, section 3).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use convoke_dev::Subject;
-use convoke_s2s::Service;
-use convoke_xmpp::Condition;
+use convoke_s2s::{Family, FederationConfig, ResolveError, Resolver, Service, SrvRecord};
+use convoke_xmpp::{Condition, Domainpart};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -100,6 +103,54 @@ async fn a_domain_that_declines_what_it_names_at_all_has_no_service() {
         let error = a.undelivered().await.error;
         assert_eq!(error.condition, Condition::RemoteServerNotFound, "{declined:?}");
         assert!(error.text.unwrap().contains("takes no server-to-server streams"));
+    }
+}
+
+/// A DNS that says nothing, or nothing useful.
+enum NoDns {
+    Silent,
+    Failing,
+}
+
+impl NoDns {
+    async fn answer<T>(&self, name: &str) -> Result<Vec<T>, ResolveError> {
+        match self {
+            Self::Silent => std::future::pending().await,
+            Self::Failing => Err(ResolveError::Lookup { name: name.to_owned(), cause: "SERVFAIL".into() }),
+        }
+    }
+}
+
+#[async_trait]
+impl Resolver for NoDns {
+    async fn services(&self, service: Service, _: &Domainpart) -> Result<Vec<SrvRecord>, ResolveError> {
+        self.answer(service.label()).await
+    }
+
+    async fn addresses(&self, _: Family, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        self.answer(host).await
+    }
+}
+
+/// Rule 65: without DNS nobody is found, and the code tells what is to be mended.
+#[tokio::test]
+async fn a_domain_about_which_dns_says_nothing_is_not_found() {
+    let world = World::new().await;
+    let issued = world.authority.issue(&Subject::domain("a.example")).unwrap();
+    for (dns, code) in [(NoDns::Silent, "dns-timeout"), (NoDns::Failing, "dns-failed")] {
+        let change = |config: &mut FederationConfig| {
+            config.resolver = Arc::new(dns);
+            config.timeouts.resolve = Duration::from_millis(50);
+        };
+        let a = world.node_with("a.example", &issued, change).await;
+        a.send(message("a.example", "b.example", "1"));
+        let error = a.undelivered().await.error;
+        assert_eq!(error.condition, Condition::RemoteServerNotFound);
+        assert!(error.application.unwrap().is(code, "urn:convoke:errors:0"), "{code}");
+        // Both services, and then the domain itself in both families.
+        let report = a.link("b.example").unwrap().last_report.unwrap();
+        assert_eq!((report.lookups.len(), report.attempts.len()), (4, 1), "{report:#?}");
+        assert!(report.lookups.iter().all(|lookup| lookup.fault.as_ref().unwrap().code.to_string() == code));
     }
 }
 
