@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use convoke_xmpp::Domainpart;
 use hickory_resolver::TokioResolver;
-use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
 use hickory_resolver::proto::rr::{RData, RecordType};
@@ -119,7 +118,8 @@ impl DaneResolver {
     ) -> Result<Option<Secure<T>>, DaneError> {
         let found = match self.dns.lookup(format!("{name}."), kind).await {
             Ok(found) => found,
-            Err(error) if is_denied(&error) => return Ok(None),
+            // That a denial is proved where it has to be, the library has seen to.
+            Err(error) if error.is_no_records_found() => return Ok(None),
             Err(cause) => return Err(DaneError::Lookup { name, cause: Box::new(cause) }),
         };
         let answers = found.answers();
@@ -136,11 +136,6 @@ impl fmt::Debug for DaneResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DaneResolver").finish_non_exhaustive()
     }
-}
-
-/// Whether there is no such record. That a denial is proved where it has to be, the library has seen to.
-fn is_denied(error: &NetError) -> bool {
-    error.is_no_records_found()
 }
 
 /// The name of the TLSA records of a server (RFC 7673, section 3.2); none for the target `.`.
