@@ -301,3 +301,149 @@ impl fmt::Display for Tally {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::domainpart;
+
+    const SOON: Duration = Duration::from_secs(1);
+
+    fn stanza(from: Index, to: Index, number: usize) -> Stanza {
+        let (from, to) = (DOMAINS[from], DOMAINS[to]);
+        Stanza::parse(&format!("<message from='u@{from}' to='u@{to}' id='{number}'/>")).unwrap()
+    }
+
+    fn from(domain: Index) -> Origin {
+        Origin::Remote(domainpart(DOMAINS[domain]))
+    }
+
+    /// What is found when everybody has recovered and shut down, and this has happened before.
+    fn verdict(before: impl FnOnce(&mut Ledger)) -> Vec<String> {
+        let mut ledger = Ledger::default();
+        before(&mut ledger);
+        for (one, other) in ordered_pairs() {
+            let number = ledger.begin(HEALED, one, other);
+            ledger.routed(HEALED + SOON, other, &stanza(one, other, number), &from(one));
+        }
+        ledger.close(SILENCE, DOMAINS.len());
+        ledger.violations
+    }
+
+    fn delivered(ledger: &mut Ledger, number: usize) {
+        ledger.routed(SOON, 1, &stanza(0, 1, number), &from(0));
+    }
+
+    #[test]
+    fn a_stanza_is_delivered_or_given_back() {
+        assert!(
+            verdict(|ledger| {
+                let [one, other] = [(); 2].map(|()| ledger.begin(SOON, 0, 1));
+                delivered(ledger, one);
+                ledger.bounced(SOON, 0, &stanza(0, 1, other), "");
+            })
+            .is_empty()
+        );
+        let found = verdict(|ledger| {
+            ledger.begin(SOON, 0, 1);
+        });
+        assert!(found[0].contains("0 is lost"), "{found:?}");
+    }
+
+    #[test]
+    fn a_stanza_may_be_gone_with_the_host_that_took_it_and_no_other() {
+        let crashed = |host| {
+            verdict(|ledger| {
+                ledger.begin(SOON, 0, 1);
+                ledger.fault(2 * SOON, Fault::Crash(host));
+            })
+        };
+        assert!(crashed(0).is_empty());
+        assert_eq!(crashed(2).len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_delivered_or_given_back_twice_nor_after_it_was_refused() {
+        let found = verdict(|ledger| {
+            let [doubled, returned, refused] = [(); 3].map(|()| ledger.begin(SOON, 0, 1));
+            (0..2).for_each(|_| delivered(ledger, doubled));
+            (0..2).for_each(|_| ledger.bounced(SOON, 0, &stanza(0, 1, returned), ""));
+            ledger.refused(SOON, refused, "");
+            delivered(ledger, refused);
+        });
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
+
+    #[test]
+    fn nothing_is_delivered_and_given_back_where_nothing_went_wrong() {
+        let both = |fault| {
+            verdict(|ledger| {
+                let number = ledger.begin(SOON, 0, 1);
+                ledger.fault(SOON, fault);
+                delivered(ledger, number);
+                ledger.bounced(SOON, 0, &stanza(0, 1, number), "");
+            })
+        };
+        assert!(both(Fault::Partition(1, 0)).is_empty());
+        assert_eq!(both(Fault::Partition(1, 2)).len(), 1);
+    }
+
+    #[test]
+    fn a_stanza_of_another_domain_than_was_proved_is_forged() {
+        let forged = |at, stanza: Stanza, origin| {
+            verdict(|ledger| {
+                let number = ledger.begin(SOON, 0, 1);
+                delivered(ledger, number);
+                ledger.routed(SOON, at, &stanza, &origin);
+            })
+            .len()
+        };
+        assert_eq!(forged(1, stanza(0, 1, 0), from(2)), 1);
+        assert_eq!(forged(1, stanza(2, 1, 0), from(2)), 1);
+        assert_eq!(forged(2, stanza(0, 2, 0), from(0)), 1);
+        assert_eq!(forged(1, stanza(0, 1, 1000), from(0)), 1);
+        assert_eq!(forged(1, stanza(0, 1, 0), Origin::Local), 1);
+    }
+
+    #[test]
+    fn order_is_kept_between_two_addresses() {
+        let found = verdict(|ledger| {
+            let [first, second] = [(); 2].map(|()| ledger.begin(SOON, 0, 1));
+            delivered(ledger, second);
+            delivered(ledger, first);
+        });
+        assert!(found.len() == 1 && found[0].contains("after 1"), "{found:?}");
+    }
+
+    #[test]
+    fn every_pair_talks_again_in_time() {
+        let mut ledger = Ledger::default();
+        ledger.close(SILENCE, DOMAINS.len());
+        assert_eq!(ledger.violations.len(), ordered_pairs().count());
+    }
+
+    #[test]
+    fn a_domain_that_cannot_be_reached_is_not_dialled_all_the_time() {
+        let dialled = |times: u32| {
+            verdict(|ledger| {
+                ledger.fault(SOON, Fault::PartitionOneWay(0, 1));
+                (0..times).for_each(|time| ledger.dial(SOON + SOON * 20 * time / times, 0, 1));
+                ledger.fault(21 * SOON, Fault::Repair(0, 1));
+            })
+        };
+        assert!(dialled(20).is_empty());
+        assert_eq!(dialled(21).len(), 1);
+    }
+
+    #[test]
+    fn everybody_shuts_down_and_leaves_nothing_behind() {
+        let found = verdict(|ledger| {
+            ledger.shut_down(SOON, 0, 0, 0);
+            ledger.shut_down(SOON, 1, 1, 0);
+            ledger.shut_down(SOON, 2, 0, 1);
+            ledger.close(SOON, DOMAINS.len() - 1);
+        });
+        assert!(found.iter().filter(|violation| violation.contains("left")).count() == 2, "{found:?}");
+        assert!(found.iter().any(|violation| violation.contains("only 2 of 3")), "{found:?}");
+    }
+}
