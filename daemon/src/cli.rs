@@ -26,6 +26,9 @@ pub(crate) enum Command {
     Token(TokenCommand),
     /// Dial a domain once and tell everything that happened, to find out why it cannot be reached.
     Dial(DialArguments),
+    /// Check whether a server keeps the rules of its protocols.
+    #[command(subcommand)]
+    Check(CheckCommand),
     /// Let three federated domains do real work on this machine, with failures, and print what came of it.
     Demo,
 }
@@ -88,6 +91,67 @@ pub(crate) struct CertsArguments {
     pub(crate) names: Vec<Domainpart>,
 }
 
+/// What can be checked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckCommand {
+    /// Check the server-to-server side of any XMPP server, byte by byte, and print a verdict for each rule.
+    S2s(CheckArguments),
+}
+
+/// Arguments of `convoke check s2s`.
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_HELP)]
+pub(crate) struct CheckArguments {
+    /// The domain whose server is checked.
+    #[arg(value_name = "DOMAIN", value_parser = domain)]
+    pub(crate) domain: Domainpart,
+    /// Check as the first domain of this configuration (or as that of --from), with its certificate, trust and nameservers.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "key", "trust", "nameservers"])]
+    pub(crate) config: Option<PathBuf>,
+    /// Check as this domain.
+    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
+    pub(crate) from: Option<Domainpart>,
+    /// The certificate chain of the checking domain (PEM); the server under test has to trust it.
+    #[arg(long, value_name = "FILE", requires_all = ["key", "from"])]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The private key of the certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(crate) key: Option<PathBuf>,
+    /// Roots by which the certificate of the server under test is judged (PEM); without any, the system's authorities.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(crate) trust: Vec<PathBuf>,
+    /// A nameserver to ask, with its port; without any, the system's.
+    #[arg(long = "nameserver", value_name = "ADDRESS:PORT", requires = "certificate")]
+    pub(crate) nameservers: Vec<SocketAddr>,
+    /// Connect there, and ask no DNS.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) address: Option<String>,
+    /// An authority that the server under test trusts (PEM): good and bad certificates are issued by it.
+    #[arg(long, num_args = 2, value_names = ["CERTIFICATE", "KEY"])]
+    pub(crate) authority: Option<Vec<PathBuf>>,
+    /// Listen here, where DNS leads for the checking domain, to check how the server dials.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// DNS leads to --listen for every domain below the checking one too: be dialled by another name each time.
+    #[arg(long, requires_all = ["listen", "authority"])]
+    pub(crate) fresh_names: bool,
+    /// Run only the cases whose identifier, name or source contains this text.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+    /// Run only the short set.
+    #[arg(long)]
+    pub(crate) short: bool,
+    /// How many cases run at once.
+    #[arg(long, value_name = "NUMBER", default_value_t = 2)]
+    pub(crate) parallel: usize,
+    /// Print the report as JSON, with all transcripts.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print behind the table what was said and heard in each case that has not passed.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) transcripts: bool,
+}
+
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
@@ -138,7 +202,8 @@ Examples:
   convoke token add laptop --scope stanza:send --scope events:read
   convoke serve --config convoke.toml --check
   convoke serve --config convoke.toml
-  convoke dial other.example --config convoke.toml";
+  convoke dial other.example --config convoke.toml
+  convoke check s2s xmpp.example --config convoke.toml";
 
 const SERVE_HELP: &str = "\
 Ctrl-C and SIGTERM close the streams with system-shutdown and exit 0; a second one exits 1 at once.
@@ -166,6 +231,16 @@ These certificates are for rehearsals: whoever reads ca.key can be any domain.
 
 Examples:
   convoke certs --out certs volunteers.example client.example";
+
+const CHECK_HELP: &str = "\
+Exit code 0: no rule is broken that MUST be kept; 1: there is one, or nothing could be checked; 2: wrong arguments.
+Cases that need --authority, --trust or --listen are skipped without, and say so.
+Check servers of your own, or of people who know: some cases send megabytes, and all of them are rude.
+
+Examples:
+  convoke check s2s xmpp.example --config convoke.toml
+  convoke check s2s xmpp.example --from check.example --certificate check.pem --key check.key --only sasl/ --transcripts
+  convoke check s2s xmpp.example --config convoke.toml --authority ca.pem ca.key --listen 0.0.0.0:5269 --json";
 
 const TOKEN_HELP: &str = "\
 Examples:

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use thiserror::Error;
 
 use crate::certs::CertsError;
+use crate::check::CheckError;
 use crate::config::ConfigError;
 use crate::demo::DemoError;
 use crate::dial::DialError;
@@ -39,6 +40,9 @@ pub(crate) enum Failure {
     /// A domain was not dialled, or not reached.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// A server could not be checked, or does not keep the rules.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// The demonstration failed.
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -56,7 +60,8 @@ impl Failure {
             Self::Config(_) | Self::Log(_) => WRONG_INPUT,
             Self::Token(error) if error.is_wrong_input() => WRONG_INPUT,
             Self::Dial(error) if error.is_wrong_input() => WRONG_INPUT,
-            Self::Dial(_) | Self::Serve(_) | Self::Certs(_) | Self::Token(_) | Self::Demo(_) => FAILED,
+            Self::Check(error) if error.is_wrong_input() => WRONG_INPUT,
+            Self::Serve(_) | Self::Certs(_) | Self::Token(_) | Self::Dial(_) | Self::Check(_) | Self::Demo(_) => FAILED,
         }
     }
 }

@@ -1,6 +1,7 @@
-//! The daemon: serves domains, makes development certificates, manages gateway tokens.
+//! The daemon: serves domains, makes development certificates, manages gateway tokens, checks servers.
 
 mod certs;
+mod check;
 mod cli;
 mod config;
 mod demo;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use cli::{Cli, Command, TokenCommand};
+use cli::{CheckCommand, Cli, Command, TokenCommand};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -31,6 +32,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Certs(arguments) => Ok(certs::run(&arguments)?),
         Command::Token(TokenCommand::Add(arguments)) => Ok(token::add(&arguments)?),
         Command::Dial(arguments) => dial::run(&arguments),
+        Command::Check(CheckCommand::S2s(arguments)) => Ok(check::s2s(&arguments)?),
         Command::Demo => Ok(demo::run()?),
     }
 }
