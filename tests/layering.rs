@@ -43,7 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// What every crate may import for its tests, besides what it may import anyway.
-const FOR_TESTS: [&str; 2] = ["convoke-dev", UNSAFE];
+const FOR_TESTS: [&str; 3] = ["convoke-dev", "convoke-conformance", UNSAFE];
 
 /// The one crate with unsafe code that others import: a global allocator cannot be written without.
 const UNSAFE: &str = "convoke-counting-allocator";

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bounces;
+mod conformance;
 mod examples;
 mod layering;
 mod peers;

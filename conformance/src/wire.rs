@@ -25,6 +25,9 @@ const KEPT: usize = 64 * 1024;
 /// Bytes per read.
 const READ: usize = 16 * 1024;
 
+/// How long a flood waits for an answer between its pieces.
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// A connection, encrypted or not yet.
 pub(crate) enum Io {
     Plain(TcpStream),
@@ -136,26 +139,29 @@ impl Wire {
 
     /// Writes this piece again and again, at most so often, and stops when something comes back or nothing is taken.
     ///
-    /// Gives how many bytes were taken.
+    /// Gives how many bytes were taken; that is somewhat more than the peer has read when it answers.
     pub(crate) async fn flood(&mut self, piece: &[u8], times: usize) -> usize {
         self.transcript.note(&format!("{} bytes, at most {times} times", piece.len()));
         let mut taken = 0;
         for _ in 0..times {
             let mut buffer = [0; READ];
             let (mut reading, mut writing) = tokio::io::split(&mut self.io);
-            let heard = tokio::select! {
-                biased;
-                heard = reading.read(&mut buffer) => heard,
-                written = timeout(self.patience, writing.write_all(piece)) => match written {
-                    Ok(Ok(())) => {
-                        taken += piece.len();
-                        continue;
-                    }
-                    _ => break,
-                },
+            let written = tokio::select! {
+                written = timeout(self.patience, writing.write_all(piece)) => matches!(written, Ok(Ok(()))),
+                heard = reading.read(&mut buffer) => {
+                    self.heard(heard, &buffer);
+                    break;
+                }
             };
-            self.heard(heard, &buffer);
-            break;
+            taken += if written { piece.len() } else { 0 };
+            // With a moment to answer, less is sent in vain.
+            let heard = timeout(MOMENT, reading.read(&mut buffer)).await;
+            if let Ok(heard) = heard {
+                self.heard(heard, &buffer);
+            }
+            if !written || self.ending.is_some() || self.reader.buffered() > 0 {
+                break;
+            }
         }
         let _ = timeout(self.patience, self.io.flush()).await;
         taken

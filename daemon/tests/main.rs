@@ -5,6 +5,7 @@
 
 mod certs;
 mod check;
+mod check_s2s;
 #[cfg(unix)]
 mod dial;
 #[cfg(unix)]

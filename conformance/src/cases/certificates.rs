@@ -15,7 +15,7 @@ use crate::probe::AUTH;
 use crate::probe::HEADER;
 use crate::probe::Stage::Proceeding;
 use crate::setup::Identity;
-use crate::verdict::{Finding, Judgement, failed};
+use crate::verdict::{Finding, Judgement};
 
 const fn must() -> (Section, Level) {
     (Section::Certificates, Must)
@@ -173,13 +173,6 @@ pub(super) const CASES: &[Case] = &[
         stranger,
     )
     .in_short(),
-    Case::code(
-        must(),
-        "without-from",
-        "a certificate of a peer that says no name is not enough to be guessed from",
-        "RFC 6120, 4.7.1",
-        without_from,
-    ),
 ];
 
 fn dns(name: &str) -> Shape {
@@ -223,23 +216,5 @@ fn stranger(bench: &Bench) -> Running<'_> {
         let us = bench.setup.us.domain.to_ascii();
         let us = identity(&authority, &us, &dns(&us))?;
         authentication(bench, &us).await?.judge(REFUSAL, &[])
-    })
-}
-
-/// A server MUST say its name within TLS: who says none is refused, or is known by its certificate alone.
-fn without_from(bench: &Bench) -> Running<'_> {
-    Box::pin(async move {
-        let mut probe = bench.reach(crate::probe::Stage::Encrypted).await?;
-        probe.say(&HEADER.replace(" from='{us}'", "")).await;
-        match probe.answer().await {
-            Answer::Features(_) => {}
-            answer => return answer.judge(REFUSAL, &[]),
-        }
-        // Whoever goes on may take it for nobody but the domain of its certificate.
-        probe.say(&AUTH.replace("{id}", "b3RoZXIuY29uZm9ybWFuY2UuaW52YWxpZA==")).await;
-        match probe.answer().await {
-            Answer::Success => failed("a peer without a name has become other.conformance.invalid"),
-            answer => answer.judge(REFUSAL, &[]),
-        }
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use convoke_xmpp::stream::{StreamCondition, Version};
+use convoke_xmpp::stream::{Content, StreamCondition, Version};
 
 use crate::bench::Bench;
 use crate::case::Level::{Must, Should};
@@ -12,7 +12,7 @@ use crate::expectation::Wanted::{AnyError, Error, Features};
 use crate::probe::Stage::{Connected, Opened};
 use crate::probe::{HEADER, Probe};
 use crate::script::Script;
-use crate::verdict::{Finding, Judgement, failed, inconclusive};
+use crate::verdict::{Finding, Judgement, failed, inconclusive, tolerated};
 
 const fn must() -> (Section, Level) {
     (Section::Headers, Must)
@@ -137,31 +137,21 @@ pub(super) const CASES: &[Case] = &[
             &[AnyError],
         ),
     ),
-    Case::script(
+    Case::code(
         must(),
         "content-client",
-        "a stream of clients' content is refused where servers are to connect",
-        "RFC 6120, 4.8.2",
-        Script::new(
-            Connected,
-            "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
-             from='{us}' to='{them}' version='1.0'>",
-            &[AnyError],
-        )
-        .prefer(&[Error(StreamCondition::InvalidNamespace)]),
+        "a stream of clients' content is refused, or answered by one of the same content",
+        "RFC 6120, 4.8.2(2) and 4.8.3",
+        |bench| Box::pin(async move { answered_by_the_same_content(bench, "jabber:client", Content::Client).await }),
     ),
-    Case::script(
+    Case::code(
         must(),
         "content-unknown",
-        "a stream of unknown content is refused",
-        "RFC 6120, 4.8.3",
-        Script::new(
-            Connected,
-            "<?xml version='1.0'?><stream:stream xmlns='urn:example:content' \
-             xmlns:stream='http://etherx.jabber.org/streams' from='{us}' to='{them}' version='1.0'>",
-            &[AnyError],
-        )
-        .prefer(&[Error(StreamCondition::InvalidNamespace)]),
+        "a stream of unknown content is refused, or answered by one of the same content",
+        "RFC 6120, 4.8.2(2) and 4.8.3",
+        |bench| {
+            Box::pin(async move { answered_by_the_same_content(bench, "urn:example:moon", Content::Unknown).await })
+        },
     ),
     Case::script(
         must(),
@@ -369,6 +359,18 @@ fn version_none(bench: &Bench) -> Running<'_> {
             (Some(version), answer) => failed(format!("version='{version}' and {answer}; wanted: no version")),
         }
     })
+}
+
+async fn answered_by_the_same_content(bench: &Bench, namespace: &str, content: Content) -> Judgement {
+    let mut probe = bench.connect().await?;
+    probe.say(&HEADER.replace("xmlns='jabber:server'", &format!("xmlns='{namespace}'"))).await;
+    match probe.answer().await {
+        Answer::Features(_) if probe.header()?.content == content => {
+            tolerated("it is taken; recommended: stream error invalid-namespace")
+        }
+        answer @ Answer::Features(_) => failed(format!("{answer}, in a stream of another content")),
+        answer => answer.judge(&[AnyError], &[Error(StreamCondition::InvalidNamespace)]),
+    }
 }
 
 fn unserved_from(bench: &Bench) -> Running<'_> {

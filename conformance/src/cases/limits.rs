@@ -3,12 +3,12 @@
 use convoke_xmpp::stream::StreamCondition;
 
 use crate::bench::Bench;
-use crate::case::Level::{Measured, Must, Should};
+use crate::case::Level::{Measured, Must};
 use crate::case::{Case, Level, Running, Section};
 use crate::expectation::Answer;
 use crate::expectation::Wanted::{AnyError, Closed, Ended, Error};
 use crate::probe::Stage::{self, Connected, Established, Opened, Secured};
-use crate::verdict::{Finding, Judgement, failed, inconclusive, tolerated};
+use crate::verdict::{Finding, Judgement, inconclusive, tolerated};
 
 const MEASURED: (Section, Level) = (Section::Limits, Measured);
 
@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = &[
         "RFC 6120, 13.12(4)",
         most,
     ),
-    Case::code((Section::Limits, Should), "depth", "elements cannot be nested without end", "RFC 6120, 13.12", depth),
+    Case::code(MEASURED, "depth", "elements that are nested without end", "RFC 6120, 13.12", depth),
     Case::code(MEASURED, "header", "a stream header that never ends", "RFC 6120, 13.12", flood_header),
     Case::code(MEASURED, "clear", "an element that never ends, in the clear", "RFC 6120, 13.12", flood_clear),
     Case::code(
@@ -53,7 +53,7 @@ pub(super) const CASES: &[Case] = &[
 const FLOOD: usize = 8 * 1024 * 1024;
 
 /// The size of its pieces, in bytes.
-const PIECE: usize = 1024;
+const PIECE: usize = 4096;
 
 /// A message of this many bytes in all.
 fn message(bytes: usize, us: &str, them: &str) -> String {
@@ -97,9 +97,9 @@ fn depth(bench: &Bench) -> Running<'_> {
     Box::pin(async move {
         let mut probe = bench.reach(Established).await?;
         probe.say("<message from='{us}' to='{them}'>").await;
-        let taken = probe.wire.flood("<a>".repeat(PIECE / 3).as_bytes(), 300).await;
+        let taken = probe.wire.flood("<a>".repeat(PIECE / 3).as_bytes(), 75).await;
         match probe.answer().await {
-            Answer::Silence => failed(format!("{} levels are taken", taken / 3)),
+            Answer::Silence => tolerated(format!("{} levels were taken; recommended: a limit", taken / 3)),
             answer => {
                 answer.judge(&[AnyError, Ended], &[AnyError]).map(|seen| format!("{seen} after {taken} bytes at most"))
             }

@@ -28,7 +28,9 @@ fn harmless(section: Section) -> BTreeSet<&'static str> {
             &["dns", "srv", "xmpp-addr", "xmpp-addr-too", "wildcard", "case", "server-auth", "no-usage"]
         }
         Section::Stanzas => &["good", "good-user", "error", "foreign", "unknown", "second-features"],
-        Section::Xml => &["whitespace", "references", "cdata", "beyond-bmp", "payload", "encoding-utf-8"],
+        Section::Xml => {
+            &["whitespace", "references", "cdata", "text-between", "beyond-bmp", "payload", "encoding-utf-8"]
+        }
         _ => &[],
     };
     harmless.iter().copied().collect()

@@ -80,7 +80,7 @@ pub(crate) enum CheckError {
     #[error("cannot write to the standard output: {0}")]
     Output(#[source] io::Error),
     /// The server breaks rules that MUST be kept.
-    #[error("{domain} breaks {rules} rules that MUST be kept")]
+    #[error("{domain} breaks {rules} rule{plural} that MUST be kept", plural = if *rules == 1 { "" } else { "s" })]
     RulesBroken {
         /// The domain under test.
         domain: String,
