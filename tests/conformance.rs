@@ -66,13 +66,14 @@ async fn short_set(software: Software, domain: &str) -> Report {
 }
 
 async fn setup(authority: &CertificateAuthority, dns: &LoopbackDns, domain: &str) -> Setup {
-    let target = Target::find(Domainpart::new(domain).unwrap(), &DnsResolver::new(&[dns.address()]).unwrap());
+    let resolver = DnsResolver::new(&[dns.address()]).unwrap();
+    let target = Target::find(Domainpart::new(domain).unwrap(), &resolver).await.unwrap();
     let issued = authority.issue(&Subject::domain(CHECKER)).unwrap();
     let credentials = Credentials::from_pem(&issued.chain_pem, &issued.key_pem).unwrap();
     let us = Identity { domain: Domainpart::new(CHECKER).unwrap(), credentials };
     let keys = tempfile::tempdir().unwrap();
     authority.write_to(keys.path()).unwrap();
-    let mut setup = Setup::new(target.await.unwrap(), us);
+    let mut setup = Setup::new(target, us);
     setup.authority = Some(Authority::from_files(keys.path().join("ca.pem"), keys.path().join("ca.key")).unwrap());
     setup.verifier =
         Some(IdentityVerifier::with_default_algorithms(Trust::from_pem(authority.certificate_pem()).unwrap()));

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+use tokio::task::JoinError;
 
 use crate::case::{Case, Level, Section};
 use crate::setup::Setup;
@@ -45,6 +46,12 @@ impl Outcome {
             milliseconds: took.as_millis().try_into().unwrap_or(u64::MAX),
             transcript,
         }
+    }
+
+    /// The outcome of a case whose task did not come to its end: the checker's own fault, and told all the same.
+    pub(crate) fn unfinished(case: &Case, error: &JoinError) -> Self {
+        let verdict = Verdict::Inconclusive { why: format!("the checker failed: {error}") };
+        Self::new(case, verdict, Duration::ZERO, String::new())
     }
 
     /// Whether a rule is broken that MUST be kept.

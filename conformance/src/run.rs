@@ -1,6 +1,6 @@
 //! Runs cases and gathers what they came to.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -77,27 +77,24 @@ async fn some_at_a_time(
     progress: &mut impl FnMut(&Outcome),
 ) -> Vec<Outcome> {
     let mut waiting: VecDeque<_> = cases.into_iter().enumerate().collect();
-    let (mut running, mut outcomes) = (JoinSet::new(), Vec::new());
+    let (mut running, mut tasks, mut outcomes) = (JoinSet::new(), HashMap::new(), Vec::new());
     loop {
         while let Some((at, case)) = (running.len() < at_a_time).then(|| waiting.pop_front()).flatten() {
-            let setup = Arc::clone(setup);
-            running.spawn(async move { (at, tried(setup, case).await) });
+            let task = running.spawn(tried(Arc::clone(setup), case));
+            tasks.insert(task.id(), (at, case));
         }
-        match running.join_next().await {
-            Some(Ok((at, outcome))) => {
-                progress(&outcome);
-                outcomes.push((at, outcome));
-            }
-            // A case does not panic; if one does, the others still count.
-            Some(Err(_)) => {}
-            None => break,
-        }
+        let Some(joined) = running.join_next_with_id().await else { break };
+        let id = joined.as_ref().map_or_else(|error| error.id(), |(id, _)| *id);
+        let Some((at, case)) = tasks.remove(&id) else { continue };
+        let outcome = joined.map_or_else(|error| Outcome::unfinished(case, &error), |(_, outcome)| outcome);
+        progress(&outcome);
+        outcomes.push((at, outcome));
     }
     outcomes.sort_by_key(|(at, _)| *at);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-async fn tried(setup: Arc<Setup>, case: &Case) -> Outcome {
+async fn tried(setup: Arc<Setup>, case: &'static Case) -> Outcome {
     let (deadline, begun) = (setup.deadline, Instant::now());
     let bench = Bench::new(setup, case.key);
     let verdict = match timeout(deadline, case.run(&bench)).await {
