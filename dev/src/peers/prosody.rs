@@ -1,7 +1,7 @@
 //! Prosody: its configuration, its accounts and its command.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::builder::Plan;
@@ -54,9 +54,13 @@ fn configuration(plan: &Plan, directory: &Path) -> String {
 }
 
 async fn register(directory: &Path, domain: &str, account: &str) -> Result<(), PeerError> {
-    let configuration: PathBuf = directory.join(CONFIGURATION_FILE);
     let mut command = tokio::process::Command::new("prosodyctl");
-    command.arg("--config").arg(configuration).args(["register", account, domain, &password(account)]);
+    command.arg("--config").arg(directory.join(CONFIGURATION_FILE)).args([
+        "register",
+        account,
+        domain,
+        &password(account),
+    ]);
     let missing = |cause| PeerError::Missing { software: Software::Prosody, what: format!("prosodyctl: {cause}") };
     let output = command.kill_on_drop(true).output().await.map_err(missing)?;
     if output.status.success() {
