@@ -35,13 +35,20 @@ pub struct Connection {
     pub(crate) first: Option<Box<Result<StreamEvent, ReadError>>>,
 }
 
-/// What a peer begins with that wants to go on with an earlier session (XEP-0198, section 5).
+/// What a peer says first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resumption {
-    /// Which session.
-    pub previd: String,
-    /// How many of our stanzas it has handled in it.
-    pub h: u32,
+pub enum FirstWord {
+    /// It wants to go on with an earlier session (XEP-0198, section 5).
+    Resume {
+        /// Which.
+        previd: String,
+        /// How many of our stanzas it has handled in it.
+        h: u32,
+    },
+    /// Something else, which is left for the session.
+    Other,
+    /// Nothing: the connection has ended.
+    Gone,
 }
 
 impl Connection {
@@ -49,22 +56,22 @@ impl Connection {
         Self { transport, reader, first: None }
     }
 
-    /// Waits until the peer has said something, which decides whether it goes on with an earlier session; `None` if it
-    /// does not, or has gone. Can be given up at any time; nothing is lost for the session that follows.
-    pub async fn resumption(&mut self) -> Option<Resumption> {
+    /// Waits until the peer has said something, which decides whether it goes on with an earlier session. Can be given up
+    /// at any time; nothing is lost for the session that follows.
+    pub async fn first_word(&mut self) -> FirstWord {
         while self.first.is_none() {
             match self.reader.poll() {
                 Ok(Some(StreamEvent::Element(element))) => match Nonza::from_element(&element) {
-                    Some(Nonza::Resume { previd, h }) => return Some(Resumption { previd, h }),
+                    Some(Nonza::Resume { previd, h }) => return FirstWord::Resume { previd, h },
                     _ => self.first = Some(Box::new(Ok(StreamEvent::Element(element)))),
                 },
                 Ok(Some(event)) => self.first = Some(Box::new(Ok(event))),
                 Err(error) => self.first = Some(Box::new(Err(error))),
                 Ok(None) if self.read().await => {}
-                Ok(None) => return None,
+                Ok(None) => return FirstWord::Gone,
             }
         }
-        None
+        FirstWord::Other
     }
 
     /// Reads what is there; says whether the connection is alive.

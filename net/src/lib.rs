@@ -31,7 +31,7 @@ mod wire;
 mod writer;
 
 pub use admission::{Admission, AdmissionLimits, Admitted};
-pub use connection::{Connection, Resumption};
+pub use connection::{Connection, FirstWord};
 pub use credentials::{Credentials, CredentialsError};
 pub use driver::{Negotiated, NegotiationError, negotiate};
 pub use listener::accept;

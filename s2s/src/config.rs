@@ -20,6 +20,15 @@ pub struct LocalDomain {
     pub credentials: Credentials,
 }
 
+/// Two domains between which there is always to be a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PersistentLink {
+    /// The domain that is served here.
+    pub local: Domainpart,
+    /// The other domain.
+    pub remote: Domainpart,
+}
+
 /// How to federate.
 pub struct FederationConfig {
     /// The domains that are served here.
@@ -42,6 +51,16 @@ pub struct FederationConfig {
     /// How much may wait for one domain, while it is dialled or does not read. Default 32,768 stanzas and 16 MiB: half a
     /// minute of a thousand small stanzas a second.
     pub queue: OutboxLimits,
+    /// Whether streams may carry stanzas in both directions (XEP-0288), with peers that can. Default yes.
+    pub bidi: bool,
+    /// Whether stanzas are acknowledged and lost streams resumed (XEP-0198), with peers that can. Default yes.
+    pub stream_management: bool,
+    /// Pairs of domains that are to be joined always: dialled at the start and whenever there is no stream. A domain that
+    /// cannot be dialled is reached by the streams that it keeps up itself. Default none.
+    pub persistent: Vec<PersistentLink>,
+    /// Stanzas whose first child is in one of these namespaces overtake the bulk of others in a queue, as presence does.
+    /// Default none.
+    pub urgent: Vec<String>,
     /// When a domain that could not be reached is dialled again.
     pub backoff: Backoff,
     /// How many pairs of domains are kept in mind. Default 10,000; beyond, those without a stream are forgotten, and if
@@ -74,6 +93,18 @@ pub struct Timeouts {
     pub keepalive: Duration,
     /// The closing handshake. Default 5 s.
     pub close: Duration,
+    /// An answer to the question what was handled (XEP-0198). Default 30 s: all that was written before the question
+    /// may have to be read first. A peer that takes longer is taken for lost.
+    pub acknowledgement: Duration,
+    /// How long a lost session can be resumed, in either role. Default 5 min: longer than the restart of a router and than
+    /// a first pause of [`Backoff`]; meanwhile what was not acknowledged is held.
+    pub resume: Duration,
+    /// How long a domain is dialled again and again whose stream was just lost, before it counts as out of reach. Default
+    /// 10 s: a restart of a router or a server takes less, and nobody has to be told.
+    pub patience: Duration,
+    /// How long a peer whose own stream was used in both directions is waited for, when that is lost, before it is
+    /// dialled. Default 30 s: it dials at once when it notices.
+    pub peer_return: Duration,
 }
 
 impl Default for Timeouts {
@@ -88,6 +119,10 @@ impl Default for Timeouts {
             write: Duration::from_secs(60),
             keepalive: Duration::from_secs(5 * 60),
             close: Duration::from_secs(5),
+            acknowledgement: Duration::from_secs(30),
+            resume: Duration::from_secs(5 * 60),
+            patience: Duration::from_secs(10),
+            peer_return: Duration::from_secs(30),
         }
     }
 }
@@ -135,6 +170,10 @@ impl FederationConfig {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             queue: OutboxLimits { stanzas: 32_768, bytes: 16 * 1024 * 1024 },
+            bidi: true,
+            stream_management: true,
+            persistent: Vec::new(),
+            urgent: Vec::new(),
             backoff: Backoff::default(),
             links: 10_000,
             connections: 10_000,

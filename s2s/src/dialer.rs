@@ -96,6 +96,8 @@ pub(crate) struct Dialer {
     pub(crate) tls: TlsContext,
     pub(crate) verifier: Arc<IdentityVerifier>,
     pub(crate) authzid: Authzid,
+    /// Whether to ask for streams in both directions.
+    pub(crate) bidi: bool,
     pub(crate) timeouts: Timeouts,
     /// What the peer may send once it is known.
     pub(crate) limits: Limits,
@@ -317,6 +319,7 @@ impl Dial<'_> {
             authzid: self.dialer.authzid,
             direct_tls: target.direct_tls,
             deadline: self.dialer.timeouts.negotiation.min(left(self.deadline)),
+            bidi: self.dialer.bidi,
             ..InitiatingConfig::new(local.clone(), remote.clone())
         }
     }

@@ -1,7 +1,7 @@
 //! The handle of everything: listeners, dialer and links of a set of local domains.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use convoke_net::session::SessionSettings;
 use convoke_net::tcp::TcpListener;
@@ -10,7 +10,7 @@ use convoke_xmpp::session::SessionConfig;
 use convoke_xmpp::{Condition, Domainpart, Limits, Outbound, Router, Stanza, StanzaError, Undelivered};
 use thiserror::Error;
 
-use crate::config::{Backoff, FederationConfig, LocalDomain, Timeouts};
+use crate::config::{Backoff, FederationConfig, LocalDomain, PersistentLink, Timeouts};
 use crate::dialer::{DialReport, Dialed, Dialer, Penalties};
 use crate::identity::{Evidence, IdentityVerifier, Trust};
 use crate::link::{Incoming, Refused};
@@ -54,7 +54,9 @@ pub(crate) struct Shared {
     pub(crate) router: Arc<dyn Router>,
     pub(crate) tasks: Tasks,
     links: Links,
-    timeouts: Timeouts,
+    persistent: Vec<PersistentLink>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) stream_management: bool,
     pub(crate) backoff: Backoff,
 }
 
@@ -67,13 +69,18 @@ impl Drop for AbortOnDrop {
 }
 
 impl Federation {
-    /// Prepares a federation whose incoming stanzas go to `router`; nothing is dialled or accepted yet.
+    /// Prepares a federation whose incoming stanzas go to `router`. Nothing is accepted yet, and nothing dialled but
+    /// [`FederationConfig::persistent`].
     ///
     /// # Panics
     /// Outside of a tokio runtime, with time and I/O enabled.
     pub fn new(config: FederationConfig, router: Arc<dyn Router>) -> Result<Self, FederationError> {
         let shared = Arc::new(Shared::new(config, router)?);
         let _owner = Arc::new(AbortOnDrop(shared.tasks.clone()));
+        for PersistentLink { local, remote } in &shared.persistent {
+            // Beyond the bound on links there is none for it: what is sent to it will say so.
+            shared.links.link(local.as_str(), remote.as_str()).iter().for_each(|link| link.persist(&shared));
+        }
         Ok(Self { shared, _owner })
     }
 
@@ -123,6 +130,15 @@ impl Federation {
         }
     }
 
+    /// Replaces every stream that was dialled here by a new one, as after [`Federation::replace_credentials`]: the new one is
+    /// dialled first and takes over when it is established; nothing is lost, and what cannot be replaced goes on.
+    ///
+    /// Returns at once. The streams that peers have dialled are theirs to replace, which they do before the certificate
+    /// expires that they know.
+    pub fn renew(&self) {
+        self.shared.links.renew();
+    }
+
     /// Breaks the TCP connections between these domains, both ways, at once and without closing tags; says whether there
     /// was any. What the outgoing link has not written yet is sent by the next stream.
     pub fn cut(&self, local: &Domainpart, remote: &Domainpart) -> bool {
@@ -167,6 +183,10 @@ impl Shared {
             limits,
             timeouts,
             queue,
+            bidi,
+            stream_management,
+            persistent,
+            urgent,
             backoff,
             links,
             connections,
@@ -182,6 +202,8 @@ impl Shared {
         let receiving = ReceivingConfig {
             policy: Arc::clone(&policy),
             deadline: timeouts.negotiation,
+            bidi,
+            stream_management,
             ..ReceivingConfig::new(Arc::clone(&names), limits.stanza_bytes)
         };
         let dialer = Dialer {
@@ -189,6 +211,7 @@ impl Shared {
             tls: tls.clone(),
             verifier: Arc::clone(&verifier),
             authzid,
+            bidi,
             timeouts,
             limits,
             penalties: Penalties::default(),
@@ -205,8 +228,10 @@ impl Shared {
             policy,
             router,
             tasks: Tasks::new(),
-            links: Links::new(links, queue),
+            links: Links::new(links, queue, urgent.into()),
+            persistent,
             timeouts,
+            stream_management,
             backoff,
         })
     }
@@ -215,18 +240,21 @@ impl Shared {
         self.domains.iter().any(|served| served.as_str() == domain)
     }
 
-    /// The times of a session; a peer may leave an incoming stream idle as long as we leave ours.
-    pub(crate) fn session_settings(&self) -> SessionSettings {
-        let Timeouts { idle, write, keepalive, close, .. } = self.timeouts;
-        let session = SessionConfig { keepalive, close_wait: close, ..SessionConfig::default() };
-        SessionSettings { session, write_timeout: write, idle: Some(idle), ..SessionSettings::default() }
+    /// The times of a session with a peer whose proof is in force so long; it may leave an incoming stream idle as long as
+    /// we leave ours.
+    pub(crate) fn session_settings(&self, not_after: SystemTime) -> SessionSettings {
+        let Timeouts { idle, write, keepalive, close, acknowledgement, .. } = self.timeouts;
+        let session = SessionConfig { keepalive, close_wait: close, acknowledgement };
+        let in_force = not_after.duration_since(SystemTime::now()).unwrap_or_default();
+        let reset_at = tokio::time::Instant::now().into_std().checked_add(in_force);
+        SessionSettings { session, write_timeout: write, idle: Some(idle), reset_at }
     }
 
     /// Takes note of an incoming stream; `None` when there are too many links.
-    pub(crate) fn register(&self, local: &Domainpart, remote: &Domainpart) -> Option<Incoming> {
+    pub(crate) fn register(self: &Arc<Self>, local: &Domainpart, remote: &Domainpart) -> Option<Incoming> {
         loop {
             let link = self.links.link(local.as_str(), remote.as_str())?;
-            match link.register() {
+            match link.register(self) {
                 Some(incoming) => return Some(incoming),
                 None => self.links.remove(&link),
             }

@@ -147,7 +147,7 @@ pub use policy::{DomainPattern, DomainPolicy};
 pub use target::{Located, Service, SrvRecord, Target};
 
 #[cfg(feature = "net")]
-pub use config::{Backoff, FederationConfig, LocalDomain, Timeouts};
+pub use config::{Backoff, FederationConfig, LocalDomain, PersistentLink, Timeouts};
 #[cfg(feature = "net")]
 pub use dane::{DaneError, DaneResolver};
 #[cfg(feature = "net")]

@@ -13,6 +13,7 @@ use crate::statistics::LinkStatistics;
 pub(crate) struct Links {
     limit: usize,
     queue: OutboxLimits,
+    urgent: Arc<[String]>,
     table: Mutex<Table>,
 }
 
@@ -24,8 +25,8 @@ struct Table {
 }
 
 impl Links {
-    pub(crate) fn new(limit: usize, queue: OutboxLimits) -> Self {
-        Self { limit, queue, table: Mutex::default() }
+    pub(crate) fn new(limit: usize, queue: OutboxLimits, urgent: Arc<[String]>) -> Self {
+        Self { limit, queue, urgent, table: Mutex::default() }
     }
 
     /// The link of this pair, made if need be; `None` when there are too many.
@@ -39,7 +40,7 @@ impl Links {
         }
         // Both are domainparts of addresses already; only the types have forgotten it.
         let pair = Pair { local: Domainpart::new(local).ok()?, remote: Domainpart::new(remote).ok()? };
-        (table.count < self.limit).then(|| table.insert(pair, self.queue))
+        (table.count < self.limit).then(|| table.insert(Link::new(pair, self.queue, Arc::clone(&self.urgent))))
     }
 
     /// The link of this pair, if there is one.
@@ -52,9 +53,17 @@ impl Links {
         self.lock().retain(|link| !Arc::ptr_eq(link, retired));
     }
 
+    /// Replaces each stream that was dialled here by a new one.
+    pub(crate) fn renew(&self) {
+        self.all().iter().for_each(|link| link.renew());
+    }
+
     pub(crate) fn statistics(&self) -> Vec<LinkStatistics> {
-        let links: Vec<_> = self.lock().links.values().flat_map(HashMap::values).map(Arc::clone).collect();
-        links.iter().map(|link| link.statistics()).collect()
+        self.all().iter().map(|link| link.statistics()).collect()
+    }
+
+    fn all(&self) -> Vec<Arc<Link>> {
+        self.lock().links.values().flat_map(HashMap::values).map(Arc::clone).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -67,10 +76,10 @@ impl Table {
         self.links.get(local)?.get(remote)
     }
 
-    fn insert(&mut self, pair: Pair, queue: OutboxLimits) -> Arc<Link> {
-        let of_local = self.links.entry(pair.local.clone()).or_default();
-        let remote = pair.remote.clone();
-        let link = Arc::new(Link::new(pair, queue));
+    fn insert(&mut self, link: Link) -> Arc<Link> {
+        let Pair { local, remote } = link.pair().clone();
+        let of_local = self.links.entry(local).or_default();
+        let link = Arc::new(link);
         of_local.insert(remote, Arc::clone(&link));
         self.count += 1;
         link

@@ -13,7 +13,7 @@ mod direct;
 mod exchange;
 mod incoming;
 mod policy;
-#[path = "../rules/wire.rs"]
-#[allow(dead_code)]
+mod proxy;
+mod resumption;
 mod wire;
 mod world;

@@ -85,6 +85,12 @@ impl World {
         self.node_with(name, &issued, |_| {}).await
     }
 
+    /// A well-made domain that is found by SRV, with another configuration.
+    pub(crate) async fn node_as(&self, name: &str, change: impl FnOnce(&mut FederationConfig)) -> Node {
+        let issued = self.authority.issue(&Subject::domain(name)).unwrap();
+        self.node_with(name, &issued, change).await
+    }
+
     /// A domain that is found by SRV and shows this certificate.
     pub(crate) async fn node_with(
         &self,
@@ -178,7 +184,8 @@ impl Node {
 
     /// The next stanza that was routed here.
     pub(crate) async fn routed(&self) -> (Stanza, Origin) {
-        timeout(SOON, async { self.routed.lock().await.recv().await.unwrap() }).await.unwrap()
+        let routed = timeout(SOON, async { self.routed.lock().await.recv().await.unwrap() }).await;
+        routed.unwrap_or_else(|_| panic!("nothing was routed: {:?}", self.federation.statistics()))
     }
 
     /// The next stanza that was given back.
@@ -208,7 +215,7 @@ impl Node {
                 }
             }
         };
-        timeout(SOON, looking).await.unwrap()
+        timeout(SOON, looking).await.unwrap_or_else(|_| panic!("{:?}", self.link(remote)))
     }
 }
 

@@ -1,0 +1,109 @@
+//! What a stream delivers to its link, and what it asks of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use convoke_net::Agreed;
+use convoke_net::session::SessionHandler;
+use convoke_xmpp::session::{Grant, Management};
+use convoke_xmpp::stream::{StreamCondition, StreamError};
+use convoke_xmpp::{JidRef, Origin, Stanza};
+use tracing::warn;
+
+use super::state::Resumable;
+use super::{Link, in_doubt};
+use crate::federation::Shared;
+
+/// One stream, in either role: lets through what the peer may send, from its proved domain to the domain that it was
+/// authenticated towards or another that is served here.
+pub(super) struct Handler {
+    pub(super) link: Arc<Link>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) origin: Origin,
+    /// The number of an incoming stream; `None` for one that was dialled here.
+    pub(super) incoming: Option<u64>,
+    /// Whether the peer may send stanzas.
+    pub(super) receives: bool,
+    pub(super) management: Management,
+    /// How many stanzas of the peer were handled, once the session has ended.
+    pub(super) handled: u32,
+}
+
+impl SessionHandler for Handler {
+    fn stanza(&mut self, stanza: Stanza) -> Result<(), StreamError> {
+        if !self.receives {
+            return Err(StreamError::new(StreamCondition::NotAuthorized)
+                .with_text("this stream carries stanzas in the other direction only"));
+        }
+        self.link.stanzas_in.fetch_add(1, Ordering::Relaxed);
+        self.link.bytes_in.fetch_add(stanza.bytes().len() as u64, Ordering::Relaxed);
+        self.check(&stanza).map_err(|condition| self.refused(&stanza, condition))?;
+        if let Err(undelivered) = self.shared.router.route(stanza, &self.origin) {
+            self.shared.router.undelivered(undelivered);
+        }
+        Ok(())
+    }
+
+    fn management(&mut self) -> Management {
+        std::mem::take(&mut self.management)
+    }
+
+    fn grant(&mut self, resume: bool) -> Option<Grant> {
+        let id = self.incoming.filter(|_| resume).and_then(|number| self.link.grant(number));
+        let max = id.is_some().then_some(self.shared.timeouts.resume);
+        Some(Grant { id, max })
+    }
+
+    fn agreed(&mut self, agreed: Agreed) {
+        match agreed {
+            Agreed::Enabled(grant) => self.link.lock().ticket = self.resumable(grant),
+            Agreed::Resumed => self.link.lock().resumed += 1,
+            Agreed::NotResumed(stanzas) => {
+                let mut state = self.link.lock();
+                state.ticket = None;
+                state.not_resumed += 1;
+                drop(state);
+                self.link.bounce(&self.shared, stanzas, &in_doubt());
+            }
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, handled: u32) {
+        self.handled = handled;
+    }
+}
+
+impl Handler {
+    /// RFC 6120, sections 8.1.1.2 and 8.1.2.2.
+    fn check(&self, stanza: &Stanza) -> Result<(), StreamCondition> {
+        let (Some(to), Some(from)) = (stanza.to(), stanza.from()) else {
+            return Err(StreamCondition::ImproperAddressing);
+        };
+        // Exactly the proved domain: a sub-domain is another one.
+        if from.domain() != self.link.pair.remote.as_str() {
+            return Err(StreamCondition::InvalidFrom);
+        }
+        if !self.shared.serves(to.domain()) {
+            return Err(StreamCondition::HostUnknown);
+        }
+        Ok(())
+    }
+
+    fn refused(&self, stanza: &Stanza, condition: StreamCondition) -> StreamError {
+        let reason = format!("a {} from {:?} to {:?}", stanza.kind().name(), text(stanza.from()), text(stanza.to()));
+        warn!(remote = %self.link.pair.remote, %condition, reason, "incoming stanza refused");
+        StreamError::new(condition)
+    }
+
+    /// A session lives as long as its stream, and then as long as the peer says and we care.
+    fn resumable(&self, grant: Grant) -> Option<Resumable> {
+        let longest = self.shared.timeouts.resume;
+        let kept = grant.max.map_or(longest, |max| max.min(longest));
+        Some(Resumable::new(grant.id?, kept))
+    }
+}
+
+fn text(address: Option<JidRef<'_>>) -> &str {
+    address.map_or("", |jid| jid.as_str())
+}

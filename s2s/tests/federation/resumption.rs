@@ -1,0 +1,120 @@
+//! Streams that break, and what becomes of the stanzas on them (XEP-0198).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use convoke_dev::Subject;
+use convoke_s2s::{Backoff, FederationConfig};
+use convoke_xmpp::{Outbound, Stanza};
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+
+use crate::proxy::Proxy;
+use crate::world::{Node, World, message};
+
+/// Pairs of addresses, each with an order of its own.
+const PAIRS: usize = 7;
+
+/// Seed, cuts and stanzas: from the environment as `CHAOS=SEED,CUTS,STANZAS`, or a few.
+fn chaos() -> (u64, usize, usize) {
+    let given = std::env::var("CHAOS").unwrap_or_else(|_| "1,20,10000".to_owned());
+    let numbers: Vec<_> = given.split(',').map(|number| number.parse::<u64>().unwrap()).collect();
+    let [seed, cuts, stanzas] = numbers[..] else { panic!("CHAOS=SEED,CUTS,STANZAS") };
+    println!("CHAOS={seed},{cuts},{stanzas}");
+    (seed, cuts as usize, stanzas as usize)
+}
+
+fn patient(config: &mut FederationConfig) {
+    let brief = Duration::from_millis(5);
+    config.backoff = Backoff { first: brief, longest: 4 * brief };
+}
+
+/// Two nodes; what `a` dials goes through a proxy.
+async fn nodes(world: &World, seed: u64, cuts: usize, within: u64) -> (Node, Node, Proxy) {
+    let a = world.node_as("a.example", patient).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Proxy::start(listener.local_addr().unwrap(), seed, cuts, within).await;
+    world.found_by_srv("b.example", 0, proxy.port);
+    let issued = world.authority.issue(&Subject::domain("b.example")).unwrap();
+    let b = world.node_on(listener, "b.example", &issued, patient);
+    (a, b, proxy)
+}
+
+fn numbered(from: &str, to: &str, number: usize) -> Stanza {
+    message(&format!("u{}@{from}", number % PAIRS), to, &number.to_string())
+}
+
+/// Sends as fast as there is room.
+async fn send_all(node: &Node, from: &str, to: &str, count: usize) {
+    for number in 0..count {
+        while node.link(to).is_some_and(|link| link.queued + link.unacknowledged > 20_000) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        node.federation.send(numbered(from, to, number)).unwrap();
+        if number % 100 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// What has arrived, against what was sent.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Account {
+    lost: usize,
+    doubled: usize,
+    reordered: usize,
+}
+
+/// Receives `count` stanzas, and whatever else has come by then.
+async fn account(node: &Node, count: usize) -> Account {
+    let mut seen = vec![0_usize; count];
+    let (mut last, mut reordered) = (HashMap::new(), 0);
+    for _ in 0..count {
+        let stanza = node.routed().await.0;
+        let number: usize = stanza.id().unwrap().parse().unwrap();
+        seen[number] += 1;
+        let before = last.insert(number % PAIRS, number);
+        reordered += usize::from(before >= Some(number));
+    }
+    let lost = seen.iter().filter(|&&times| times == 0).count();
+    let doubled = seen.iter().filter(|&&times| times > 1).count();
+    Account { lost, doubled: doubled + usize::from(!node.has_routed_nothing().await), reordered }
+}
+
+/// The promise of this crate: a cut connection loses, doubles and reorders nothing.
+#[tokio::test]
+async fn a_burst_through_a_connection_that_is_cut_again_and_again_arrives_once_and_in_order() {
+    let (seed, cuts, stanzas) = chaos();
+    let world = World::new().await;
+    // On average a connection carries half of its share: all are cut before the end.
+    let (a, b, proxy) = nodes(&world, seed, cuts, (stanzas / cuts * 80) as u64).await;
+    let (_, account) = tokio::join!(send_all(&a, "a.example", "b.example", stanzas), account(&b, stanzas));
+    let link = a.link("b.example").unwrap();
+    println!("cuts {}, resumed {}, {account:?}, {link:?}", proxy.cuts(), link.resumed);
+    assert_eq!((account, proxy.cuts()), (Account::default(), cuts));
+    assert!(a.has_given_nothing_back().await);
+    assert_eq!(link.not_resumed, 0);
+}
+
+/// The same with stanzas in both directions by the one connection (XEP-0288).
+#[tokio::test]
+async fn a_burst_in_both_directions_by_one_connection_that_is_cut_arrives_once_and_in_order() {
+    let (seed, cuts, stanzas) = chaos();
+    let (cuts, stanzas) = (cuts / 2, stanzas / 2);
+    let world = World::new().await;
+    let (a, b, proxy) = nodes(&world, seed + 1, cuts, (stanzas / cuts * 80) as u64).await;
+    // First contact is a's, so that b never dials.
+    a.send(message("a.example", "b.example", "first"));
+    b.routed().await;
+    b.link_until("a.example", |link| link.incoming_streams == 1).await;
+    let (_, _, at_b, at_a) = tokio::join!(
+        send_all(&a, "a.example", "b.example", stanzas),
+        send_all(&b, "b.example", "a.example", stanzas),
+        account(&b, stanzas),
+        account(&a, stanzas)
+    );
+    println!("cuts {}, {at_b:?}, {at_a:?}, {:?}, {:?}", proxy.cuts(), a.link("b.example"), b.link("a.example"));
+    assert_eq!((at_b, at_a, proxy.cuts()), (Account::default(), Account::default(), cuts));
+    assert!(a.has_given_nothing_back().await && b.has_given_nothing_back().await);
+    assert_eq!(b.link("a.example").unwrap().dials, 0);
+}
