@@ -155,6 +155,11 @@ impl Federation {
         self.shared.admission.refused()
     }
 
+    /// Ends everything at once, without a word to anybody, as when the last clone is dropped.
+    pub fn abort(&self) {
+        self.shared.tasks.abort();
+    }
+
     /// Stops accepting, sends what is queued and `system-shutdown` on every stream, and waits until all are closed; at
     /// the deadline the rest is broken off.
     ///

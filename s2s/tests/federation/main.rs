@@ -4,6 +4,7 @@
 // Helpers of tests unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
+mod both_ways;
 mod certificates;
 mod dial;
 mod dial_eyeballs;

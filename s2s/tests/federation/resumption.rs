@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use convoke_dev::Subject;
-use convoke_s2s::{Backoff, FederationConfig};
-use convoke_xmpp::{Outbound, Stanza};
+use convoke_s2s::{Backoff, FederationConfig, LinkState};
+use convoke_xmpp::{Condition, Outbound, Stanza};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
@@ -117,4 +117,74 @@ async fn a_burst_in_both_directions_by_one_connection_that_is_cut_arrives_once_a
     assert_eq!((at_b, at_a, proxy.cuts()), (Account::default(), Account::default(), cuts));
     assert!(a.has_given_nothing_back().await && b.has_given_nothing_back().await);
     assert_eq!(b.link("a.example").unwrap().dials, 0);
+}
+
+/// A peer that has forgotten everything: what it had not acknowledged is given back, each once, and the rest goes on.
+#[tokio::test]
+async fn what_a_restarted_peer_had_not_acknowledged_is_given_back_exactly_once() {
+    const STANZAS: usize = 10_000;
+    const RESTARTS: usize = 5;
+    let world = World::new().await;
+    let a = world.node_as("a.example", patient).await;
+    let (mut b, mut seen) = (world.node_as("b.example", patient).await, Vec::new());
+    let address = b.address;
+    for restart in 0..=RESTARTS {
+        let share = STANZAS / (RESTARTS + 1);
+        let last = if restart == RESTARTS { STANZAS } else { (restart + 1) * share };
+        for number in restart * share..last {
+            a.send(numbered("a.example", "b.example", number));
+        }
+        if restart == RESTARTS {
+            break;
+        }
+        for _ in 0..=restart * 100 {
+            seen.push(b.routed().await.0);
+        }
+        // Without a word.
+        b.federation.abort();
+        seen.extend(b.all_routed().await);
+        let issued = world.authority.issue(&Subject::domain("b.example")).unwrap();
+        b = world.node_on(world.listen_again(address).await, "b.example", &issued, patient);
+    }
+    let link = a.link_until("b.example", |link| link.queued == 0 && link.unacknowledged == 0).await;
+    seen.extend(b.all_routed().await);
+    let given_back = a.all_undelivered().await;
+    println!("delivered {}, given back {}, {link:?}", seen.len(), given_back.len());
+    assert!(given_back.iter().all(|undelivered| undelivered.error.condition == Condition::RemoteServerTimeout));
+    let times = |stanzas: Vec<&Stanza>| {
+        let mut times = vec![0_u8; STANZAS];
+        stanzas.iter().for_each(|stanza| times[stanza.id().unwrap().parse::<usize>().unwrap()] += 1);
+        times
+    };
+    let delivered = times(seen.iter().collect());
+    let bounced = times(given_back.iter().map(|undelivered| &*undelivered.stanza).collect());
+    for number in 0..STANZAS {
+        assert!(delivered[number] <= 1 && bounced[number] <= 1, "{number} was doubled");
+        assert!(delivered[number] + bounced[number] >= 1, "{number} was lost");
+    }
+    assert_eq!(link.not_resumed, RESTARTS as u64);
+    assert!(!given_back.is_empty(), "nothing was in doubt: this has shown nothing");
+}
+
+/// RFC 6120, section 13.7.2.3, and new certificates: the old stream goes on until the new one has taken over.
+#[tokio::test]
+async fn a_stream_that_is_renewed_under_load_loses_nothing() {
+    const STANZAS: usize = 5000;
+    let world = World::new().await;
+    for stream_management in [true, false] {
+        let (a, b) = world.pair(|config| config.stream_management = stream_management).await;
+        let renewing = async {
+            for dials in 2..=5 {
+                a.link_until(b.name.as_str(), |link| link.stanzas_out > dials * 200).await;
+                a.federation.renew();
+                a.link_until(b.name.as_str(), |link| link.dials == dials && link.state == LinkState::Open).await;
+            }
+        };
+        let (from, to) = (a.name.as_str(), b.name.as_str());
+        let (_, account, ()) = tokio::join!(send_all(&a, from, to, STANZAS), account(&b, STANZAS), renewing);
+        assert_eq!(account, Account::default(), "stream management: {stream_management}");
+        assert!(a.has_given_nothing_back().await);
+        let link = a.link(to).unwrap();
+        assert_eq!((link.failures, link.not_resumed), (0, 0), "{link:?}");
+    }
 }

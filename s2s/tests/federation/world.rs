@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use convoke_dev::{CertificateAuthority, Issued, LoopbackDns, Subject};
@@ -13,7 +14,7 @@ use convoke_s2s::{
 };
 use convoke_xmpp::negotiation::Negotiator;
 use convoke_xmpp::stream::StreamError;
-use convoke_xmpp::{Condition, Domainpart, Limits, Origin, Router, Stanza, Undelivered};
+use convoke_xmpp::{Condition, Domainpart, Limits, Origin, RouteChange, Router, Stanza, Undelivered};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, timeout};
@@ -26,6 +27,7 @@ pub(crate) const SERVICE: &str = "_xmpp-server._tcp";
 pub(crate) struct World {
     pub(crate) authority: CertificateAuthority,
     pub(crate) dns: LoopbackDns,
+    pairs: AtomicUsize,
 }
 
 /// A domain with its federation, and everything that its router is told.
@@ -35,12 +37,14 @@ pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     routed: tokio::sync::Mutex<UnboundedReceiver<(Stanza, Origin)>>,
     undelivered: tokio::sync::Mutex<UnboundedReceiver<Undelivered>>,
+    changes: tokio::sync::Mutex<UnboundedReceiver<(Domainpart, RouteChange)>>,
 }
 
 /// Passes on what it is given; a stanza to `nobody` is given back.
 struct Record {
     routed: UnboundedSender<(Stanza, Origin)>,
     undelivered: UnboundedSender<Undelivered>,
+    changes: UnboundedSender<(Domainpart, RouteChange)>,
 }
 
 impl Router for Record {
@@ -53,7 +57,12 @@ impl Router for Record {
     }
 
     fn undelivered(&self, undelivered: Undelivered) {
-        self.undelivered.send(undelivered).unwrap();
+        // A test that has dropped its node does not look any more.
+        let _ = self.undelivered.send(undelivered);
+    }
+
+    fn route_changed(&self, _: &Domainpart, remote: &Domainpart, change: RouteChange) {
+        let _ = self.changes.send((remote.clone(), change));
     }
 }
 
@@ -69,6 +78,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         Self {
             authority: CertificateAuthority::new("Test CA").unwrap(),
+            pairs: AtomicUsize::new(0),
             dns: LoopbackDns::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap(),
         }
     }
@@ -89,6 +99,13 @@ impl World {
     pub(crate) async fn node_as(&self, name: &str, change: impl FnOnce(&mut FederationConfig)) -> Node {
         let issued = self.authority.issue(&Subject::domain(name)).unwrap();
         self.node_with(name, &issued, change).await
+    }
+
+    /// Two domains of this configuration; others at each call.
+    pub(crate) async fn pair(&self, change: impl Fn(&mut FederationConfig)) -> (Node, Node) {
+        let number = self.pairs.fetch_add(1, Ordering::Relaxed);
+        let near = self.node_as(&format!("a{number}.example"), &change).await;
+        (near, self.node_as(&format!("b{number}.example"), &change).await)
     }
 
     /// A domain that is found by SRV and shows this certificate.
@@ -120,7 +137,8 @@ impl World {
         change(&mut config);
         let (routed, routed_here) = unbounded_channel();
         let (undelivered, undelivered_here) = unbounded_channel();
-        let federation = Federation::new(config, Arc::new(Record { routed, undelivered })).unwrap();
+        let (changes, changes_here) = unbounded_channel();
+        let federation = Federation::new(config, Arc::new(Record { routed, undelivered, changes })).unwrap();
         let address = listener.local_addr().unwrap();
         federation.serve(listener);
         Node {
@@ -129,7 +147,21 @@ impl World {
             address,
             routed: routed_here.into(),
             undelivered: undelivered_here.into(),
+            changes: changes_here.into(),
         }
+    }
+
+    /// Listens where somebody else has just ceased to.
+    pub(crate) async fn listen_again(&self, address: SocketAddr) -> TcpListener {
+        let listening = async {
+            loop {
+                match TcpListener::bind(address).await {
+                    Ok(listener) => return listener,
+                    Err(_) => sleep(Duration::from_millis(1)).await,
+                }
+            }
+        };
+        timeout(SOON, listening).await.unwrap()
     }
 
     /// Adds a target on this machine.
@@ -153,7 +185,11 @@ impl World {
 
     /// Negotiates as `name` on a connection that it has accepted, and then belongs to the test.
     pub(crate) async fn host(&self, name: &str, socket: TcpStream) -> Intruder {
-        let config = ReceivingConfig::new([domain(name)].into(), 10_000);
+        self.host_with(name, socket, ReceivingConfig::new([domain(name)].into(), 10_000)).await
+    }
+
+    /// The same, negotiating like this.
+    pub(crate) async fn host_with(&self, name: &str, socket: TcpStream, config: ReceivingConfig) -> Intruder {
         self.negotiate(name, Receiving::new(config, self.verifier(), Instant::now()), socket).await
     }
 
@@ -191,6 +227,28 @@ impl Node {
     /// The next stanza that was given back.
     pub(crate) async fn undelivered(&self) -> Undelivered {
         timeout(SOON, async { self.undelivered.lock().await.recv().await.unwrap() }).await.unwrap()
+    }
+
+    /// The next change of a route that the router was told of.
+    pub(crate) async fn change(&self) -> (Domainpart, RouteChange) {
+        let change = timeout(SOON, async { self.changes.lock().await.recv().await.unwrap() }).await;
+        change.unwrap_or_else(|_| panic!("no route has changed: {:?}", self.federation.statistics()))
+    }
+
+    pub(crate) async fn has_seen_no_change(&self) -> bool {
+        self.changes.lock().await.try_recv().is_err()
+    }
+
+    /// What was given back and has not been looked at.
+    pub(crate) async fn all_undelivered(&self) -> Vec<Undelivered> {
+        let mut undelivered = self.undelivered.lock().await;
+        std::iter::from_fn(|| undelivered.try_recv().ok()).collect()
+    }
+
+    /// What was routed and has not been looked at.
+    pub(crate) async fn all_routed(&self) -> Vec<Stanza> {
+        let mut routed = self.routed.lock().await;
+        std::iter::from_fn(|| routed.try_recv().ok()).map(|(stanza, _)| stanza).collect()
     }
 
     pub(crate) async fn has_routed_nothing(&self) -> bool {
