@@ -16,7 +16,6 @@ use crate::world::{Node, World, domain, message};
 fn patient(config: &mut FederationConfig) {
     let brief = Duration::from_millis(5);
     config.backoff = Backoff { first: brief, longest: 4 * brief };
-    config.timeouts.patience = Duration::ZERO;
 }
 
 /// A domain that nobody can dial, and that keeps up a link.

@@ -16,5 +16,7 @@ mod incoming;
 mod policy;
 mod proxy;
 mod resumption;
+#[path = "../rules/wire.rs"]
+#[allow(dead_code)]
 mod wire;
 mod world;

@@ -134,6 +134,7 @@ impl World {
         // Long enough to be seen by every test that looks for it.
         config.backoff = Backoff { first: Duration::from_secs(3600), longest: Duration::from_secs(3600) };
         config.timeouts.close = Duration::from_secs(1);
+        config.timeouts.patience = Duration::ZERO;
         change(&mut config);
         let (routed, routed_here) = unbounded_channel();
         let (undelivered, undelivered_here) = unbounded_channel();

@@ -195,7 +195,8 @@ async fn dialer() -> (World, Node, TcpListener) {
 #[tokio::test]
 async fn a_receiving_entity_says_what_the_corrected_listing_says() {
     let world = World::new().await;
-    let b = world.node("domainb.net").await;
+    // Nothing that is younger than the listing is offered.
+    let b = world.node_as("domainb.net", |config| (config.bidi, config.stream_management) = (false, false)).await;
     let shown = issued(&world, "ab.domaina.net").await;
     let mut peer = Wire::connect(b.address).await;
     for turn in turns(CORRECTED) {
