@@ -8,7 +8,7 @@ use convoke_xmpp::{Domainpart, Limits};
 
 use crate::identity::Trust;
 use crate::negotiation::Authzid;
-use crate::policy::DomainPolicy;
+use crate::policy::{DomainPolicy, RateRule};
 use crate::resolver::Resolver;
 
 /// A domain that is served here, and what it proves itself with.
@@ -39,6 +39,12 @@ pub struct FederationConfig {
     pub resolver: Arc<dyn Resolver>,
     /// With whom to federate. Default everybody whose certificate proves who it is.
     pub policy: DomainPolicy,
+    /// How fast domains may send; the first rule that applies counts. Default none: what a stanza costs here is bounded by
+    /// the queue that it goes to, not by the link.
+    pub rates: Vec<RateRule>,
+    /// How many incoming streams there may be for one pair of domains; further ones are refused with
+    /// `resource-constraint`. Default 8: one is enough, and lost ones may take a while to be noticed.
+    pub streams: usize,
     /// What one address may do before it has authenticated.
     pub admission: AdmissionLimits,
     /// What is named as authorization identity to peers. Default [`Authzid::Domain`], which all known peers accept.
@@ -165,6 +171,8 @@ impl FederationConfig {
             trust: trust.into(),
             resolver,
             policy: DomainPolicy::default(),
+            rates: Vec::new(),
+            streams: 8,
             admission: AdmissionLimits::default(),
             authzid: Authzid::default(),
             limits: Limits::default(),

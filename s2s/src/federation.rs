@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::config::{Backoff, FederationConfig, LocalDomain, PersistentLink, Timeouts};
 use crate::dialer::{DialReport, Dialed, Dialer, Penalties};
 use crate::identity::{Evidence, IdentityVerifier, Trust};
-use crate::link::{Incoming, Refused};
+use crate::link::{Incoming, NotRegistered, Refused};
 use crate::links::Links;
 use crate::listener::listen;
 use crate::negotiation::ReceivingConfig;
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) connections: usize,
     pub(crate) admission: Admission,
+    /// How many incoming streams a pair may have.
+    pub(crate) streams: usize,
     policy: Arc<DomainPolicy>,
     pub(crate) router: Arc<dyn Router>,
     pub(crate) tasks: Tasks,
@@ -184,6 +186,8 @@ impl Shared {
             resolver,
             policy,
             admission,
+            rates,
+            streams,
             authzid,
             limits,
             timeouts,
@@ -230,10 +234,11 @@ impl Shared {
             limits,
             connections,
             admission: Admission::new(admission),
+            streams,
             policy,
             router,
             tasks: Tasks::new(),
-            links: Links::new(links, queue, urgent.into()),
+            links: Links::new(links, queue, urgent.into(), rates),
             persistent,
             timeouts,
             stream_management,
@@ -255,13 +260,14 @@ impl Shared {
         SessionSettings { session, write_timeout: write, idle: Some(idle), reset_at }
     }
 
-    /// Takes note of an incoming stream; `None` when there are too many links.
+    /// Takes note of an incoming stream; `None` when there are too many of its pair, or too many links.
     pub(crate) fn register(self: &Arc<Self>, local: &Domainpart, remote: &Domainpart) -> Option<Incoming> {
         loop {
             let link = self.links.link(local.as_str(), remote.as_str())?;
             match link.register(self) {
-                Some(incoming) => return Some(incoming),
-                None => self.links.remove(&link),
+                Ok(incoming) => return Some(incoming),
+                Err(NotRegistered::Retired) => self.links.remove(&link),
+                Err(NotRegistered::TooMany) => return None,
             }
         }
     }

@@ -143,7 +143,7 @@ pub use identity::{
     IdentityError, IdentityVerifier, PeerIdentity, PinError, SpkiPin, Trust, TrustAnchors, TrustError, TrustGroup,
 };
 pub use negotiation::{Authzid, Established, Initiating, InitiatingConfig, Receiving, ReceivingConfig};
-pub use policy::{DomainPattern, DomainPolicy};
+pub use policy::{DomainPattern, DomainPolicy, Rate, RateRule};
 pub use target::{Located, Service, SrvRecord, Target};
 
 #[cfg(feature = "net")]

@@ -15,7 +15,7 @@ mod state;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use convoke_net::{Full, Outbox, OutboxLimits};
 use convoke_xmpp::{Condition, Domainpart, Stanza, StanzaError, Undelivered};
@@ -25,9 +25,10 @@ use self::outgoing::Outgoing;
 use self::route::Route;
 use self::state::{Phase, State};
 use crate::federation::Shared;
+use crate::policy::{Allowance, Rate};
 use crate::statistics::LinkStatistics;
 
-pub(crate) use self::incoming::Incoming;
+pub(crate) use self::incoming::{Incoming, NotRegistered};
 
 /// The pair of domains that a link joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(crate) struct Link {
     outbox: Outbox,
     stanzas_in: AtomicU64,
     bytes_in: AtomicU64,
+    /// What the peer may still send at present, if there is a limit.
+    allowance: Option<Mutex<Allowance>>,
     route: Route,
     /// Ends a pause of the task that dials.
     woken: Notify,
@@ -58,12 +61,13 @@ pub(crate) enum Refused {
 }
 
 impl Link {
-    pub(crate) fn new(pair: Pair, queue: OutboxLimits, urgent: Arc<[String]>) -> Self {
+    pub(crate) fn new(pair: Pair, queue: OutboxLimits, urgent: Arc<[String]>, rate: Option<Rate>) -> Self {
         Self {
             pair,
             outbox: Outbox::new(queue).with_urgent(urgent),
             stanzas_in: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
+            allowance: rate.map(|rate| Mutex::new(Allowance::new(rate, now()))),
             route: Route::default(),
             woken: Notify::new(),
             renewed: Notify::new(),
@@ -73,6 +77,12 @@ impl Link {
 
     pub(crate) fn pair(&self) -> &Pair {
         &self.pair
+    }
+
+    /// Takes note of what the peer has sent; how long nothing more is to be read of it, if it was too much.
+    fn spend(&self, bytes: usize) -> Option<Duration> {
+        let mut allowance = self.allowance.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        allowance.spend(bytes, now())
     }
 
     /// Queues a stanza, and dials if there is no stream.

@@ -7,6 +7,7 @@ use convoke_net::OutboxLimits;
 use convoke_xmpp::Domainpart;
 
 use crate::link::{Link, Pair};
+use crate::policy::RateRule;
 use crate::statistics::LinkStatistics;
 
 /// The links of local domains to remote ones; bounded.
@@ -14,6 +15,7 @@ pub(crate) struct Links {
     limit: usize,
     queue: OutboxLimits,
     urgent: Arc<[String]>,
+    rates: Vec<RateRule>,
     table: Mutex<Table>,
 }
 
@@ -25,8 +27,8 @@ struct Table {
 }
 
 impl Links {
-    pub(crate) fn new(limit: usize, queue: OutboxLimits, urgent: Arc<[String]>) -> Self {
-        Self { limit, queue, urgent, table: Mutex::default() }
+    pub(crate) fn new(limit: usize, queue: OutboxLimits, urgent: Arc<[String]>, rates: Vec<RateRule>) -> Self {
+        Self { limit, queue, urgent, rates, table: Mutex::default() }
     }
 
     /// The link of this pair, made if need be; `None` when there are too many.
@@ -40,7 +42,8 @@ impl Links {
         }
         // Both are domainparts of addresses already; only the types have forgotten it.
         let pair = Pair { local: Domainpart::new(local).ok()?, remote: Domainpart::new(remote).ok()? };
-        (table.count < self.limit).then(|| table.insert(Link::new(pair, self.queue, Arc::clone(&self.urgent))))
+        let rate = RateRule::of(&self.rates, remote);
+        (table.count < self.limit).then(|| table.insert(Link::new(pair, self.queue, Arc::clone(&self.urgent), rate)))
     }
 
     /// The link of this pair, if there is one.

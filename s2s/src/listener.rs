@@ -45,7 +45,7 @@ async fn carry(negotiated: Negotiated<Established>, shared: Arc<Shared>) {
     let Negotiated { mut connection, established } = negotiated;
     let (local, remote) = (&established.local, established.identity.domain());
     let Some(incoming) = shared.register(local, remote) else {
-        warn!(%local, %remote, "too many links; incoming stream refused");
+        warn!(%local, %remote, "too many streams or links; incoming stream refused");
         return connection.close(&StreamCondition::ResourceConstraint.into()).await;
     };
     connection.set_limits(shared.limits);

@@ -1,6 +1,7 @@
-//! With whom to federate.
+//! With whom to federate, and how much of others is taken.
 
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use convoke_xmpp::{AddressError, Domainpart};
 
@@ -50,6 +51,58 @@ impl FromStr for DomainPattern {
     }
 }
 
+/// How fast a domain may send to one domain here, over all its streams.
+///
+/// Who sends faster is not refused but read more slowly, until TCP slows it down: nothing is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Bytes of stanzas a second, in the long run.
+    pub bytes_per_second: u32,
+    /// Bytes that may come at once after a pause.
+    pub burst: u32,
+}
+
+/// To whom a [`Rate`] applies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateRule {
+    /// The domains; none for everybody.
+    pub domains: Vec<DomainPattern>,
+    /// How fast each of them may send.
+    pub rate: Rate,
+}
+
+impl RateRule {
+    /// The rate of the first rule that applies to the domain.
+    pub(crate) fn of(rules: &[Self], domain: &str) -> Option<Rate> {
+        let applies = |rule: &&Self| rule.domains.is_empty() || rule.domains.iter().any(|each| each.matches(domain));
+        rules.iter().find(applies).map(|rule| rule.rate)
+    }
+}
+
+/// What is left of a [`Rate`] at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    rate: Rate,
+    /// Negative while more was sent than allowed: a stanza is let through whole.
+    left: f64,
+    at: Instant,
+}
+
+impl Allowance {
+    pub(crate) fn new(rate: Rate, now: Instant) -> Self {
+        Self { rate, left: f64::from(rate.burst), at: now }
+    }
+
+    /// Takes note of what has come; how long to wait before more is read, if at all.
+    pub(crate) fn spend(&mut self, bytes: usize, now: Instant) -> Option<Duration> {
+        let per_second = f64::from(self.rate.bytes_per_second.max(1));
+        let gained = now.saturating_duration_since(self.at).as_secs_f64() * per_second;
+        self.left = (self.left + gained).min(f64::from(self.rate.burst)) - bytes as f64;
+        self.at = now;
+        (self.left < 0.0).then(|| Duration::from_secs_f64(-self.left / per_second))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +132,28 @@ mod tests {
         let some = DomainPolicy { allow: patterns(&["*.b.example"]), block: patterns(&["evil.b.example"]) };
         assert!(some.allows("a.b.example"));
         assert!(!some.allows("evil.b.example") && !some.allows("c.example"));
+    }
+
+    #[test]
+    fn a_domain_may_send_its_burst_at_once_and_then_at_its_rate() {
+        let begin = Instant::now();
+        let mut allowance = Allowance::new(Rate { bytes_per_second: 1000, burst: 5000 }, begin);
+        assert_eq!(allowance.spend(5000, begin), None);
+        assert_eq!(allowance.spend(500, begin), Some(Duration::from_millis(500)));
+        let later = begin + Duration::from_millis(500);
+        assert_eq!(allowance.spend(0, later), None);
+        // A pause earns the burst and no more.
+        assert_eq!(allowance.spend(5000, later + Duration::from_secs(3600)), None);
+        assert!(allowance.spend(1, later + Duration::from_secs(3600)).is_some());
+    }
+
+    #[test]
+    fn the_first_rule_that_applies_counts() {
+        let rate = |bytes_per_second| Rate { bytes_per_second, burst: 1 };
+        let rule = |domains: &[&str], bytes| RateRule { domains: patterns(domains), rate: rate(bytes) };
+        let rules = [rule(&["*.b.example", "c.example"], 1), rule(&["c.example"], 2), rule(&[], 3)];
+        let found = ["a.b.example", "c.example", "b.example"].map(|domain| RateRule::of(&rules, domain));
+        assert_eq!(found, [Some(rate(1)), Some(rate(1)), Some(rate(3))]);
+        assert_eq!(RateRule::of(&[], "b.example"), None);
     }
 }

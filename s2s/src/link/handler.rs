@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use convoke_net::Agreed;
 use convoke_net::session::SessionHandler;
@@ -37,11 +38,16 @@ impl SessionHandler for Handler {
         }
         self.link.stanzas_in.fetch_add(1, Ordering::Relaxed);
         self.link.bytes_in.fetch_add(stanza.bytes().len() as u64, Ordering::Relaxed);
+        let _pause_is_asked_for_after_the_read = self.link.spend(stanza.bytes().len());
         self.check(&stanza).map_err(|condition| self.refused(&stanza, condition))?;
         if let Err(undelivered) = self.shared.router.route(stanza, &self.origin) {
             self.shared.router.undelivered(undelivered);
         }
         Ok(())
+    }
+
+    fn pause(&mut self) -> Option<Duration> {
+        self.link.spend(0)
     }
 
     fn management(&mut self) -> Management {

@@ -34,12 +34,23 @@ pub(crate) struct Incoming {
     cut: CancellationToken,
 }
 
+/// Why an incoming stream is not taken.
+pub(crate) enum NotRegistered {
+    /// The link is gone; a new one would take it.
+    Retired,
+    /// There are too many of this pair already.
+    TooMany,
+}
+
 impl Link {
-    /// Takes note of an incoming stream; `None` when the link is retired.
-    pub(crate) fn register(self: &Arc<Self>, shared: &Arc<Shared>) -> Option<Incoming> {
+    /// Takes note of an incoming stream.
+    pub(crate) fn register(self: &Arc<Self>, shared: &Arc<Shared>) -> Result<Incoming, NotRegistered> {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Retired) {
-            return None;
+            return Err(NotRegistered::Retired);
+        }
+        if state.incoming.len() >= shared.streams {
+            return Err(NotRegistered::TooMany);
         }
         let number = state.next_incoming;
         state.next_incoming += 1;
@@ -47,7 +58,7 @@ impl Link {
         let stream =
             Stream { cut: cut.clone(), ended: CancellationToken::new(), serve: None, ticket: None, max_bytes: None };
         state.incoming.insert(number, stream);
-        Some(Incoming { link: Arc::clone(self), shared: Arc::clone(shared), number, cut })
+        Ok(Incoming { link: Arc::clone(self), shared: Arc::clone(shared), number, cut })
     }
 
     /// Makes the session of an incoming stream one that can be resumed; gives its identifier.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use convoke_dev::Subject;
 use convoke_net::AdmissionLimits;
-use convoke_s2s::{DomainPolicy, Family, ResolveError, Resolver, Service, SrvRecord};
+use convoke_s2s::{DomainPolicy, Family, Rate, RateRule, ResolveError, Resolver, Service, SrvRecord};
 use convoke_xmpp::{Condition, Domainpart, Outbound};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -130,4 +130,51 @@ async fn a_peer_that_has_not_authenticated_causes_no_outbound_work() {
     a.federation.send(message("a.example", "b.example", "2")).unwrap();
     a.undelivered().await;
     assert!(asked.load(Ordering::Relaxed) > 0, "the resolver counts");
+}
+
+#[tokio::test]
+async fn a_domain_that_sends_too_fast_is_read_more_slowly_than_others_and_nothing_is_lost() {
+    let world = World::new().await;
+    let issued = world.authority.issue(&Subject::domain("a.example")).unwrap();
+    let rate = Rate { bytes_per_second: 30_000, burst: 10_000 };
+    let rule = RateRule { domains: patterns(&["b.example"]), rate };
+    let a = world.node_with("a.example", &issued, |config| config.rates = vec![rule]).await;
+    let (b, c) = (world.node("b.example").await, world.node("c.example").await);
+    c.send(message("c.example", "a.example", "ready"));
+    assert_eq!(a.routed().await.0.id(), Some("ready"));
+    (0..1000).for_each(|id| b.send(message("b.example", "a.example", &id.to_string())));
+    assert_eq!(a.routed().await.0.id(), Some("0"));
+    c.send(message("c.example", "a.example", "c"));
+    let (mut next, mut overtaken) = (1, false);
+    while next < 1000 {
+        match a.routed().await.0.id().unwrap() {
+            "c" => overtaken = true,
+            id => {
+                assert_eq!(id, next.to_string());
+                next += 1;
+            }
+        }
+    }
+    assert!(overtaken, "what came later from a domain without a limit went ahead");
+}
+
+#[tokio::test]
+async fn a_domain_with_too_many_streams_is_refused_further_ones() {
+    let world = World::new().await;
+    let issued = world.authority.issue(&Subject::domain("a.example")).unwrap();
+    let a = world.node_with("a.example", &issued, |config| config.streams = 1).await;
+    let first = world.intruder("b.example", &a).await;
+    a.link_until("b.example", |link| link.incoming_streams == 1).await;
+    let end = world.intruder("b.example", &a).await.send_and_wait([]).await;
+    match end {
+        convoke_net::End::Stream(convoke_xmpp::session::SessionEnd::PeerError(error)) => {
+            assert_eq!(error.condition, convoke_xmpp::stream::StreamCondition::ResourceConstraint);
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(first);
+    a.link_until("b.example", |link| link.incoming_streams == 0).await;
+    let welcome = world.intruder("b.example", &a).await;
+    a.link_until("b.example", |link| link.incoming_streams == 1).await;
+    drop(welcome);
 }
