@@ -32,3 +32,7 @@ pub use resources::{ResourceManager, ResourceManagerConfig, ResourceManagerError
 pub use scheduler::{Batch, Scheduler, SchedulerConfig, SchedulerEvent};
 pub use task::{Task, TaskError};
 pub use volunteer::{Volunteer, VolunteerBuilder, VolunteerReport, Worker};
+
+/// The namespaces whose stanzas do not wait behind the bulk of others.
+#[cfg(feature = "s2s")]
+pub(crate) const URGENT: [&str; 2] = [lease::NAMESPACE, offer::NAMESPACE];

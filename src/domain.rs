@@ -99,7 +99,11 @@ impl DomainBuilder {
 
     /// Federates with other domains; without it, stanzas to them are answered with remote-server-not-found.
     #[cfg(feature = "s2s")]
-    pub fn federation(mut self, config: FederationConfig) -> Self {
+    ///
+    /// Leases and what is said about nodes overtake the bulk of other stanzas, besides what [`FederationConfig::urgent`]
+    /// names: a renewal that comes too late costs work.
+    pub fn federation(mut self, mut config: FederationConfig) -> Self {
+        config.urgent.extend(crate::cloud::URGENT.map(str::to_owned));
         self.federation = Some(config);
         self
     }

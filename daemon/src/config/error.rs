@@ -197,6 +197,9 @@ pub(crate) enum Problem {
         /// The address.
         address: SocketAddr,
     },
+    /// A rate of nothing.
+    #[error("0 bytes a second let nothing through; give at least 1, or name the domains under s2s.block")]
+    NoRate,
     /// A pattern of domains is none.
     #[error("{text:?} is no domain: {cause}; use one such as b.example, or *.b.example for all below it")]
     Pattern {

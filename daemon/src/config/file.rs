@@ -102,6 +102,23 @@ pub(super) struct S2sTable {
     pub(super) allow: Vec<Spanned<String>>,
     /// Domains not to federate with, whatever is allowed. Default none.
     pub(super) block: Vec<Spanned<String>>,
+    /// Domains to which a stream is kept at all times, so that they can reach this one where it cannot be dialled.
+    /// Default none: streams are made when a stanza needs one.
+    pub(super) persistent: Vec<Spanned<String>>,
+    /// `[[s2s.rate]]`; the first one that applies counts. Default none: nobody is slowed down.
+    pub(super) rate: Vec<RateTable>,
+}
+
+/// `[[s2s.rate]]`: how fast others may send. Who sends faster is read more slowly; nothing is lost.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RateTable {
+    /// Whom it is for, each `b.example` or `*.b.example`. Default everybody.
+    #[serde(default)]
+    pub(super) domains: Vec<Spanned<String>>,
+    pub(super) bytes_per_second: Spanned<u32>,
+    /// Bytes that may come at once after a pause. Default ten seconds of the rate.
+    pub(super) burst: Option<u32>,
 }
 
 /// `[roles]`

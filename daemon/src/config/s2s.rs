@@ -2,16 +2,20 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use convoke::s2s::{DomainPattern, DomainPolicy};
+use convoke::s2s::{DomainPattern, DomainPolicy, Rate, RateRule};
+use convoke::xmpp::Domainpart;
 use toml::Spanned;
 
 use super::addresses::free;
 use super::error::{ConfigError, Problem};
-use super::file::S2sTable;
+use super::file::{RateTable, S2sTable};
 use super::source::Source;
 
 /// The registered port for servers (RFC 6120, section 14.7).
 const PORT: u16 = 5269;
+
+/// How many seconds of its rate a domain may send at once: what it had to say while a link was broken.
+const DEFAULT_BURST: u32 = 10;
 
 /// How this daemon federates.
 #[derive(Debug)]
@@ -22,6 +26,10 @@ pub(crate) struct S2sConfig {
     pub(crate) direct_tls_listen: Vec<SocketAddr>,
     /// With whom.
     pub(crate) policy: DomainPolicy,
+    /// How fast they may send.
+    pub(crate) rates: Vec<RateRule>,
+    /// To whom a stream is kept at all times.
+    pub(crate) persistent: Vec<Domainpart>,
 }
 
 impl S2sConfig {
@@ -40,7 +48,13 @@ pub(super) fn s2s(source: &Source<'_>, table: &S2sTable) -> Result<S2sConfig, Co
     };
     let direct_tls_listen = addresses(source, &table.direct_tls_listen, "127.0.0.1:5270", &listen)?;
     let policy = DomainPolicy { allow: patterns(source, &table.allow)?, block: patterns(source, &table.block)? };
-    Ok(S2sConfig { listen, direct_tls_listen, policy })
+    Ok(S2sConfig {
+        listen,
+        direct_tls_listen,
+        policy,
+        rates: rates(source, &table.rate)?,
+        persistent: domains(source, &table.persistent)?,
+    })
 }
 
 /// The addresses of a list, no two of them the same, and none of those in use.
@@ -63,4 +77,26 @@ fn patterns(source: &Source<'_>, texts: &[Spanned<String>]) -> Result<Vec<Domain
         text.get_ref().parse().map_err(malformed)
     };
     texts.iter().map(read).collect()
+}
+
+fn domains(source: &Source<'_>, texts: &[Spanned<String>]) -> Result<Vec<Domainpart>, ConfigError> {
+    let read = |text: &Spanned<String>| {
+        let malformed = |cause| source.at(text, Problem::Name { name: text.get_ref().clone(), cause });
+        Domainpart::new(text.get_ref()).map_err(malformed)
+    };
+    texts.iter().map(read).collect()
+}
+
+/// The rules of `[[s2s.rate]]`, in their order.
+fn rates(source: &Source<'_>, tables: &[RateTable]) -> Result<Vec<RateRule>, ConfigError> {
+    let read = |table: &RateTable| {
+        let bytes_per_second = *table.bytes_per_second.get_ref();
+        if bytes_per_second == 0 {
+            return Err(source.at(&table.bytes_per_second, Problem::NoRate));
+        }
+        let burst = table.burst.unwrap_or_else(|| bytes_per_second.saturating_mul(DEFAULT_BURST));
+        let rate = Rate { bytes_per_second, burst };
+        Ok(RateRule { domains: patterns(source, &table.domains)?, rate })
+    };
+    tables.iter().map(read).collect()
 }

@@ -231,6 +231,16 @@ fn names_file_place_key_and_remedy_of_a_wrong_value() {
             r#"convoke.toml:10:23: s2s.block: "*.x y" is no domain: the domainpart is neither a host name nor an IP address; use one such as b.example, or *.b.example for all below it"#,
         ),
         (
+            "direct_tls_listen = []",
+            r#"persistent = [""]"#,
+            r#"convoke.toml:10:15: s2s.persistent: "" is no domain name: the domainpart is empty; use one such as volunteers.example"#,
+        ),
+        (
+            "direct_tls_listen = []",
+            "rate = [{ bytes_per_second = 0 }]",
+            "convoke.toml:10:30: s2s.rate.bytes_per_second: 0 bytes a second let nothing through; give at least 1, or name the domains under s2s.block",
+        ),
+        (
             r#""monitor""#,
             r#""monitors""#,
             r#"convoke.toml:12:21: roles.run: there is no role "monitors"; did you mean "monitor"?"#,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convoke::Domain;
-use convoke::s2s::{DnsResolver, FederationConfig, LocalDomain, Trust};
+use convoke::s2s::{DnsResolver, FederationConfig, LocalDomain, PersistentLink, Trust};
 use convoke::store::{RedbStore, Store};
 use tracing::info;
 
@@ -86,8 +86,14 @@ async fn start_domains(
 ) -> Result<Domain, ServeError> {
     let local =
         |domain: &DomainConfig| LocalDomain { name: domain.name.clone(), credentials: domain.credentials.clone() };
+    let keeps = |local: &DomainConfig| {
+        let local = local.name.clone();
+        s2s.persistent.iter().map(move |remote| PersistentLink { local: local.clone(), remote: remote.clone() })
+    };
     let federation = FederationConfig {
         policy: s2s.policy.clone(),
+        rates: s2s.rates.clone(),
+        persistent: domains.iter().flat_map(keeps).collect(),
         ..FederationConfig::new(domains.iter().map(local).collect(), trust, resolver)
     };
     let mut names = domains.iter().map(|domain| domain.name.as_str());

@@ -9,6 +9,9 @@ use convoke::{Domain, RouterStatistics};
 pub(super) fn write(out: &mut String, domain: &Domain) {
     router(out, domain.statistics());
     links(out, &domain.federation().map(Federation::statistics).unwrap_or_default());
+    let help = "Incoming connections that were turned away because their address had too many.";
+    let turned_away = domain.federation().map(Federation::turned_away).unwrap_or_default();
+    single(out, "s2s_turned_away_total", "counter", help, turned_away);
 }
 
 fn router(out: &mut String, counted: RouterStatistics) {
@@ -31,6 +34,19 @@ fn links(out: &mut String, links: &[LinkStatistics]) {
     family(out, "s2s_stanzas_total", "counter", "Stanzas on streams with other domains.", &stanzas);
     let bytes = directions(sum(|link| link.bytes_out), sum(|link| link.bytes_in));
     family(out, "s2s_bytes_total", "counter", "Bytes of these stanzas, before TLS.", &bytes);
+    let help = "Stanzas that were sent and that the other domain has not acknowledged yet (XEP-0198).";
+    single(out, "s2s_unacknowledged_stanzas", "gauge", help, sum(|link| link.unacknowledged as u64));
+    let help = "Stanzas that other domains have acknowledged (XEP-0198).";
+    single(out, "s2s_acknowledged_stanzas_total", "counter", help, sum(|link| link.acknowledged));
+    let help = "Lost sessions that were resumed, and those that could not be (XEP-0198).";
+    let outcomes = [("yes", sum(|link| link.resumed)), ("no", sum(|link| link.not_resumed))];
+    family(
+        out,
+        "s2s_resumptions_total",
+        "counter",
+        help,
+        &outcomes.map(|(word, count)| (label("resumed", word), count)),
+    );
     single(out, "s2s_dials_total", "counter", "Attempts to open a stream.", sum(|link| link.dials));
     single(out, "s2s_dial_failures_total", "counter", "Those that failed.", sum(|link| link.failures));
 }
