@@ -7,5 +7,6 @@ mod bounces;
 mod conformance;
 mod examples;
 mod layering;
+mod lost_routes;
 mod peers;
 mod support;
