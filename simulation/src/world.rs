@@ -79,6 +79,8 @@ impl World {
             write: Duration::from_secs(10),
             keepalive: Duration::from_secs(20),
             close: Duration::from_secs(2),
+            // Every dial that fails counts for the back-off.
+            patience: Duration::ZERO,
             ..Timeouts::default()
         };
         // `ledger::most_dials` reckons with these.
