@@ -100,12 +100,15 @@ impl Federation {
         self.shared.tasks.spawn(listen(listener, receiving, Arc::clone(&self.shared)));
     }
 
-    /// Shows these credentials for a domain that is served here from the next handshake on, in both roles.
+    /// Shows these credentials for a domain that is served here from the next handshake on, in both roles, and replaces
+    /// the streams that were dialled here: see [`Federation::renew`].
     ///
     /// Fails for a domain that is not served here, and where the crypto provider cannot use the credentials; then
     /// the old ones stay in force.
     pub fn replace_credentials(&self, domain: &Domainpart, credentials: &Credentials) -> Result<(), TlsError> {
-        self.shared.tls.replace(domain, credentials)
+        self.shared.tls.replace(domain, credentials)?;
+        self.renew();
+        Ok(())
     }
 
     /// Takes note of what a domain vouches for from now on, in place of what it did; `None` if it vouches for nothing.

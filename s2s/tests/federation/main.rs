@@ -15,6 +15,7 @@ mod exchange;
 mod incoming;
 mod policy;
 mod proxy;
+mod renewal;
 mod resumption;
 #[path = "../rules/wire.rs"]
 #[allow(dead_code)]
