@@ -6,8 +6,8 @@ use convoke_dev::{CertificateAuthority, Eku, Issued, Subject};
 use convoke_xmpp::Condition;
 
 use crate::dialled::Dialled;
-use crate::listening::Listening;
-use crate::wire::{FEATURES_END, PROCEED, header, server, stream_error};
+use crate::listening::{AUTHZID, Listening};
+use crate::wire::{END, FEATURES_END, PROCEED, SUCCESS, auth, header, server, stream_error};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -97,6 +97,33 @@ async fn a_peer_is_judged_by_the_name_that_it_gives_itself_within_tls() {
     for (from, proved) in [("b.example", true), ("c.example", true), ("d.example", false)] {
         assert_eq!(offered(&here, &shown, from).await.is_ok(), proved, "{from}");
     }
+}
+
+/// Rule 58, RFC 6120 section 13.7.2.3: the peer can come back with another certificate.
+#[tokio::test]
+async fn a_stream_is_reset_when_the_certificate_of_the_peer_expires() {
+    // More time where the machine is too slow to establish a stream in less.
+    for seconds in [4, 12, 36] {
+        let mut here = Listening::new().await;
+        let now = SystemTime::now();
+        let subject = Subject::domain("b.example").validity(now - DAY, now + Duration::from_secs(seconds));
+        here.shown = here.world.authority.issue(&subject).unwrap();
+        let mut peer = here.secured().await;
+        peer.say(header("b.example", "a.example") + &auth(AUTHZID)).await;
+        let said = peer.hear(">").await + &peer.hear(">").await + &peer.hear(">").await;
+        if !said.ends_with("<stream:features>") {
+            continue;
+        }
+        peer.hear(SUCCESS).await;
+        peer.say(header("b.example", "a.example")).await;
+        peer.hear(FEATURES_END).await;
+        peer.say("<message from='b.example' to='a.example' id='1'/>").await;
+        assert_eq!(here.a.routed().await.0.id(), Some("1"));
+        assert_eq!(stream_error(&peer.hear(END).await), "reset");
+        assert!(SystemTime::now() >= now + Duration::from_secs(seconds - 1));
+        return;
+    }
+    panic!("no stream was established within 36 seconds");
 }
 
 /// Rule 59: both roles are played by servers, and public authorities issue for nothing else any more.

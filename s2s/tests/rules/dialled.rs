@@ -6,6 +6,7 @@ use convoke_xmpp::Undelivered;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use crate::listening::plain;
 use crate::wire::{
     NO_FEATURES, PROCEED, SASL_FEATURES, STARTTLS, SUCCESS, TLS_FEATURES, Wire, answer, auth, header, server,
 };
@@ -30,6 +31,10 @@ impl Dialled {
     pub(crate) async fn with(change: impl FnOnce(&mut FederationConfig)) -> Self {
         let world = World::new().await;
         let issued = world.authority.issue(&Subject::domain("a.example")).unwrap();
+        let change = |config: &mut FederationConfig| {
+            plain(config);
+            change(config);
+        };
         let a = world.node_with("a.example", &issued, change).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         world.found_by_srv("b.example", 0, listener.local_addr().unwrap().port());

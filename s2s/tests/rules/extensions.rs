@@ -3,11 +3,14 @@
 use std::net::Ipv4Addr;
 
 use convoke_dev::Subject;
-use convoke_xmpp::Condition;
+use convoke_s2s::LocalDomain;
+use convoke_xmpp::{Condition, Origin};
 use tokio::net::TcpListener;
 
 use crate::dialled::Dialled;
-use crate::wire::{END, Wire, header, stream_error};
+use crate::listening::{AUTHZID, Listening};
+use crate::wire::{END, FEATURES_END, NO_FEATURES, SASL_FEATURES, SUCCESS, Wire, answer, auth, header, stream_error};
+use crate::world::{credentials, domain, message};
 
 /// What sends the initiating entity to another host.
 fn see(host: &str) -> String {
@@ -91,4 +94,153 @@ async fn a_host_that_sends_round_in_circles_is_left() {
         }
     }
     assert!((2..=5).contains(&followed), "{followed}");
+}
+
+const BIDI_FEATURE: &str = "<bidi xmlns='urn:xmpp:features:bidi'/>";
+const BIDI: &str = "<bidi xmlns='urn:xmpp:bidi'/>";
+
+/// A listener that offers both directions.
+async fn in_both_directions() -> Listening {
+    Listening::with(|config| config.bidi = true).await
+}
+
+/// Rule 74, XEP-0288 section 2.2: asked for within TLS and before SASL; nothing is sent before the peer has authenticated.
+#[tokio::test]
+async fn a_peer_that_wants_both_directions_is_sent_stanzas_once_it_has_authenticated() {
+    let here = in_both_directions().await;
+    let mut peer = here.secured().await;
+    peer.say(header("b.example", "a.example")).await;
+    assert!(
+        peer.hear(FEATURES_END)
+            .await
+            .ends_with(&SASL_FEATURES.replace(FEATURES_END, &(BIDI_FEATURE.to_owned() + FEATURES_END)))
+    );
+    peer.say(BIDI).await;
+    // DNS does not know b.example: by its own stream or not at all.
+    here.a.send(message("a.example", "b.example", "early"));
+    assert_eq!(here.a.undelivered().await.error.condition, Condition::RemoteServerNotFound);
+    peer.say(auth(AUTHZID)).await;
+    assert_eq!(peer.hear(">").await, SUCCESS);
+    peer.say(header("b.example", "a.example")).await;
+    assert!(!peer.hear(FEATURES_END).await.contains("<message"));
+    peer.say("<message from='b.example' to='a.example' id='first'/>").await;
+    assert_eq!(here.a.routed().await.0.id(), Some("first"));
+    here.a.send(message("juliet@a.example", "romeo@b.example", "back"));
+    let heard = peer.hear("</message>").await;
+    assert!(heard.starts_with("<message ") && heard.contains(" id='back'"), "{heard}");
+}
+
+/// Rule 74, XEP-0288 section 2.2: from the domain of ours to which the peer was authenticated, and from no other.
+#[tokio::test]
+async fn a_stream_in_both_directions_carries_stanzas_of_its_own_pair_alone() {
+    let world = crate::world::World::new().await;
+    let other = world.authority.issue(&Subject::domain("c.example")).unwrap();
+    let here = Listening::with(|config| {
+        config.bidi = true;
+        let credentials = credentials(&other);
+        config.domains.push(LocalDomain { name: domain("c.example"), credentials });
+    })
+    .await;
+    let mut peer = here.established_with(BIDI).await;
+    here.a.send(message("c.example", "b.example", "other"));
+    assert_eq!(here.a.undelivered().await.error.condition, Condition::RemoteServerNotFound);
+    here.a.send(message("a.example", "b.example", "own"));
+    let heard = peer.hear("</message>").await;
+    assert!(heard.starts_with("<message ") && heard.contains(" id='own'"), "{heard}");
+}
+
+/// Rule 74: who has not asked gets nothing by its stream.
+#[tokio::test]
+async fn a_peer_that_has_not_asked_for_both_directions_is_sent_nothing() {
+    let here = in_both_directions().await;
+    let mut peer = here.established().await;
+    here.a.send(message("a.example", "b.example", "1"));
+    assert_eq!(here.a.undelivered().await.error.condition, Condition::RemoteServerNotFound);
+    peer.say(END).await;
+    assert_eq!(peer.rest().await, END);
+}
+
+/// Rule 74: the other role asks where it is offered, takes what is of the host's domain, and nothing else.
+#[tokio::test]
+async fn a_host_may_send_stanzas_of_its_own_domain_where_both_directions_were_asked_for() {
+    let here = Dialled::with(|config| config.bidi = true).await;
+    let mut host = here.secured().await;
+    host.say(SASL_FEATURES.replace(FEATURES_END, &(BIDI_FEATURE.to_owned() + FEATURES_END))).await;
+    let asked = host.hear("</auth>").await;
+    let (request, auth) = asked.split_at(asked.find("<auth").unwrap());
+    assert!(request.starts_with("<bidi xmlns='urn:xmpp:bidi'") && auth == crate::wire::auth(crate::dialled::AUTHZID));
+    host.say(SUCCESS).await;
+    host.hear("xml:lang='en'>").await;
+    host.say(answer("b.example", "a.example", "3") + NO_FEATURES).await;
+    host.hear("</message>").await;
+    host.say("<message from='romeo@b.example' to='juliet@a.example' id='back'/>").await;
+    assert_eq!(here.a.routed().await.1, Origin::Remote(domain("b.example")));
+    host.say("<message from='c.example' to='a.example'/>").await;
+    assert_eq!(stream_error(&host.hear(END).await), "invalid-from");
+    assert!(here.a.has_routed_nothing().await);
+}
+
+/// Rule 74, RFC 6120 section 4.5: where they were not asked for there is one direction.
+#[tokio::test]
+async fn a_host_that_was_not_asked_for_both_directions_may_send_nothing() {
+    let here = Dialled::new().await;
+    let mut host = here.established().await;
+    host.say("<message from='b.example' to='a.example'/>").await;
+    assert_eq!(stream_error(&host.hear(END).await), "not-authorized");
+    assert!(here.a.has_routed_nothing().await);
+}
+
+/// A peer whose stanzas are acknowledged.
+async fn acknowledged(here: &Listening) -> Wire {
+    let mut peer = here.authenticated().await;
+    peer.say(header("b.example", "a.example")).await;
+    assert!(peer.hear(FEATURES_END).await.contains("<sm xmlns='urn:xmpp:sm:3'/>"));
+    peer.say("<enable xmlns='urn:xmpp:sm:3'/>").await;
+    assert!(peer.hear("/>").await.starts_with("<enabled xmlns='urn:xmpp:sm:3'"));
+    peer
+}
+
+/// Rule 75, XEP-0198 section 4.
+#[tokio::test]
+async fn a_request_is_answered_with_the_number_of_stanzas_that_were_handled() {
+    let here = Listening::with(|config| config.stream_management = true).await;
+    let mut peer = acknowledged(&here).await;
+    let stanza = "<message from='b.example' to='a.example'/>";
+    for (sent, count) in [(0, 0), (3, 3), (2, 5)] {
+        peer.say(stanza.repeat(sent) + "<r xmlns='urn:xmpp:sm:3'/>").await;
+        assert_eq!(peer.hear("/>").await, format!("<a xmlns='urn:xmpp:sm:3' h='{count}'/>"));
+    }
+}
+
+/// Rule 75, XEP-0198 section 4.
+#[tokio::test]
+async fn an_acknowledgement_of_more_than_was_sent_is_an_undefined_condition_with_its_count() {
+    let here = Listening::with(|config| config.stream_management = true).await;
+    let mut peer = acknowledged(&here).await;
+    peer.say("<a xmlns='urn:xmpp:sm:3' h='7'/>").await;
+    let said = peer.hear(END).await;
+    assert_eq!(stream_error(&said), "undefined-condition");
+    assert!(said.contains("<handled-count-too-high xmlns='urn:xmpp:sm:3' h='7' send-count='0'/>"), "{said}");
+}
+
+/// Rule 75: what was not offered is no extension.
+#[tokio::test]
+async fn acknowledgements_that_were_not_offered_are_unsupported() {
+    let here = Listening::new().await;
+    let said = here.established_answer_to("<enable xmlns='urn:xmpp:sm:3'/>").await;
+    assert_eq!(stream_error(&said), "unsupported-stanza-type");
+}
+
+/// Rule 75, XEP-0198 section 3: the other role.
+#[tokio::test]
+async fn acknowledgements_are_enabled_where_they_are_offered_and_asked_for() {
+    let here = Dialled::with(|config| config.stream_management = true).await;
+    let mut host = here.authenticated().await;
+    host.say("<stream:features><sm xmlns='urn:xmpp:sm:3'/></stream:features>").await;
+    assert!(host.hear("/>").await.starts_with("<enable xmlns='urn:xmpp:sm:3'"));
+    host.say("<enabled xmlns='urn:xmpp:sm:3'/>").await;
+    assert!(host.hear("<r xmlns='urn:xmpp:sm:3'/>").await.contains(" id='first'"));
+    host.say("<a xmlns='urn:xmpp:sm:3' h='1'/>").await;
+    here.a.send(message("a.example", "b.example", "second"));
+    assert!(host.hear("</message>").await.contains(" id='second'"));
 }

@@ -9,6 +9,11 @@ use crate::world::{Node, World};
 /// `b.example` as authorization identity.
 pub(crate) const AUTHZID: &str = "Yi5leGFtcGxl";
 
+/// Without the extensions: RFC 6120 alone.
+pub(crate) fn plain(config: &mut FederationConfig) {
+    (config.bidi, config.stream_management) = (false, false);
+}
+
 pub(crate) struct Listening {
     pub(crate) world: World,
     pub(crate) a: Node,
@@ -24,6 +29,10 @@ impl Listening {
     pub(crate) async fn with(change: impl FnOnce(&mut FederationConfig)) -> Self {
         let world = World::new().await;
         let issued = world.authority.issue(&Subject::domain("a.example")).unwrap();
+        let change = |config: &mut FederationConfig| {
+            plain(config);
+            change(config);
+        };
         let a = world.node_with("a.example", &issued, change).await;
         let shown = world.authority.issue(&Subject::domain("b.example")).unwrap();
         Self { world, a, shown }
@@ -87,7 +96,14 @@ impl Listening {
 
     /// After the last features.
     pub(crate) async fn established(&self) -> Wire {
-        let mut peer = self.authenticated().await;
+        self.established_with("").await
+    }
+
+    /// The same where this was said ahead of SASL.
+    pub(crate) async fn established_with(&self, ahead: &str) -> Wire {
+        let mut peer = self.offered().await;
+        peer.say(format!("{ahead}{}", auth(AUTHZID))).await;
+        assert_eq!(peer.hear(SUCCESS).await, SUCCESS);
         peer.say(header("b.example", "a.example")).await;
         peer.hear(FEATURES_END).await;
         peer

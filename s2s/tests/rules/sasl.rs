@@ -61,8 +61,7 @@ async fn external_is_offered_first_within_tls_and_to_who_has_proved_its_name_alo
     assert!(!peer.hear(FEATURES_END).await.contains("mechanism"));
     let mut peer = here.secured().await;
     peer.say(header("b.example", "a.example")).await;
-    let heard = peer.hear(FEATURES_END).await;
-    assert!(heard.replace("<bidi xmlns='urn:xmpp:features:bidi'/>", "").ends_with(SASL_FEATURES), "{heard}");
+    assert!(peer.hear(FEATURES_END).await.ends_with(SASL_FEATURES));
     for from in ["c.example", "example", "sub.b.example"] {
         let mut peer = here.secured().await;
         peer.say(header(from, "a.example")).await;

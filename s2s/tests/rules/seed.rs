@@ -12,9 +12,11 @@
 use std::time::Duration;
 
 use convoke_dev::{Issued, Subject};
+use convoke_s2s::FederationConfig;
 use convoke_xmpp::{Origin, Stanza};
 use tokio::net::TcpListener;
 
+use crate::listening::plain;
 use crate::wire::{
     END, FEATURES_END, PROCEED, STARTTLS, SUCCESS, Wire, auth, client, header, sasl_failure, server, stream_error,
 };
@@ -107,7 +109,7 @@ async fn offered(world: &World, b: &Node) -> Wire {
 #[tokio::test]
 async fn an_auth_that_is_closed_twice_ends_the_stream() {
     let world = World::new().await;
-    let b = world.node("domainb.net").await;
+    let b = world.node_as("domainb.net", plain).await;
     let mut peer = offered(&world, &b).await;
     peer.say(initiating(AS_PRINTED)[2]).await;
     assert_eq!(stream_error(&peer.rest().await), "bad-format");
@@ -121,7 +123,7 @@ async fn an_auth_that_is_closed_twice_ends_the_stream() {
 #[tokio::test]
 async fn the_printed_response_is_refused_for_its_encoding_and_then_for_its_domain() {
     let world = World::new().await;
-    let b = world.node("domainb.net").await;
+    let b = world.node_as("domainb.net", plain).await;
     let mut peer = offered(&world, &b).await;
     peer.say(initiating(AS_PRINTED)[2].replace(" />", ">")).await;
     assert_eq!(peer.hear("</failure>").await, sasl_failure("incorrect-encoding"));
@@ -137,7 +139,7 @@ async fn the_printed_response_is_refused_for_its_encoding_and_then_for_its_domai
 #[tokio::test]
 async fn a_stanza_right_behind_success_is_not_taken() {
     let world = World::new().await;
-    let b = world.node("domainb.net").await;
+    let b = world.node_as("domainb.net", plain).await;
     let mut peer = offered(&world, &b).await;
     peer.say(auth(AUTHZID)).await;
     peer.hear(SUCCESS).await;
@@ -150,7 +152,7 @@ async fn a_stanza_right_behind_success_is_not_taken() {
 #[tokio::test]
 async fn a_sub_domain_does_not_speak_for_its_parent() {
     let world = World::new().await;
-    let b = world.node("domainb.net").await;
+    let b = world.node_as("domainb.net", plain).await;
     let mut peer = offered(&world, &b).await;
     peer.say(auth("=")).await;
     peer.hear(SUCCESS).await;
@@ -185,7 +187,11 @@ async fn dialer() -> (World, Node, TcpListener) {
     let shown = issued(&world, "ab.domaina.net").await;
     // Once the stanza is out, the stream is closed.
     let brief = Duration::from_millis(200);
-    let a = world.node_with("ab.domaina.net", &shown, |config| config.timeouts.idle = brief).await;
+    let change = |config: &mut FederationConfig| {
+        plain(config);
+        config.timeouts.idle = brief;
+    };
+    let a = world.node_with("ab.domaina.net", &shown, change).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     world.found_by_srv("domainb.net", 0, listener.local_addr().unwrap().port());
     (world, a, listener)
@@ -196,7 +202,7 @@ async fn dialer() -> (World, Node, TcpListener) {
 async fn a_receiving_entity_says_what_the_corrected_listing_says() {
     let world = World::new().await;
     // Nothing that is younger than the listing is offered.
-    let b = world.node_as("domainb.net", |config| (config.bidi, config.stream_management) = (false, false)).await;
+    let b = world.node_as("domainb.net", plain).await;
     let shown = issued(&world, "ab.domaina.net").await;
     let mut peer = Wire::connect(b.address).await;
     for turn in turns(CORRECTED) {
