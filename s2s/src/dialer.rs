@@ -320,6 +320,7 @@ impl Dial<'_> {
             direct_tls: target.direct_tls,
             deadline: self.dialer.timeouts.negotiation.min(left(self.deadline)),
             bidi: self.dialer.bidi,
+            max_bytes: Some(self.dialer.limits.stanza_bytes),
             ..InitiatingConfig::new(local.clone(), remote.clone())
         }
     }

@@ -6,7 +6,9 @@
 //! # The sequence
 //!
 //! One connection, the initiating entity (I) on the left and the receiving entity (R) on the right. Stanzas then flow
-//! from I to R only; R dials a connection of its own for the other direction (RFC 6120, section 4.5).
+//! from I to R only, and R dials a connection of its own for the other direction (RFC 6120, section 4.5), unless I asks
+//! for both directions where R offers them (XEP-0288). With direct TLS (XEP-0368) the handshake comes first and the
+//! stream in the clear falls away.
 //!
 //! ```text
 //! I  <stream:stream from to version>                                                              opening
@@ -16,11 +18,12 @@
 //!    -- TLS: both show certificates; I judges R's certificate by `to` at once --                  tls
 //! I  <stream:stream from to version>                                                              secured
 //! R      R judges I's certificate by `from`
-//! R      <stream:stream from to id' version>  <stream:features><mechanisms>EXTERNAL
+//! R      <stream:stream from to id' version>  <stream:features><mechanisms>EXTERNAL, <bidi/>
+//! I  <bidi/>
 //! I  <auth mechanism='EXTERNAL'>base64 of its domain, or =</auth>                                 authentication
 //! R      <success/>
 //! I  <stream:stream from to version>                                                              authenticated
-//! R      <stream:stream from to id'' version>  <stream:features><limits>
+//! R      <stream:stream from to id'' version>  <stream:features><limits>, <sm/>
 //!    -- established --
 //! ```
 //!
@@ -55,7 +58,7 @@
 //! | 18 | 4.8.2, 4.8.3 M | another content namespace, of the stream or of a stanza: `invalid-namespace` | `a_content_namespace_other_than_that_of_servers_is_invalid` |
 //! | 19 | 4.8.3, 9.2 | peers without prefixes are understood, in both roles | `a_peer_without_prefixes_is_understood`, `a_host_without_prefixes_is_understood` |
 //! | 20 | 4.8.5 S | a foreign stream prefix is taken; one that is not declared is `bad-namespace-prefix` | `a_foreign_prefix_of_the_stream_is_taken_and_one_that_is_not_declared_refused` |
-//! | 21 | 4.8.3, 4.7.4 S | stanzas are scoped anew by the stream that carries them | `a_stanza_is_scoped_anew_by_the_stream_that_carries_it` |
+//! | 21 | 4.8.3, 4.7.4 S | stanzas are scoped anew by the stream that carries them, and keep the language of the one by which they came | `a_stanza_is_scoped_anew_by_the_stream_that_carries_it`, `a_stanza_keeps_the_language_of_the_stream_by_which_it_came` |
 //! | 22 | 11.5 S | the XML declaration comes first; `standalone` is passed over | `the_xml_declaration_comes_first_and_theirs_may_say_standalone` |
 //! | 23 | 4.3.2 M | features after each header | `features_follow_each_header_and_starttls_is_among_the_first_alone` |
 //! | 24 | 4.3.3 M | a stream that is replaced is not closed | `a_stream_that_is_replaced_is_not_closed` |
@@ -110,7 +113,7 @@
 //! | 73 | 4.9.3.19 M | `see-other-host`: the same `to`, names and policy; a bounded number; never in the clear | `another_host_is_asked_for_the_same_domain_and_has_to_prove_the_same_name`, `another_host_that_proves_its_own_name_alone_is_refused`, `another_host_that_is_named_in_the_clear_is_not_dialled`, `a_host_that_sends_round_in_circles_is_left`, `a_redirection_keeps_its_host` |
 //! | 74 | XEP-0288 M | both directions: asked for within TLS and before SASL, by another namespace than offered | `a_peer_that_wants_both_directions_is_sent_stanzas_once_it_has_authenticated`, `a_stream_in_both_directions_carries_stanzas_of_its_own_pair_alone`, `a_peer_that_has_not_asked_for_both_directions_is_sent_nothing`, `a_host_may_send_stanzas_of_its_own_domain_where_both_directions_were_asked_for`, `a_host_that_was_not_asked_for_both_directions_may_send_nothing`, `both_directions_are_asked_for_within_tls_and_before_sasl`, `both_directions_are_not_offered_before_tls`, `both_directions_are_refused_where_they_were_not_offered`, `both_directions_are_refused_once_sasl_has_begun`, `the_namespace_of_the_feature_is_not_that_of_the_request` |
 //! | 75 | XEP-0198 | acknowledgements modulo 2^32; too high a count is an error with its own condition | `a_request_is_answered_with_the_number_of_stanzas_that_were_handled`, `an_acknowledgement_of_more_than_was_sent_is_an_undefined_condition_with_its_count`, `acknowledgements_that_were_not_offered_are_unsupported`, `acknowledgements_are_enabled_where_they_are_offered_and_asked_for`, `answers_a_request_at_once_with_the_count_of_handled_stanzas`, `counts_modulo_two_to_the_power_of_32`, `an_acknowledgement_of_more_than_was_sent_is_an_undefined_condition_with_its_own` |
-//! | 76 | XEP-0478 | what the peer would not take comes back, and the stream stays; ours is told | `a_stanza_larger_than_the_peer_takes_comes_back_and_the_stream_stays`, `the_last_features_tell_what_is_taken`, `the_request_for_both_directions_tells_what_is_accepted` |
+//! | 76 | XEP-0478 | what the peer would not take comes back, and the stream stays; ours is told | `a_stanza_larger_than_the_peer_takes_comes_back_and_the_stream_stays`, `the_last_features_tell_what_is_taken`, `what_a_peer_takes_by_its_own_stream_is_kept_too`, `the_request_for_both_directions_tells_what_is_accepted` |
 
 #[cfg(feature = "net")]
 pub mod config;

@@ -25,6 +25,8 @@ pub(super) struct Handler {
     pub(super) incoming: Option<u64>,
     /// Whether the peer may send stanzas.
     pub(super) receives: bool,
+    /// The language of its stanzas that name none, where it is not that of our own streams.
+    pub(super) lang: Option<String>,
     pub(super) management: Management,
     /// How many stanzas of the peer were handled, once the session has ended.
     pub(super) handled: u32,
@@ -40,6 +42,11 @@ impl SessionHandler for Handler {
         self.link.bytes_in.fetch_add(stanza.bytes().len() as u64, Ordering::Relaxed);
         let _pause_is_asked_for_after_the_read = self.link.spend(stanza.bytes().len());
         self.check(&stanza).map_err(|condition| self.refused(&stanza, condition))?;
+        // By another stream it would be taken for another language (RFC 6120, section 8.1.5).
+        let stanza = match &self.lang {
+            Some(lang) => stanza.or_lang(lang),
+            None => stanza,
+        };
         if let Err(undelivered) = self.shared.router.route(stanza, &self.origin) {
             self.shared.router.undelivered(undelivered);
         }

@@ -112,19 +112,20 @@ impl Incoming {
         } else {
             (&nothing, stop)
         };
-        let mut handler = self.handler(management);
+        let mut handler = self.handler(established, management);
         let end = session::run(connection, outbox, &mut handler, settings, &stop).await;
         info!(%local, %remote, ?end, "incoming stream ended");
         self.finish(&end, handler.handled);
     }
 
-    fn handler(&self, management: Management) -> Handler {
+    fn handler(&self, established: &Established, management: Management) -> Handler {
         Handler {
             link: Arc::clone(&self.link),
             shared: Arc::clone(&self.shared),
             origin: Origin::Remote(self.link.pair.remote.clone()),
             incoming: Some(self.number),
             receives: true,
+            lang: established.lang.clone(),
             management,
             handled: 0,
         }

@@ -193,6 +193,7 @@ impl Outgoing {
             origin: Origin::Remote(self.link.pair.remote.clone()),
             incoming: None,
             receives: established.bidi,
+            lang: established.lang.clone(),
             management,
             handled: 0,
         }

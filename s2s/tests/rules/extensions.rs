@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use convoke_dev::Subject;
 use convoke_s2s::LocalDomain;
-use convoke_xmpp::{Condition, Origin};
+use convoke_xmpp::{Condition, Origin, Outbound};
 use tokio::net::TcpListener;
 
 use crate::dialled::Dialled;
@@ -160,6 +160,23 @@ async fn a_peer_that_has_not_asked_for_both_directions_is_sent_nothing() {
     assert_eq!(peer.rest().await, END);
 }
 
+/// Rule 76, XEP-0478 section 3.2: who has no features says what it takes in its request.
+#[tokio::test]
+async fn what_a_peer_takes_by_its_own_stream_is_kept_too() {
+    let here = in_both_directions().await;
+    let limits = "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes></limits>";
+    let mut peer = here.established_with(&BIDI.replace("/>", &format!(">{limits}</bidi>"))).await;
+    // So that the stream has been heard of.
+    peer.say("<message from='b.example' to='a.example'/>").await;
+    here.a.routed().await;
+    let body = "x".repeat(10_000);
+    let large = format!("<message from='a.example' to='b.example' id='large'><body>{body}</body></message>");
+    let refused = here.a.federation.send(convoke_xmpp::Stanza::parse(&large).unwrap()).unwrap_err();
+    assert_eq!((refused.error.condition, refused.stanza.id()), (Condition::PolicyViolation, Some("large")));
+    here.a.send(message("a.example", "b.example", "small"));
+    assert!(peer.hear("</message>").await.contains(" id='small'"));
+}
+
 /// Rule 74: the other role asks where it is offered, takes what is of the host's domain, and nothing else.
 #[tokio::test]
 async fn a_host_may_send_stanzas_of_its_own_domain_where_both_directions_were_asked_for() {
@@ -168,7 +185,9 @@ async fn a_host_may_send_stanzas_of_its_own_domain_where_both_directions_were_as
     host.say(SASL_FEATURES.replace(FEATURES_END, &(BIDI_FEATURE.to_owned() + FEATURES_END))).await;
     let asked = host.hear("</auth>").await;
     let (request, auth) = asked.split_at(asked.find("<auth").unwrap());
-    assert!(request.starts_with("<bidi xmlns='urn:xmpp:bidi'") && auth == crate::wire::auth(crate::dialled::AUTHZID));
+    let limits = "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>262144</max-bytes></limits>";
+    assert_eq!(request, BIDI.replace("/>", &format!(">{limits}</bidi>")));
+    assert_eq!(auth, crate::wire::auth(crate::dialled::AUTHZID));
     host.say(SUCCESS).await;
     host.hear("xml:lang='en'>").await;
     host.say(answer("b.example", "a.example", "3") + NO_FEATURES).await;

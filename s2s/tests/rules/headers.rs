@@ -247,6 +247,23 @@ async fn a_stanza_is_scoped_anew_by_the_stream_that_carries_it() {
     assert!(!String::from_utf8_lossy(stanza.bytes()).contains("jabber:server"), "{stanza:?}");
 }
 
+/// Rule 21, RFC 6120 sections 4.7.4 and 8.1.5: what the stream said of its texts, the stanza says itself from here on.
+#[tokio::test]
+async fn a_stanza_keeps_the_language_of_the_stream_by_which_it_came() {
+    let here = Listening::new().await;
+    let mut peer = here.authenticated().await;
+    peer.say(good().replace("xml:lang='en'", "xml:lang='de-CH'")).await;
+    peer.hear(FEATURES_END).await;
+    for (own, routed) in [("", "de-CH"), (" xml:lang='fr'", "fr")] {
+        peer.say(format!("<message from='b.example' to='a.example'{own}><body>x</body></message>")).await;
+        assert_eq!(here.a.routed().await.0.lang(), Some(routed));
+    }
+    let mut peer = here.established().await;
+    peer.say("<message from='b.example' to='a.example'><body>x</body></message>").await;
+    // The language of our own streams.
+    assert_eq!(here.a.routed().await.0.lang(), None);
+}
+
 /// Rule 22, RFC 6120 sections 11.5 and 11.6.
 #[tokio::test]
 async fn the_xml_declaration_comes_first_and_theirs_may_say_standalone() {
