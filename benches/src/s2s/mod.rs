@@ -57,7 +57,8 @@ struct Extent {
     connections: usize,
 }
 
-/// Measures everything and prints the table; `binary` is our server. To try it out, ours alone is measured.
+/// Measures everything and prints the table; `binary` is our server. To try it out, or with the argument `--alone`, which
+/// is for whoever works on it, there are no peers.
 ///
 /// Fails where a peer is not installed, and says what to install.
 pub fn measure(effort: Effort, binary: &Path) -> Result<(), Error> {
@@ -75,7 +76,7 @@ async fn compare(effort: Effort, extent: &Extent, binary: &Path) -> Result<(), E
     let authority = CertificateAuthority::new("Benchmark CA")?;
     let dns = LoopbackDns::start("127.0.0.1:0".parse()?).await?;
     let mut contestants = vec![Contestant::ours(binary, &authority, &dns)?];
-    if effort == Effort::Full {
+    if effort == Effort::Full && !std::env::args().any(|argument| argument == "--alone") {
         for software in Software::ALL {
             contestants.push(Contestant::peer(software, &authority, &dns).await?);
         }
