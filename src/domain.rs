@@ -277,9 +277,8 @@ impl Domain {
         let router = self.shared.router.clone();
         self.shared.tasks.spawn(async move {
             while let Some((stanza, _)) = entity.receive_any().await {
-                let domain = entity.jid().domain().to_owned();
                 let items = || {
-                    let components = router.components(&domain);
+                    let components = router.components(entity.jid().domain());
                     components.into_iter().map(|(jid, about)| (jid.to_string(), about.name().to_owned())).collect()
                 };
                 match entity.about().answer(&stanza, items) {

@@ -1,7 +1,8 @@
 //! Federation, beside Prosody and ejabberd: three processes that answer the same generator.
 //!
-//! All of them start afresh, with certificates (ECDSA P-256) of one authority, Nagle's algorithm off and no limits of
-//! rate. They are measured in alternate rounds, so that whatever disturbs one disturbs all:
+//! All of them start afresh, with certificates (ECDSA P-256) of one authority, TLS 1.3, Nagle's algorithm off (which
+//! ejabberd does not let one choose for the streams that it dials) and no limits of rate. They are measured in alternate
+//! rounds, so that whatever disturbs one disturbs all:
 //!
 //! * CPU time of the server's process for a ping (XEP-0199) to its domain, which comes by a stream of the generator's and
 //!   is answered by the one that the server has dialled: with [`load::WINDOW`] of them under way, and at one rate for all.
@@ -196,6 +197,8 @@ impl Site {
         load::tell(report, &format!("pings, {window} under way"), &each(outcomes, |outcome| &outcome.pings));
         load::tell(report, &format!("pings, {rate} a second"), &each(outcomes, |outcome| &outcome.steady));
         load::tell(report, "messages to somebody within", &each(outcomes, |outcome| &outcome.messages));
+        println!("  of peers: a client on plain TCP, which gets each; ours: a component in the process, which answers");
+        println!("  every {}th by the stream back", server::ACKNOWLEDGED);
         setup::tell(report, "set-up, STARTTLS", &each(outcomes, |outcome| &outcome.starttls));
         setup::tell(report, "set-up, direct TLS", &each(outcomes, |outcome| &outcome.direct));
         let [ours, theirs @ ..] = outcomes else { return };

@@ -53,10 +53,11 @@ impl Setups {
 /// Tells what was seen of each server.
 pub(super) fn tell(report: &mut Report, name: &str, of_each: &[&Setups]) {
     let extreme = |setups: &Setups, of: fn(f64, f64) -> f64| counted(&setups.times).iter().copied().reduce(of);
+    let count = of_each.first().map_or(0, |setups| counted(&setups.times).len());
     let mut row = |figure: &str, of: &dyn Fn(&Setups) -> f64| {
         report.row(&format!("{name}: {figure}"), of_each.iter().map(|setups| of(setups)), "ms");
     };
-    row("median", &Setups::median);
+    row(&format!("median of {count}"), &Setups::median);
     row("shortest", &|setups| extreme(setups, f64::min).unwrap_or_default());
     row("longest", &|setups| extreme(setups, f64::max).unwrap_or_default());
     row("CPU of the server", &|setups| median(counted(&setups.server).to_vec()));
