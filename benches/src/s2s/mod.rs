@@ -28,7 +28,7 @@ use convoke_dev::peers::{Service, Software};
 use convoke_dev::{CertificateAuthority, LoopbackDns};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use self::contestant::{Contestant, Sink};
 use self::identity::Identity;
@@ -41,6 +41,9 @@ use crate::{Effort, Error};
 
 /// Pings a second where all are offered the same: less than half of what the slowest can do.
 const RATE: u32 = 1000;
+
+/// Between two set-ups: a server is not to pay for what another one does after the end of a stream.
+const REST: Duration = Duration::from_millis(30);
 
 /// Nothing takes as long but by a mistake.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -147,7 +150,9 @@ impl Site {
         for _ in 0..extent.connections {
             for (index, contestant) in self.contestants.iter().enumerate() {
                 let (caller, outcome) = (&callers[index], &mut outcomes[index]);
+                sleep(REST).await;
                 outcome.starttls.add(caller, contestant, Service::StartTls).await?;
+                sleep(REST).await;
                 outcome.direct.add(caller, contestant, Service::DirectTls).await?;
             }
         }
