@@ -77,7 +77,11 @@ impl Site {
         let resolver = DnsResolver::new(&[self.dns.address()]).unwrap();
         let local = LocalDomain { name: Domainpart::new(OURS).unwrap(), credentials };
         let backoff = Backoff { first: REDIAL, longest: REDIAL };
-        FederationConfig { backoff, ..FederationConfig::new(vec![local], trust, Arc::new(resolver)) }
+        let mut config = FederationConfig::new(vec![local], trust, Arc::new(resolver));
+        config.backoff = backoff;
+        // These tests look at what is given back at once while a peer is away.
+        config.timeouts.patience = Duration::ZERO;
+        config
     }
 }
 
