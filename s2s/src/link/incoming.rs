@@ -176,16 +176,16 @@ impl Incoming {
         is_acknowledged
     }
 
-    /// Lets the stream empty the queue as soon as there is no other that does. What is in doubt on a lost stream is given
-    /// up for it only if its peer has been heard: it has said something else than to go on with that then.
+    /// Lets the stream empty the queue as soon as there is no other that does, once its peer has been heard: it has said
+    /// something else than to go on with a lost session then, and what is in doubt on that is given up. From a peer that
+    /// was offered acknowledgements and says nothing none would come, and what was sent to it would be lost with the stream.
     fn offer(&self, serve: &CancellationToken, max_bytes: Option<u64>, is_heard: bool) {
         let mut state = self.link.lock();
         if let Some(stream) = state.incoming.get_mut(&self.number) {
-            (stream.serve, stream.max_bytes) = (Some(serve.clone()), max_bytes);
+            (stream.serve, stream.max_bytes) = (is_heard.then(|| serve.clone()), max_bytes);
         }
         let is_free = match state.phase {
-            Phase::Idle | Phase::Waiting { .. } => is_heard || self.link.outbox.unacknowledged() == 0,
-            Phase::Awaited => is_heard,
+            Phase::Idle | Phase::Waiting { .. } | Phase::Awaited => is_heard,
             _ => false,
         };
         if !is_free {
