@@ -40,8 +40,6 @@ pub(crate) struct Tally {
     pub(crate) refused: usize,
     /// Of those taken, those that were lost with the host that sent them.
     pub(crate) crashed: usize,
-    /// Of those taken, those that were lost with a connection.
-    pub(crate) lost: usize,
     /// Attempts of the attacker.
     pub(crate) attacks: usize,
     /// Attempts to reach a domain.
@@ -192,15 +190,13 @@ impl Ledger {
         ordered_pairs().for_each(|(from, to)| self.check_backoff(time, from, to));
     }
 
-    /// What was taken is delivered once, or given back once; both or neither only where something went wrong between the
-    /// two domains, or the host that took it crashed.
+    /// What was taken is delivered once, or given back once; both only where an acknowledgement can have been lost, neither
+    /// only if the host that took it crashed.
     fn check_fate(&mut self, time: Duration, number: usize) {
         let entry = &self.entries[number];
         match (entry.delivered, entry.bounced) {
             _ if entry.refused => {}
             (None, None) if self.crashed(entry.from, entry.sent, SILENCE) => self.tally.crashed += 1,
-            // Nothing is acknowledged: what was under way when a connection broke is lost.
-            (None, None) if self.troubled(entry.from, entry.to) => self.tally.lost += 1,
             (None, None) => self.violation(time, format!("{number} is lost: {entry:?}")),
             (Some(_), Some(_)) if !self.troubled(entry.from, entry.to) => {
                 self.violation(time, format!("{number} was delivered and given back: {entry:?}"));
@@ -285,7 +281,6 @@ impl Tally {
         self.bounced += other.bounced;
         self.refused += other.refused;
         self.crashed += other.crashed;
-        self.lost += other.lost;
         self.attacks += other.attacks;
         self.dials += other.dials;
     }
@@ -293,11 +288,11 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { accepted, delivered, bounced, refused, crashed, lost, attacks, dials } = self;
+        let Self { accepted, delivered, bounced, refused, crashed, attacks, dials } = self;
         write!(
             f,
-            "{accepted} stanzas accepted ({delivered} delivered, {bounced} given back, {crashed} gone with their host, \
-             {lost} with a connection), {refused} refused, {dials} dials, {attacks} attacks"
+            "{accepted} stanzas accepted ({delivered} delivered, {bounced} given back, {crashed} gone with their host), \
+             {refused} refused, {dials} dials, {attacks} attacks"
         )
     }
 }
@@ -359,7 +354,7 @@ mod tests {
             })
         };
         assert!(crashed(0).is_empty());
-        assert_eq!(crashed(2).len(), 1);
+        assert_eq!(crashed(1).len(), 1);
     }
 
     #[test]

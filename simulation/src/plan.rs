@@ -61,6 +61,8 @@ pub(crate) enum Fault {
 pub(crate) struct Plan {
     /// The longest that anything takes on a healthy line.
     pub(crate) latency: Duration,
+    /// How long a lost session can be resumed: some are, some are not.
+    pub(crate) resume: Duration,
     /// Which domains take TLS without STARTTLS too.
     pub(crate) direct: [bool; DOMAINS.len()],
     /// In order of time.
@@ -73,8 +75,9 @@ impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Generator::new(seed);
         let latency = Duration::from_millis(random.one_of(&[10, 50, 200]));
+        let resume = random.time(seconds(5)..seconds(60));
         let direct = DOMAINS.map(|_| random.percent(50));
-        let mut plan = Self { latency, direct, faults: Vec::new(), deeds: Default::default() };
+        let mut plan = Self { latency, resume, direct, faults: Vec::new(), deeds: Default::default() };
         for (from, to) in ordered_pairs() {
             plan.load(from, to, &mut random);
             plan.probes(from, to, &mut random);

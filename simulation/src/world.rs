@@ -81,6 +81,9 @@ impl World {
             close: Duration::from_secs(2),
             // Every dial that fails counts for the back-off.
             patience: Duration::ZERO,
+            acknowledgement: Duration::from_secs(5),
+            resume: self.plan.resume,
+            peer_return: Duration::from_secs(5),
             ..Timeouts::default()
         };
         // `ledger::most_dials` reckons with these.
