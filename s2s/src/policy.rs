@@ -1,6 +1,7 @@
 //! With whom to federate, and how much of others is taken.
 
 use std::str::FromStr;
+#[cfg(feature = "net")]
 use std::time::{Duration, Instant};
 
 use convoke_xmpp::{AddressError, Domainpart};
@@ -73,6 +74,7 @@ pub struct RateRule {
 
 impl RateRule {
     /// The rate of the first rule that applies to the domain.
+    #[cfg(feature = "net")]
     pub(crate) fn of(rules: &[Self], domain: &str) -> Option<Rate> {
         let applies = |rule: &&Self| rule.domains.is_empty() || rule.domains.iter().any(|each| each.matches(domain));
         rules.iter().find(applies).map(|rule| rule.rate)
@@ -80,6 +82,7 @@ impl RateRule {
 }
 
 /// What is left of a [`Rate`] at a time.
+#[cfg(feature = "net")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Allowance {
     rate: Rate,
@@ -88,6 +91,7 @@ pub(crate) struct Allowance {
     at: Instant,
 }
 
+#[cfg(feature = "net")]
 impl Allowance {
     pub(crate) fn new(rate: Rate, now: Instant) -> Self {
         Self { rate, left: f64::from(rate.burst), at: now }
@@ -134,6 +138,7 @@ mod tests {
         assert!(!some.allows("evil.b.example") && !some.allows("c.example"));
     }
 
+    #[cfg(feature = "net")]
     #[test]
     fn a_domain_may_send_its_burst_at_once_and_then_at_its_rate() {
         let begin = Instant::now();
@@ -147,6 +152,7 @@ mod tests {
         assert!(allowance.spend(1, later + Duration::from_secs(3600)).is_some());
     }
 
+    #[cfg(feature = "net")]
     #[test]
     fn the_first_rule_that_applies_counts() {
         let rate = |bytes_per_second| Rate { bytes_per_second, burst: 1 };

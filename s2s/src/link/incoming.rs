@@ -95,6 +95,7 @@ impl Incoming {
     pub(crate) async fn carry(self, mut connection: Connection, established: &Established, settings: SessionSettings) {
         let (local, remote) = (&established.local, established.identity.domain());
         info!(%local, %remote, tls = established.tls_version, bidi = established.bidi, "incoming stream established");
+        self.end_pause();
         let word = self.first_word(&mut connection, established).await;
         let (is_heard, is_gone) = (word.is_some(), word == Some(FirstWord::Gone));
         let management = match word {
@@ -116,6 +117,14 @@ impl Incoming {
         let end = session::run(connection, outbox, &mut handler, settings, &stop).await;
         info!(%local, %remote, ?end, "incoming stream ended");
         self.finish(&end, handler.handled);
+    }
+
+    /// The domain is there: it need not be left alone any longer. Else an answer to what it asks now would go nowhere.
+    fn end_pause(&self) {
+        let mut state = self.link.lock();
+        if matches!(state.phase, Phase::Waiting { .. }) {
+            state.phase = Phase::Idle;
+        }
     }
 
     fn handler(&self, established: &Established, management: Management) -> Handler {

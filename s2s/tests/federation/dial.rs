@@ -216,3 +216,24 @@ async fn tries_a_bounded_number_of_addresses() {
     assert_eq!(text.matches("no connection").count(), 8, "{text}");
     assert_eq!(crowd.asked.load(Ordering::Relaxed), 2);
 }
+
+/// Its question would else be answered by nobody.
+#[tokio::test]
+async fn a_domain_that_could_not_be_reached_and_now_dials_us_is_dialled_again_at_once() {
+    let world = World::new().await;
+    let a = world.node("a.example").await;
+    let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = reserved.local_addr().unwrap();
+    drop(reserved);
+    world.found_by_srv("b.example", 0, address.port());
+    a.send(message("a.example", "b.example", "lost"));
+    assert_eq!(a.undelivered().await.stanza.id(), Some("lost"));
+    a.link_until("b.example", |link| link.state == LinkState::Waiting).await;
+    let issued = world.authority.issue(&Subject::domain("b.example")).unwrap();
+    let listener = TcpListener::bind(address).await.unwrap();
+    let b = world.node_on(listener, "b.example", &issued, |config| config.bidi = false);
+    b.send(message("b.example", "a.example", "question"));
+    assert_eq!(a.routed().await.0.id(), Some("question"));
+    a.send(message("a.example", "b.example", "answer"));
+    assert_eq!(b.routed().await.0.id(), Some("answer"));
+}
