@@ -177,8 +177,14 @@ pub enum NegotiationFailure {
         namespace: String,
     },
     /// SASL failed: as initiating entity, by the peer's verdict; as receiving entity, by ours.
-    #[error("SASL EXTERNAL failed: {0}")]
-    Sasl(SaslFailure),
+    #[error("SASL EXTERNAL failed: {failure}{}", text.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    Sasl {
+        /// How.
+        failure: SaslFailure,
+        /// The peer's description for people, its beginning, escaped; never parsed. `None` if it gave none, or the verdict
+        /// was ours.
+        text: Option<String>,
+    },
     /// The peer tried to authenticate too often (RFC 6120, section 6.4.5).
     #[error("the peer failed to authenticate {attempts} times, last by {last}")]
     TooManyAttempts {
@@ -242,7 +248,7 @@ impl NegotiationFailure {
             Self::Unexpected { found: Unexpected::Element { .. }, .. } => Some(Wire::NotAuthorized),
             Self::Unexpected { found: Unexpected::StreamHeader, .. } => Some(Wire::BadFormat),
             Self::Unexpected { found: Unexpected::TlsHandshake, .. } => Some(Wire::InternalServerError),
-            Self::TlsNotOffered | Self::TlsRefused | Self::TlsFailed(_) | Self::Sasl(_) => None,
+            Self::TlsNotOffered | Self::TlsRefused | Self::TlsFailed(_) | Self::Sasl { .. } => None,
             // RFC 6120, section 6.4.5: nothing to offer, and no weaker way is allowed.
             Self::Identity(_) => Some(Wire::PolicyViolation),
             Self::MechanismsLacking { offered } if offered.is_empty() => Some(Wire::PolicyViolation),

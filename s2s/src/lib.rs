@@ -134,6 +134,7 @@ mod links;
 mod listener;
 pub mod negotiation;
 pub mod policy;
+mod printable;
 #[cfg(feature = "net")]
 pub mod resolver;
 mod sasl;

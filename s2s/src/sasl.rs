@@ -12,9 +12,13 @@ use rsasl::property::AuthzId;
 use rsasl::validate::{Validate, ValidationError};
 
 use crate::negotiation::Authzid;
+use crate::printable::printable;
 
 /// The one mechanism that a federation by certificates needs.
 pub(crate) const EXTERNAL: &str = "EXTERNAL";
+
+/// How many characters of the text of a failure an error tells.
+const TOLD_CHARACTERS: usize = 256;
 
 /// How data of length zero is written where its absence would mean something else.
 const ZERO_LENGTH: &str = "=";
@@ -86,6 +90,13 @@ pub(crate) fn failure(condition: SaslFailure) -> Element {
 pub(crate) fn failure_condition(failure: &Element) -> SaslFailure {
     let standard = failure.children().filter(|child| child.namespace() == namespace::SASL);
     standard.filter_map(|child| SaslFailure::parse(child.name())).next().unwrap_or(SaslFailure::NotAuthorized)
+}
+
+/// The description of a `<failure/>` for people, if there is one.
+pub(crate) fn failure_text(failure: &Element) -> Option<String> {
+    let text = failure.find("text", namespace::SASL)?.content();
+    let text = text.trim();
+    (!text.is_empty()).then(|| printable(text, TOLD_CHARACTERS))
 }
 
 struct Initiating {
@@ -195,5 +206,19 @@ mod tests {
         let unknown = Element::new("failure", namespace::SASL).child(Element::new("moon-phase", namespace::SASL));
         assert_eq!(failure_condition(&unknown), SaslFailure::NotAuthorized);
         assert_eq!(failure_condition(&Element::new("failure", namespace::SASL)), SaslFailure::NotAuthorized);
+    }
+
+    #[test]
+    fn the_words_of_a_failure_are_told_escaped_and_bounded_if_there_are_any() {
+        let text = |content: &str| {
+            failure_text(
+                &failure(SaslFailure::NotAuthorized).child(Element::new("text", namespace::SASL).text(content)),
+            )
+        };
+        assert_eq!(text("\n  Certificate host name mismatch\n").as_deref(), Some("Certificate host name mismatch"));
+        assert_eq!(text("one\nERROR two").as_deref(), Some("one\\nERROR two"));
+        assert_eq!(text(&"x".repeat(9_000)).map(|text| text.len()), Some(TOLD_CHARACTERS));
+        assert_eq!(text(" \n"), None);
+        assert_eq!(failure_text(&failure(SaslFailure::NotAuthorized)), None);
     }
 }

@@ -265,7 +265,7 @@ fn of_failure(failure: &NegotiationFailure) -> FaultCode {
         Failure::Identity(error) => FaultCode::Certificate(error.as_str()),
         Failure::MechanismsLacking { .. } => FaultCode::SaslNoExternal,
         Failure::UnsupportedFeature { .. } => FaultCode::PeerDemandsFeature,
-        Failure::Sasl(failure) | Failure::TooManyAttempts { last: failure, .. } => FaultCode::Sasl(*failure),
+        Failure::Sasl { failure, .. } | Failure::TooManyAttempts { last: failure, .. } => FaultCode::Sasl(*failure),
         Failure::NotFederated { .. } => FaultCode::NotFederated,
         Failure::NoRandomness | Failure::SaslEngine => FaultCode::Internal,
     }

@@ -9,6 +9,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::X509Certificate;
 
 use super::IdentityError;
+use crate::printable;
 
 /// `id-on-xmppAddr` (RFC 6120, section 13.7.1.4).
 const XMPP_ADDR: Oid<'static> = oid!(1.3.6.1.5.5.7.8.5);
@@ -160,9 +161,9 @@ fn described(name: &GeneralName<'_>) -> String {
     }
 }
 
-/// A text out of a certificate, fit for a log line and for XML.
+/// A text out of a certificate, as an error tells it.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().take(TOLD_CHARACTERS).flat_map(char::escape_debug).collect()
+    printable::printable(text, TOLD_CHARACTERS)
 }
 
 /// The names of an error in words.

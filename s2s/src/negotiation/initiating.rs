@@ -350,7 +350,8 @@ impl ExpectSuccess {
             ("failure", namespace::SASL) => {
                 // There is no other mechanism to try (RFC 6120, section 6.4.5).
                 wire.close();
-                Err(NegotiationFailure::Sasl(sasl::failure_condition(element)))
+                let (failure, text) = (sasl::failure_condition(element), sasl::failure_text(element));
+                Err(NegotiationFailure::Sasl { failure, text })
             }
             ("challenge", namespace::SASL) => self.challenge(element, wire),
             _ => unexpected(Stage::Authentication, element),

@@ -221,7 +221,9 @@ impl Role for Listening {
         match state {
             State::StartTls(ExpectStartTls { failures, .. })
             | State::Auth(ExpectAuth { failures, .. })
-            | State::Response(ExpectResponse { failures, .. }) => failures.last.map(NegotiationFailure::Sasl),
+            | State::Response(ExpectResponse { failures, .. }) => {
+                failures.last.map(|failure| NegotiationFailure::Sasl { failure, text: None })
+            }
             _ => None,
         }
     }

@@ -203,6 +203,24 @@ async fn a_failure_that_is_not_known_means_not_authorized_and_ends_the_attempt()
     }
 }
 
+/// RFC 6120, section 6.5: the code is that of the condition, and the words of the host are told with it.
+#[tokio::test]
+async fn the_words_of_a_failure_reach_the_sender_and_the_report() {
+    let here = Dialled::new().await;
+    let mut host = here.asked_for_success().await;
+    let words = "Certificate host name\u{202e} mismatch";
+    let text = format!("<text xml:lang='en'>\n {words}\n</text></failure>");
+    host.say(sasl_failure("not-authorized").replace("</failure>", &text)).await;
+    assert_eq!(host.rest().await, END);
+    let told = "SASL EXTERNAL failed: not-authorized: Certificate host name\\u{202e} mismatch";
+    let bounced = here.given_back().await.error;
+    assert!(bounced.text.as_ref().unwrap().contains(told), "{bounced:?}");
+    assert!(bounced.application.as_ref().unwrap().is("sasl-not-authorized", "urn:convoke:errors:0"), "{bounced:?}");
+    let link = here.a.link("b.example").unwrap();
+    assert!(link.last_failure.unwrap().contains(told));
+    assert!(link.last_report.unwrap().fault.as_ref().unwrap().text.contains(told));
+}
+
 /// Rule 49, RFC 6120 section 6.4.2.
 #[tokio::test]
 async fn a_second_auth_discards_the_first() {

@@ -226,8 +226,19 @@ fn a_sasl_failure_closes_the_stream_and_is_told() {
         let mut a = asked_for_success();
         a.hears(&format!("<failure {SASL}><{condition}/></failure>"));
         assert_eq!(a.says(), END);
-        assert_eq!(a.failure(), &NegotiationFailure::Sasl(failure));
+        assert_eq!(a.failure(), &NegotiationFailure::Sasl { failure, text: None });
     }
+}
+
+/// RFC 6120, section 6.5: what the peer says to people tells an operator what has to be mended.
+#[test]
+fn the_words_of_a_sasl_failure_are_told_behind_its_condition() {
+    let mut a = asked_for_success();
+    let text = "<text xml:lang='en'>Certificate host name mismatch</text>";
+    a.hears(&format!("<failure {SASL}><not-authorized/>{text}</failure>"));
+    assert_eq!(a.says(), END);
+    let told = a.failure().to_string();
+    assert_eq!(told, "SASL EXTERNAL failed: not-authorized: Certificate host name mismatch");
 }
 
 /// Rule 43, from the other side: a peer that ignores initial responses asks again, once.
