@@ -52,25 +52,8 @@ pub(crate) struct DialArguments {
     /// The domain to dial.
     #[arg(value_name = "DOMAIN", value_parser = domain)]
     pub(crate) domain: Domainpart,
-    /// Dial as a domain of this configuration file, with its trust and its nameservers.
-    #[arg(long, value_name = "FILE", required_unless_present = "certificate")]
-    #[arg(conflicts_with_all = ["certificate", "key", "trust", "nameservers"])]
-    pub(crate) config: Option<PathBuf>,
-    /// The domain to dial as; without it, the first one of the configuration.
-    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
-    pub(crate) from: Option<Domainpart>,
-    /// The certificate chain of the domain to dial as (PEM), without a configuration.
-    #[arg(long, value_name = "FILE", requires_all = ["from", "key"])]
-    pub(crate) certificate: Option<PathBuf>,
-    /// Its private key (PEM).
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    pub(crate) key: Option<PathBuf>,
-    /// Roots to trust (PEM); without any, the system's authorities.
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    pub(crate) trust: Vec<PathBuf>,
-    /// A nameserver to ask, with its port; without any, the system's.
-    #[arg(long = "nameserver", value_name = "ADDRESS:PORT", requires = "certificate")]
-    pub(crate) nameservers: Vec<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) caller: CallerArguments,
     /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -105,24 +88,8 @@ pub(crate) struct CheckArguments {
     /// The domain whose server is checked.
     #[arg(value_name = "DOMAIN", value_parser = domain)]
     pub(crate) domain: Domainpart,
-    /// Check as the first domain of this configuration (or as that of --from), with its certificate, trust and nameservers.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "key", "trust", "nameservers"])]
-    pub(crate) config: Option<PathBuf>,
-    /// Check as this domain.
-    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
-    pub(crate) from: Option<Domainpart>,
-    /// The certificate chain of the checking domain (PEM); the server under test has to trust it.
-    #[arg(long, value_name = "FILE", requires_all = ["key", "from"])]
-    pub(crate) certificate: Option<PathBuf>,
-    /// The private key of the certificate (PEM).
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    pub(crate) key: Option<PathBuf>,
-    /// Roots by which the certificate of the server under test is judged (PEM); without any, the system's authorities.
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    pub(crate) trust: Vec<PathBuf>,
-    /// A nameserver to ask, with its port; without any, the system's.
-    #[arg(long = "nameserver", value_name = "ADDRESS:PORT", requires = "certificate")]
-    pub(crate) nameservers: Vec<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) caller: CallerArguments,
     /// Connect there, and ask no DNS.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) address: Option<String>,
@@ -150,6 +117,29 @@ pub(crate) struct CheckArguments {
     /// Print behind the table what was said and heard in each case that has not passed.
     #[arg(long, conflicts_with = "json")]
     pub(crate) transcripts: bool,
+}
+
+/// Who dials or checks: a domain of a configuration, or one that is described on the command line.
+#[derive(Debug, Args)]
+pub(crate) struct CallerArguments {
+    /// Act as a domain of this configuration file, with its certificate, trust and nameservers.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "key", "trust", "nameservers"])]
+    pub(crate) config: Option<PathBuf>,
+    /// Act as this domain; without it, as the first one of the configuration.
+    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
+    pub(crate) from: Option<Domainpart>,
+    /// The certificate chain of that domain (PEM), which the other server has to trust.
+    #[arg(long, value_name = "FILE", requires_all = ["from", "key"])]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The private key of the certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(crate) key: Option<PathBuf>,
+    /// Roots by which the other server's certificate is judged (PEM); without any, the system's authorities.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(crate) trust: Vec<PathBuf>,
+    /// A nameserver to ask, with its port; without any, the system's.
+    #[arg(long = "nameserver", value_name = "ADDRESS:PORT", requires = "certificate")]
+    pub(crate) nameservers: Vec<SocketAddr>,
 }
 
 /// What can be done with tokens.

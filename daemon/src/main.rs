@@ -1,5 +1,6 @@
 //! The daemon: serves domains, makes development certificates, manages gateway tokens, checks servers.
 
+mod caller;
 mod certs;
 mod check;
 mod cli;
@@ -31,7 +32,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Certs(arguments) => Ok(certs::run(&arguments)?),
         Command::Token(TokenCommand::Add(arguments)) => Ok(token::add(&arguments)?),
-        Command::Dial(arguments) => dial::run(&arguments),
+        Command::Dial(arguments) => Ok(dial::run(&arguments)?),
         Command::Check(CheckCommand::S2s(arguments)) => Ok(check::s2s(&arguments)?),
         Command::Demo => Ok(demo::run()?),
     }

@@ -3,43 +3,19 @@
 use std::io;
 use std::net::SocketAddr;
 
-use convoke::net::{CredentialsError, PemError};
-use convoke::s2s::TrustError;
 use convoke::s2s::resolver::DnsSetupError;
-use convoke::xmpp::Domainpart;
 use convoke_conformance::{AuthorityError, RunError, TargetError};
 use thiserror::Error;
 
-use crate::config::{ConfigError, Problem};
+use crate::caller::CallerError;
 
 /// Why a check did not end well.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub(crate) enum CheckError {
-    /// The configuration is wrong.
+    /// There is nobody to check as.
     #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The configuration does not have the domain that is to check.
-    #[error("the configuration has no domain {domain}; name one of its domains with --from, or none")]
-    NoSuchDomain {
-        /// The domain.
-        domain: Domainpart,
-    },
-    /// It is not said who checks.
-    #[error("say who checks: --config FILE, or --from DOMAIN with --certificate FILE and --key FILE")]
-    NoChecker,
-    /// The certificate or the key of the checker is of no use.
-    #[error(transparent)]
-    Credentials(#[from] CredentialsError),
-    /// The file of roots is of no use.
-    #[error(transparent)]
-    Pem(#[from] PemError),
-    /// The roots are of no use.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    /// The system's roots are of no use.
-    #[error(transparent)]
-    SystemRoots(Box<Problem>),
+    Caller(#[from] CallerError),
     /// The authority is of no use.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -93,16 +69,7 @@ impl CheckError {
     /// Whether the command line or what it names is at fault.
     pub(crate) fn is_wrong_input(&self) -> bool {
         match self {
-            Self::Config(_)
-            | Self::NoSuchDomain { .. }
-            | Self::NoChecker
-            | Self::Credentials(_)
-            | Self::Pem(_)
-            | Self::Trust(_)
-            | Self::SystemRoots(_)
-            | Self::Authority(_)
-            | Self::Address { .. }
-            | Self::Run(RunError::NoCases) => true,
+            Self::Caller(_) | Self::Authority(_) | Self::Address { .. } | Self::Run(RunError::NoCases) => true,
             Self::Dns(_)
             | Self::Target(_)
             | Self::Listen { .. }
