@@ -90,31 +90,31 @@ pub(crate) struct CheckArguments {
     pub(crate) domain: Domainpart,
     #[command(flatten)]
     pub(crate) caller: CallerArguments,
-    /// Connect there, and ask no DNS.
+    /// Connect to this address without asking DNS for the domain's.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) address: Option<String>,
-    /// An authority that the server under test trusts (PEM): good and bad certificates are issued by it.
+    /// Issue good and bad certificates by this authority (PEM), which the server under test has to trust.
     #[arg(long, num_args = 2, value_names = ["CERTIFICATE", "KEY"])]
     pub(crate) authority: Option<Vec<PathBuf>>,
-    /// Listen here, where DNS leads for the checking domain, to check how the server dials.
-    #[arg(long, value_name = "ADDRESS")]
+    /// Listen on this address, to which DNS leads for the checking domain, to check how the server dials.
+    #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<SocketAddr>,
-    /// DNS leads to --listen for every domain below the checking one too: be dialled by another name each time.
+    /// Be dialled by a new name below the checking domain each time; DNS has to lead to --listen for all of them.
     #[arg(long, requires_all = ["listen", "authority"])]
     pub(crate) fresh_names: bool,
     /// Run only the cases whose identifier, name or source contains this text.
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Option<String>,
-    /// Run only the short set.
+    /// Run only the short set: short conversations about what matters most.
     #[arg(long)]
     pub(crate) short: bool,
-    /// How many cases run at once.
+    /// Run so many cases at once.
     #[arg(long, value_name = "NUMBER", default_value_t = 2)]
     pub(crate) parallel: usize,
     /// Print the report as JSON, with all transcripts.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print behind the table what was said and heard in each case that has not passed.
+    /// Print below the table what was said and heard in each case that has not passed.
     #[arg(long, conflicts_with = "json")]
     pub(crate) transcripts: bool,
 }
@@ -134,10 +134,10 @@ pub(crate) struct CallerArguments {
     /// The private key of the certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub(crate) key: Option<PathBuf>,
-    /// Roots by which the other server's certificate is judged (PEM); without any, the system's authorities.
+    /// Roots by which the other server's certificate is judged (PEM), one file each time; without any, the system's.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub(crate) trust: Vec<PathBuf>,
-    /// A nameserver to ask, with its port; without any, the system's.
+    /// A nameserver to ask, one each time; without any, the system's.
     #[arg(long = "nameserver", value_name = "ADDRESS:PORT", requires = "certificate")]
     pub(crate) nameservers: Vec<SocketAddr>,
 }
@@ -224,7 +224,7 @@ Examples:
 
 const CHECK_HELP: &str = "\
 Exit code 0: no rule is broken that MUST be kept; 1: there is one, or nothing could be checked; 2: wrong arguments.
-Cases that need --authority, --trust or --listen are skipped without, and say so.
+Cases that need --authority or --listen are skipped without it, and say so.
 Check servers of your own, or of people who know: some cases send megabytes, and all of them are rude.
 
 Examples:
