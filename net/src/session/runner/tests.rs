@@ -131,7 +131,7 @@ async fn carry_until(
     stop: &Stop,
 ) -> (End, usize) {
     let mut producer = Producer { outbox, seen: 0, produce };
-    let mut runner = Runner::new(opened(), outbox, &mut producer, SessionSettings::default());
+    let mut runner = Runner::new(opened(), None, outbox, &mut producer, SessionSettings::default());
     let end = runner.carry(socket, stop).await;
     (end, producer.seen)
 }
@@ -258,7 +258,7 @@ async fn a_peer_that_sends_too_fast_is_read_more_slowly_and_nothing_is_lost() {
     let outbox = Outbox::default();
     let mut slow = Slow(0, None);
     let began = now();
-    let end = Runner::new(opened(), &outbox, &mut slow, SessionSettings::default())
+    let end = Runner::new(opened(), None, &outbox, &mut slow, SessionSettings::default())
         .carry(&mut socket, &Stop::default())
         .await;
     assert_eq!((end, slow.0), (End::Stream(SessionEnd::Disconnected), 10));
