@@ -91,7 +91,7 @@ async fn a_monitor_tells_why_volunteers_are_gone_also_to_another_domain() {
         &[
             "monitor: bob@home.example/desk left (goodbye)",
             "monitor: carol@home.example/desk left (session-died)",
-            "monitor: alice@home.example/desk does not answer",
+            "monitor: alice@home.example/desk is suspect (silent)",
             "monitor: alice@home.example/desk answers again",
             "console@lab.example: carol@home.example/desk is lost (session-died)",
             "console@lab.example: alice@home.example/desk is suspect (silent)",
