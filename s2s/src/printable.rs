@@ -1,5 +1,8 @@
 //! What a peer says, as it may stand in errors, logs and bounced stanzas.
 
+/// How many characters of a peer's own words an error tells.
+pub(crate) const TOLD_CHARACTERS: usize = 256;
+
 /// The first so many characters of a text of the peer's, each fit for a log line and for XML.
 ///
 /// Quotation marks stay as they are: they end nothing there.

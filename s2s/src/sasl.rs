@@ -12,13 +12,10 @@ use rsasl::property::AuthzId;
 use rsasl::validate::{Validate, ValidationError};
 
 use crate::negotiation::Authzid;
-use crate::printable::printable;
+use crate::printable::{TOLD_CHARACTERS, printable};
 
 /// The one mechanism that a federation by certificates needs.
 pub(crate) const EXTERNAL: &str = "EXTERNAL";
-
-/// How many characters of the text of a failure an error tells.
-const TOLD_CHARACTERS: usize = 256;
 
 /// How data of length zero is written where its absence would mean something else.
 const ZERO_LENGTH: &str = "=";

@@ -9,6 +9,7 @@ use convoke_xmpp::{Element, StreamEvent};
 
 use super::Established;
 use crate::error::{NegotiationFailure, Stage, Unexpected};
+use crate::printable::{TOLD_CHARACTERS, printable};
 
 type Outcome<S> = Result<S, NegotiationFailure>;
 
@@ -136,9 +137,10 @@ impl<R: Role> Machine<R> {
             StreamEvent::Open(header) => self.role.opened(state, header, &mut self.wire),
             StreamEvent::Stanza(_) => Err(NegotiationFailure::EarlyStanza { stage }),
             StreamEvent::Element(element) => match StreamError::from_element(&element) {
-                Some(error) => {
+                Some(mut error) => {
                     // RFC 6120, section 4.9.1.1: who receives an error closes too.
                     self.wire.close();
+                    error.text = error.text.map(|text| printable(&text, TOLD_CHARACTERS));
                     Err(NegotiationFailure::StreamError { stage, error })
                 }
                 None => self.role.element(state, element, &mut self.wire),

@@ -358,6 +358,21 @@ fn a_stream_error_is_answered_by_the_closing_tag() {
     }
 }
 
+/// What a peer writes goes to logs and to the senders of stanzas.
+#[test]
+fn the_words_of_a_stream_error_are_told_escaped_and_bounded() {
+    let condition = "<undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>";
+    let text = |words: &str| format!("<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>{words}</text>");
+    for (words, told) in [("one\ntwo\u{202e}", "one\\ntwo\\u{202e}".to_owned()), (&*"x".repeat(300), "x".repeat(256))] {
+        let mut b = in_the_clear();
+        b.hears(&format!("<stream:error>{condition}{}</stream:error>", text(words)));
+        match b.failure() {
+            NegotiationFailure::StreamError { error, .. } => assert_eq!(error.text, Some(told)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 /// Rule 69.
 #[test]
 fn a_closing_tag_is_answered_by_one() {
