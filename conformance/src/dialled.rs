@@ -33,6 +33,8 @@ pub(crate) const PING: &str = "conformance-ping";
 
 /// How long a connection may take that was made before, for another case.
 const STALE: Duration = Duration::from_millis(20);
+/// How many such connections are passed over at most: a server may dial again for ever.
+const MOST_STALE: usize = 100;
 
 /// How far the server has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,7 +92,11 @@ impl Dialled {
         let us = name(bench, listening.names)?;
         // Held while the case runs: cases would else take each other's connections.
         let listener = listening.listener.lock().await;
-        while timeout(STALE, listener.accept()).await.is_ok() {}
+        for _ in 0..MOST_STALE {
+            if timeout(STALE, listener.accept()).await.is_err() {
+                break;
+            }
+        }
         let mut provoking = bench.reach_as(&us, Stage::Established).await?;
         let ping = format!("<iq type='get' id='{PING}' from='{{us}}' to='{{them}}'><ping xmlns='urn:xmpp:ping'/></iq>");
         provoking.say(&ping).await;
@@ -233,11 +239,16 @@ async fn dialled_for(bench: &Bench, us: &Identity, listener: &TcpListener) -> Re
         };
         let mut wire = bench.accepted(tcp);
         let header = header(&mut wire).await?;
-        let (to, below) = (header.to.as_ref().map(|to| to.domain()), format!(".{}", bench.setup.us.domain));
-        if to.is_none_or(|to| to == us.domain.as_str() || !to.ends_with(&below)) {
+        if header.to.as_ref().is_none_or(|to| !is_of_another_case(bench, us, to.domain())) {
             return Ok((wire, header));
         }
     }
+}
+
+/// Whether a case as this one would not be dialled by that name: other cases have names of their own, or the checker's.
+fn is_of_another_case(bench: &Bench, us: &Identity, to: &str) -> bool {
+    let checker = bench.setup.us.domain.as_str();
+    to != us.domain.as_str() && (to == checker || to.ends_with(&format!(".{checker}")))
 }
 
 async fn header(wire: &mut Wire) -> Result<StreamHeader, Finding> {

@@ -35,7 +35,9 @@ impl Router for Pong {
 async fn serve(world: &World) -> Federation {
     let local = LocalDomain { name: domain(SERVER), credentials: world.credentials(SERVER) };
     let mut config = FederationConfig::new(vec![local], world.trust(), Arc::new(world.resolver()));
-    config.backoff = Backoff { first: Duration::ZERO, longest: Duration::ZERO };
+    // The checker's streams end in every way there is: it would be looked for all the time.
+    config.backoff = Backoff { first: Duration::from_secs(3600), longest: Duration::from_secs(3600) };
+    config.timeouts.patience = Duration::ZERO;
     // All of it comes from one address.
     config.admission.burst = 10_000;
     config.timeouts.negotiation = Duration::from_secs(10);
