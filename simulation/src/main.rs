@@ -1,7 +1,7 @@
 //! A federation of three domains on a simulated network, where a seed decides all that is left to chance: delays,
 //! partitions, restarts, what is sent when, and what an attacker tries.
 //!
-//! The domains run the real [`Federation`](convoke_s2s::Federation) with real TLS; only the TCP below is turmoil's and the
+//! The domains run the real `convoke_s2s::Federation` with real TLS; only the TCP below is turmoil's and the
 //! clock is virtual. `cargo xtask simulate` builds and runs this; the same seed takes the same course.
 
 #[cfg(convoke_simulation)]

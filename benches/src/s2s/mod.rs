@@ -5,9 +5,9 @@
 //! rounds, so that whatever disturbs one disturbs all:
 //!
 //! * CPU time of the server's process for a ping (XEP-0199) to its domain, which comes by a stream of the generator's and
-//!   is answered by the one that the server has dialled: with [`load::WINDOW`] of them under way, and at one rate for all.
+//!   is answered by the one that the server has dialled: with `load::WINDOW` of them under way, and at one rate for all.
 //! * The same for messages to somebody within: at a peer a client on plain TCP, who gets each of them; here a component in
-//!   the process, which answers every [`server::ACKNOWLEDGED`]th by the stream back. These are not the same work, so
+//!   the process, which answers every `server::ACKNOWLEDGED`th by the stream back. These are not the same work, so
 //!   there is no ratio of them.
 //! * The time from TCP's connect to the features after SASL EXTERNAL, by STARTTLS and by direct TLS.
 //!
