@@ -11,6 +11,12 @@ pub(super) fn format(duration: Duration) -> String {
     format!("PT{}.{millis:03}S", duration.as_secs())
 }
 
+/// The same, never less than the duration: who waits so long comes no moment too early.
+pub(super) fn format_at_least(duration: Duration) -> String {
+    const ALMOST_A_MILLISECOND: Duration = Duration::from_nanos(999_999);
+    format(duration.saturating_add(ALMOST_A_MILLISECOND))
+}
+
 /// Reads days, hours, minutes and seconds; years and months have no fixed length and are refused, as are signs.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let rest = text.strip_prefix('P')?;
@@ -49,6 +55,12 @@ mod tests {
             let duration = Duration::from_millis(millis);
             assert_eq!(parse(&format(duration)), Some(duration));
         }
+    }
+
+    #[test]
+    fn a_pause_is_never_written_shorter_than_it_is() {
+        let written = [0, 1, 999_999, 1_000_000, 1_000_001].map(|nanos| format_at_least(Duration::from_nanos(nanos)));
+        assert_eq!(written, ["PT0S", "PT0.001S", "PT0.001S", "PT0.001S", "PT0.002S"]);
     }
 
     #[test]

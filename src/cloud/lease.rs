@@ -179,7 +179,7 @@ pub(super) fn expired() -> StanzaError {
 
 /// A refusal that is over after `retry`.
 pub(super) fn later(name: &'static str, retry: Duration) -> StanzaError {
-    let application = Element::new(name, namespace::CONVOKE_ERRORS).attr("retry", duration::format(retry));
+    let application = Element::new(name, namespace::CONVOKE_ERRORS).attr("retry", duration::format_at_least(retry));
     StanzaError::new(Condition::ResourceConstraint).with_type(ErrorType::Wait).with_application(application)
 }
 
