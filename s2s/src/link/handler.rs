@@ -63,6 +63,9 @@ impl SessionHandler for Handler {
 
     fn grant(&mut self, resume: bool) -> Option<Grant> {
         let id = self.incoming.filter(|_| resume).and_then(|number| self.link.grant(number));
+        if let Some(number) = self.incoming {
+            self.link.heard(number, &self.shared);
+        }
         let max = id.is_some().then_some(self.shared.timeouts.resume);
         Some(Grant { id, max })
     }

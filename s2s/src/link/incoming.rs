@@ -55,9 +55,7 @@ impl Link {
         let number = state.next_incoming;
         state.next_incoming += 1;
         let cut = CancellationToken::new();
-        let stream =
-            Stream { cut: cut.clone(), ended: CancellationToken::new(), serve: None, ticket: None, max_bytes: None };
-        state.incoming.insert(number, stream);
+        state.incoming.insert(number, Stream::new(cut.clone()));
         Ok(Incoming { link: Arc::clone(self), shared: Arc::clone(shared), number, cut })
     }
 
@@ -70,6 +68,27 @@ impl Link {
         }
         state.incoming.get_mut(&number)?.ticket = Some(id.clone());
         Some(id)
+    }
+
+    /// The peer of an incoming stream has said that it does not go on with a lost session: the stream may empty the queue, as
+    /// soon as there is no other that does. What is in doubt on a lost session is given up then.
+    pub(super) fn heard(&self, number: u64, shared: &Shared) {
+        let mut state = self.lock();
+        let Some(stream) = state.incoming.get_mut(&number) else { return };
+        stream.is_heard = true;
+        let can_serve = stream.serve.is_some();
+        if !can_serve || !matches!(state.phase, Phase::Idle | Phase::Waiting { .. } | Phase::Awaited) {
+            return;
+        }
+        state.ticket = None;
+        let lost = self.outbox.take_unacknowledged();
+        let rejected = self.serve_by_incoming(&mut state).unwrap_or_default();
+        if state.at_work {
+            self.woken.notify_one();
+        }
+        drop(state);
+        self.bounce(shared, lost, &in_doubt());
+        self.bounce(shared, rejected, &too_large());
     }
 
     /// Lets an incoming stream that can empty the queue do so, if there is one; gives back what is too large for it.
@@ -97,12 +116,14 @@ impl Incoming {
         info!(%local, %remote, tls = established.tls_version, bidi = established.bidi, "incoming stream established");
         self.end_pause();
         let word = self.first_word(&mut connection, established).await;
-        let (is_heard, is_gone) = (word.is_some(), word == Some(FirstWord::Gone));
+        let (has_spoken, is_gone) = (word.is_some(), word == Some(FirstWord::Gone));
         let management = match word {
             _ if !established.stream_management => Management::Off,
             Some(FirstWord::Resume { previd, h }) => self.resume(previd, h).await,
             _ => Management::Grant,
         };
+        // Who cannot go on with a lost session asks for a new one next, and nothing is acknowledged before that.
+        let is_heard = has_spoken && !matches!(management, Management::Refused(_));
         self.link.route.reached(&self.link.pair, &*self.shared.router);
         let stop =
             Stop { shutdown: self.shared.tasks.shutdown_token().clone(), cut: self.cut.clone(), ..Stop::default() };
@@ -185,30 +206,15 @@ impl Incoming {
         is_acknowledged
     }
 
-    /// Lets the stream empty the queue as soon as there is no other that does, once its peer has been heard: it has said
-    /// something else than to go on with a lost session then, and what is in doubt on that is given up. From a peer that
-    /// was offered acknowledgements and says nothing none would come, and what was sent to it would be lost with the stream.
+    /// Lets the stream empty the queue once its peer has been heard: from one that was offered acknowledgements and has not
+    /// asked for them yet none would come, and what was sent to it would be lost with the stream.
     fn offer(&self, serve: &CancellationToken, max_bytes: Option<u64>, is_heard: bool) {
-        let mut state = self.link.lock();
-        if let Some(stream) = state.incoming.get_mut(&self.number) {
-            (stream.serve, stream.max_bytes) = (is_heard.then(|| serve.clone()), max_bytes);
+        if let Some(stream) = self.link.lock().incoming.get_mut(&self.number) {
+            (stream.serve, stream.max_bytes) = (Some(serve.clone()), max_bytes);
         }
-        let is_free = match state.phase {
-            Phase::Idle | Phase::Waiting { .. } | Phase::Awaited => is_heard,
-            _ => false,
-        };
-        if !is_free {
-            return;
+        if is_heard {
+            self.link.heard(self.number, &self.shared);
         }
-        state.ticket = None;
-        let lost = self.link.outbox.take_unacknowledged();
-        let rejected = self.link.serve_by_incoming(&mut state).unwrap_or_default();
-        if state.at_work {
-            self.link.woken.notify_one();
-        }
-        drop(state);
-        self.link.bounce(&self.shared, lost, &in_doubt());
-        self.link.bounce(&self.shared, rejected, &too_large());
     }
 
     /// The stream is over: its session is kept, and somebody else has to empty the queue if it did.

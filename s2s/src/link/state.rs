@@ -81,6 +81,8 @@ pub(super) struct Stream {
     pub(super) ended: CancellationToken,
     /// Lets it empty the queue, if it can: cancelled once it does.
     pub(super) serve: Option<CancellationToken>,
+    /// Whether the peer has said that it does not go on with a lost session: only then may the stream empty the queue.
+    pub(super) is_heard: bool,
     /// What its session can be resumed by.
     pub(super) ticket: Option<String>,
     /// What its peer accepts, in bytes of one stanza, if it says so.
@@ -144,8 +146,8 @@ impl State {
 
     /// Chooses an incoming stream to empty the queue, if one can; it does once what is given is cancelled.
     pub(super) fn serve_by_incoming(&mut self) -> Option<CancellationToken> {
-        let (by, stream, serve) =
-            self.incoming.iter().find_map(|(number, stream)| Some((*number, stream, stream.serve.clone()?)))?;
+        let mut heard = self.incoming.iter().filter(|(_, stream)| stream.is_heard);
+        let (by, stream, serve) = heard.find_map(|(number, stream)| Some((*number, stream, stream.serve.clone()?)))?;
         (self.owner, self.peer_max_bytes) = (stream.ticket.clone(), stream.max_bytes);
         self.phase = Phase::Served { by };
         Some(serve)
@@ -171,6 +173,14 @@ impl State {
             return Err(Some(self.kept[at].ticket.handled));
         }
         self.kept.remove(at).map(|kept| kept.ticket).ok_or(None)
+    }
+}
+
+impl Stream {
+    /// A stream of which nothing is known yet, except how its connection is broken.
+    pub(super) fn new(cut: CancellationToken) -> Self {
+        let ended = CancellationToken::new();
+        Self { cut, ended, serve: None, is_heard: false, ticket: None, max_bytes: None }
     }
 }
 

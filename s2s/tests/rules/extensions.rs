@@ -263,3 +263,20 @@ async fn acknowledgements_are_enabled_where_they_are_offered_and_asked_for() {
     here.a.send(message("a.example", "b.example", "second"));
     assert!(host.hear("</message>").await.contains(" id='second'"));
 }
+
+/// Rule 75, XEP-0198 section 5: what is sent before the peer asks for acknowledgements is acknowledged by nobody.
+#[tokio::test]
+async fn a_peer_that_could_not_resume_is_sent_nothing_before_it_asks_for_acknowledgements() {
+    let here = Listening::with(|config| (config.bidi, config.stream_management) = (true, true)).await;
+    let mut peer = here.established_with(BIDI).await;
+    peer.say("<resume xmlns='urn:xmpp:sm:3' previd='forgotten' h='0'/>").await;
+    peer.hear("</failed>").await;
+    // DNS does not know b.example: by its own stream or not at all.
+    here.a.send(message("a.example", "b.example", "early"));
+    assert_eq!(here.a.undelivered().await.error.condition, Condition::RemoteServerNotFound);
+    peer.say("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
+    assert!(peer.hear("/>").await.starts_with("<enabled "));
+    here.a.send(message("a.example", "b.example", "late"));
+    let heard = peer.hear("</message>").await;
+    assert!(heard.starts_with("<message ") && heard.contains(" id='late'"), "{heard}");
+}
