@@ -4,10 +4,14 @@
 //! nothing.
 
 mod affiliation;
+mod context;
 mod items;
 mod node;
 mod operation;
 mod refusal;
+// The configuration forms use all of it.
+#[allow(dead_code)]
+mod subscription;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,16 +19,18 @@ use std::sync::Arc;
 use convoke_xmpp::{Domainpart, Jid};
 
 use crate::config::{Creators, PubSubConfig, SendLast};
-use crate::ids::IdSource;
 
 use affiliation::Action;
 use node::Node;
 
 pub(crate) use affiliation::Affiliation;
+pub(crate) use context::Context;
 pub(crate) use items::{Item, ItemStore, MemoryItems};
 pub(crate) use node::{NodeId, NodeInfo};
 pub(crate) use operation::{Answer, Change, NewItem, Notification, Operation, Outcome, Requester, Selection};
 pub(crate) use refusal::Refusal;
+#[allow(unused_imports)]
+pub(crate) use subscription::{Subscription, SubscriptionState};
 
 /// The state of one publish-subscribe service.
 pub(crate) struct Broker<S> {
@@ -45,12 +51,12 @@ impl<S: ItemStore> Broker<S> {
         &mut self,
         requester: &Requester,
         operation: Operation,
-        ids: &mut dyn IdSource,
+        context: &mut Context<'_>,
     ) -> Result<Outcome, Refusal> {
         match operation {
-            Operation::Create { node } => self.create(requester, node, ids),
+            Operation::Create { node } => self.create(requester, node, context),
             Operation::Delete { node, redirect } => self.delete(requester, node, redirect),
-            Operation::Publish { node, item } => self.publish(requester, node, item, ids),
+            Operation::Publish { node, item } => self.publish(requester, node, item, context),
             Operation::Retract { node, id, notify } => self.retract(requester, node, &id, notify),
             Operation::Subscribe { node, jid } => self.subscribe(requester, node, jid),
             Operation::Unsubscribe { node, jid } => self.unsubscribe(requester, node, jid),
@@ -67,7 +73,7 @@ impl<S: ItemStore> Broker<S> {
         &mut self,
         requester: &Requester,
         asked: Option<NodeId>,
-        ids: &mut dyn IdSource,
+        context: &mut Context<'_>,
     ) -> Result<Outcome, Refusal> {
         if !self.may_create(requester) {
             return Err(Refusal::Forbidden);
@@ -80,7 +86,7 @@ impl<S: ItemStore> Broker<S> {
         }
         let node = match asked {
             Some(node) => node,
-            None => NodeId::from_generated(ids.fresh()?),
+            None => NodeId::from_generated(context.ids.fresh()?),
         };
         self.nodes.insert(node.clone(), Node::new(requester.jid.to_bare()));
         Ok(Answer::Created { node }.into())
@@ -106,16 +112,16 @@ impl<S: ItemStore> Broker<S> {
         requester: &Requester,
         node: NodeId,
         new: NewItem,
-        ids: &mut dyn IdSource,
+        context: &mut Context<'_>,
     ) -> Result<Outcome, Refusal> {
         let recipients = self.permitted(&node, requester, Action::Publish)?.subscribers().clone();
         if new.payload_bytes > self.config.max_payload_bytes {
             return Err(Refusal::PayloadTooBig);
         }
         let generated = new.id.is_none();
-        let id = new.id.map_or_else(|| ids.fresh(), Ok)?;
+        let id = new.id.map_or_else(|| context.ids.fresh(), Ok)?;
         let item = Arc::new(Item::new(id, requester.jid.to_bare(), new.payload, new.payload_bytes));
-        let retracted = self.store(&node, &item)?.filter(|_| self.config.notify_retract);
+        let retracted = self.store(&node, &item)?.filter(|_| self.config.node.notify_retract);
         let answer = Answer::Published { node: node.clone(), generated: generated.then(|| item.id().to_owned()) };
         let changes = retracted.map(|old| Change::Retracted { id: old.id().to_owned() });
         let changes = changes.into_iter().chain([Change::Published { item }]);
@@ -154,7 +160,7 @@ impl<S: ItemStore> Broker<S> {
         let recipients = entry.subscribers().clone();
         self.items.remove(&node, id);
         let change = Change::Retracted { id: id.to_owned() };
-        let notify = notify.unwrap_or(self.config.notify_retract);
+        let notify = notify.unwrap_or(self.config.node.notify_retract);
         Ok(Outcome::done(notify.then_some(Notification { node, change, recipients })))
     }
 
@@ -170,8 +176,8 @@ impl<S: ItemStore> Broker<S> {
     }
 
     fn last_item(&self, node: &NodeId, jid: &Jid) -> Option<Notification> {
-        let item = match self.config.send_last {
-            SendLast::OnSubscribe => self.items.newest(node, 1).pop()?,
+        let item = match self.config.node.send_last_published_item {
+            SendLast::OnSubscribe | SendLast::OnSubscribeAndPresence => self.items.newest(node, 1).pop()?,
             SendLast::Never => return None,
         };
         let recipients = Arc::new(BTreeSet::from([jid.clone()]));

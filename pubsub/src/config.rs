@@ -1,8 +1,27 @@
 //! What the service allows and how it behaves.
 
+// The configuration forms use all of it.
+#[allow(dead_code)]
+mod field;
+mod node;
+#[allow(dead_code)]
+mod options;
+#[allow(dead_code)]
+mod word;
+
 use std::collections::BTreeSet;
 
-use convoke_xmpp::{Domainpart, MessageType};
+use convoke_xmpp::Domainpart;
+
+pub use node::NodeConfig;
+pub use word::{AccessModel, ItemReply, NodeFull, NotificationType, PublishModel, SendLast};
+
+#[allow(unused_imports)]
+pub(crate) use field::{Configured, Expiry, Field, FieldError, Kind};
+#[allow(unused_imports)]
+pub(crate) use options::SubscriptionOptions;
+#[allow(unused_imports)]
+pub(crate) use word::{Show, Word};
 
 /// Limits and defaults of a publish-subscribe service.
 ///
@@ -36,16 +55,8 @@ pub struct PubSubConfig {
     /// Answers and notifications that wait for the router. Default 1,024. They wait only while another thread hands
     /// earlier ones on; beyond it, requests are refused with resource-constraint.
     pub max_waiting: usize,
-    /// Whether items name their publisher's bare address (section 7.1.2.3). Default `false`: it tells every subscriber
-    /// who publishes.
-    pub include_publisher: bool,
-    /// The type of notifications. Default [`NotificationType::Headline`].
-    pub notification_type: NotificationType,
-    /// Whether subscribers hear of retracted items where the request does not say (`pubsub#notify_retract`).
-    /// Default `true`: a subscriber that mirrors a node would otherwise keep what is gone.
-    pub notify_retract: bool,
-    /// When the last published item is sent (`pubsub#send_last_published_item`). Default [`SendLast::OnSubscribe`].
-    pub send_last: SendLast,
+    /// The configuration that a node has where its creator does not say otherwise (section 8.3).
+    pub node: NodeConfig,
 }
 
 impl Default for PubSubConfig {
@@ -60,11 +71,15 @@ impl Default for PubSubConfig {
             max_affiliations_per_node: 1_000,
             max_answer_bytes: 192 * 1024,
             max_waiting: 1_024,
-            include_publisher: false,
-            notification_type: NotificationType::default(),
-            notify_retract: true,
-            send_last: SendLast::default(),
+            node: NodeConfig::default(),
         }
+    }
+}
+
+impl PubSubConfig {
+    /// Whether items name their publishers.
+    pub(crate) fn names_publishers(&self) -> bool {
+        self.node.item_reply == ItemReply::Publisher
     }
 }
 
@@ -79,36 +94,4 @@ pub enum Creators {
     Domains(BTreeSet<Domainpart>),
     /// Every entity.
     Anyone,
-}
-
-/// The type of the messages that carry notifications (`pubsub#notification_type`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum NotificationType {
-    /// `headline`: no server keeps the message for later (XEP-0060, section 13.7). A notification that is late is
-    /// stale; who was away asks for the items.
-    #[default]
-    Headline,
-    /// `normal`: servers may keep the message for entities that are away.
-    Normal,
-}
-
-impl NotificationType {
-    pub(crate) fn message_type(self) -> MessageType {
-        match self {
-            Self::Headline => MessageType::Headline,
-            Self::Normal => MessageType::Normal,
-        }
-    }
-}
-
-/// When a subscriber is sent the last published item unasked (XEP-0060, section 6.1.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum SendLast {
-    /// When it subscribes (`on_sub`), so that it need not wait for the next publication to know anything.
-    #[default]
-    OnSubscribe,
-    /// Never.
-    Never,
 }

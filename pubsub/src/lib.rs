@@ -14,10 +14,16 @@
 mod broker;
 pub mod client;
 mod config;
+mod contacts;
 mod ids;
 mod outbox;
 mod protocol;
 mod service;
+#[allow(dead_code)]
+mod timestamp;
 
-pub use config::{Creators, NotificationType, PubSubConfig, SendLast};
+pub use config::{
+    AccessModel, Creators, ItemReply, NodeConfig, NodeFull, NotificationType, PubSubConfig, PublishModel, SendLast,
+};
+pub use contacts::{Contacts, NoContacts};
 pub use service::PubSubService;

@@ -1,11 +1,13 @@
 //! The publish-subscribe service as an entity that takes stanzas.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use convoke_xmpp::{Condition, IqType, Jid, JidRef, Kind, MessageType, Origin, Router, Service, Stanza};
 
 use crate::PubSubConfig;
-use crate::broker::{Broker, MemoryItems, Notification, Operation, Outcome, Requester};
+use crate::broker::{Broker, Context, MemoryItems, Notification, Operation, Outcome, Requester};
+use crate::contacts::NoContacts;
 use crate::ids::RandomIds;
 use crate::outbox::{Outbox, Outgoing, deliver};
 use crate::protocol::{self, Request, RequestError};
@@ -67,7 +69,8 @@ impl PubSubService {
         let requester = Requester { jid: from.to_owned(), is_local: *origin == Origin::Local };
         // What comes of it is queued under the same lock: otherwise two changes of a node could change places.
         let mut broker = self.broker();
-        let outcome = broker.apply(&requester, operation, &mut RandomIds)?;
+        let mut context = Context { now: SystemTime::now(), ids: &mut RandomIds, contacts: &NoContacts };
+        let outcome = broker.apply(&requester, operation, &mut context)?;
         self.outbox.extend(self.outgoing(iq, outcome));
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! XEP-0060, section 7: publisher use cases.
 
-use convoke_pubsub::{NotificationType, PubSubConfig, client};
+use convoke_pubsub::{ItemReply, NodeConfig, NotificationType, PubSubConfig, client};
 
-use crate::support::{House, item_ids, open_config, verdict};
+use crate::support::{House, item_ids, open_config, verdict, with_node_config};
 
 const BLOGBOT: &str = "hamlet@denmark.lit/blogbot";
 const RETRACT: &str = "<retract node='princely_musings'><item id='ae890ac52d0df67ed7cfdf51b644e901'/></retract>";
@@ -101,7 +101,7 @@ fn an_item_of_the_same_id_is_overwritten_and_notified_again() {
 /// Examples 102 and 103: the service makes the attribute; what the publisher writes there does not count.
 #[test]
 fn the_publisher_is_named_where_the_service_is_told_so() {
-    let config = PubSubConfig { include_publisher: true, ..open_config() };
+    let config = with_node_config(NodeConfig { item_reply: ItemReply::Publisher, ..NodeConfig::default() });
     let house = House::with_node(config);
     house.subscribe("francisco@denmark.lit");
     let publish = "<publish node='princely_musings'><item id='i' publisher='claudius@denmark.lit'>\
@@ -124,7 +124,7 @@ fn the_publisher_is_not_named_by_default() {
 
 #[test]
 fn notifications_are_normal_messages_where_the_service_is_told_so() {
-    let config = PubSubConfig { notification_type: NotificationType::Normal, ..open_config() };
+    let config = with_node_config(NodeConfig { notification_type: NotificationType::Normal, ..NodeConfig::default() });
     let house = House::with_node(config);
     house.subscribe("francisco@denmark.lit");
     let event = &house.publish("i", "<a xmlns='urn:a'/>")[0];
@@ -202,7 +202,7 @@ fn a_publisher_retracts_an_item_and_the_subscribers_are_notified() {
 
 #[test]
 fn a_retraction_is_silent_where_the_request_or_the_service_says_so() {
-    let silent = PubSubConfig { notify_retract: false, ..open_config() };
+    let silent = with_node_config(NodeConfig { notify_retract: false, ..NodeConfig::default() });
     for (config, notify, events) in
         [(open_config(), " notify='false'", 0), (silent.clone(), "", 0), (silent, " notify='true'", 1)]
     {

@@ -1,6 +1,8 @@
 //! XEP-0060, section 6: subscriber use cases.
 
-use crate::support::{House, item_ids, open_config, verdict};
+use convoke_pubsub::{NodeConfig, SendLast};
+
+use crate::support::{House, item_ids, open_config, verdict, with_node_config};
 
 const BARRACKS: &str = "francisco@denmark.lit/barracks";
 
@@ -95,7 +97,7 @@ fn a_new_subscriber_is_sent_the_last_published_item_and_nobody_else_is() {
 
 #[test]
 fn the_last_published_item_is_not_sent_where_the_service_is_told_so() {
-    let config = convoke_pubsub::PubSubConfig { send_last: convoke_pubsub::SendLast::Never, ..open_config() };
+    let config = with_node_config(NodeConfig { send_last_published_item: SendLast::Never, ..NodeConfig::default() });
     let house = House::with_node(config);
     house.publish("1", "<a xmlns='urn:a'/>");
     assert!(house.subscribe(BARRACKS).is_empty());

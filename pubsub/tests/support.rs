@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use convoke_pubsub::{Creators, PubSubConfig, PubSubService};
+use convoke_pubsub::{Creators, NodeConfig, PubSubConfig, PubSubService};
 use convoke_xmpp::xml::Node;
 use convoke_xmpp::{Condition, Domainpart, Element, Jid, Kind, Origin, Router, Service, Stanza, Undelivered};
 
@@ -122,6 +122,10 @@ impl House {
 
 pub(crate) fn open_config() -> PubSubConfig {
     PubSubConfig { creators: Creators::Anyone, ..PubSubConfig::default() }
+}
+
+pub(crate) fn with_node_config(node: NodeConfig) -> PubSubConfig {
+    PubSubConfig { node, ..open_config() }
 }
 
 pub(crate) fn request(from: &str, kind: &str, namespace: &str, verb: &str) -> String {

@@ -42,7 +42,7 @@ fn subscription(node: &NodeId, jid: &Jid, state: &str) -> Element {
 
 fn retrieved(node: &NodeId, items: &[Arc<Item>], config: &PubSubConfig) -> Element {
     let page = Page::of(items, |item| item_bytes(item, config), config);
-    let shown = page.shown.iter().map(|item| item_element(item, namespace::PUBSUB, config.include_publisher));
+    let shown = page.shown.iter().map(|item| item_element(item, namespace::PUBSUB, config.names_publishers()));
     pubsub(element("items").attr("node", node).with_children(shown)).with_children(page.rest(|item| item.id()))
 }
 
@@ -114,7 +114,7 @@ impl<'a, T> Page<'a, T> {
 const EMPTY_ITEM_BYTES: usize = 48;
 
 fn item_bytes(item: &Item, config: &PubSubConfig) -> usize {
-    let publisher = if config.include_publisher { written_bytes(item.publisher().as_str()) } else { 0 };
+    let publisher = if config.names_publishers() { written_bytes(item.publisher().as_str()) } else { 0 };
     EMPTY_ITEM_BYTES + item.payload_bytes() + written_bytes(item.id()) + publisher
 }
 
