@@ -8,8 +8,10 @@
 //! * [`session`]: what happens on a stream after negotiation, without I/O.
 //! * [`routing`]: the traits by which rooms hand stanzas to each other.
 //! * [`dispatch`]: one answer for every request.
+//! * [`payload`] and [`capabilities`]: what entities say about themselves.
 
 pub mod address;
+pub mod capabilities;
 pub mod dispatch;
 pub mod namespace;
 pub mod negotiation;

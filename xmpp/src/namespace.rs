@@ -22,6 +22,8 @@ pub const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 /// Service discovery, items (XEP-0030).
 pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// Entity capabilities (XEP-0115).
+pub const CAPABILITIES: &str = "http://jabber.org/protocol/caps";
 /// XMPP ping (XEP-0199).
 pub const PING: &str = "urn:xmpp:ping";
 /// Software version (XEP-0092).
