@@ -72,6 +72,8 @@ pub struct ComponentHandle {
 struct Inner {
     jid: Jid,
     about: Arc<About>,
+    /// What its presence says of it (XEP-0115).
+    capabilities: Option<Element>,
     mailbox: Arc<Mailbox>,
     router: Arc<LocalRouter>,
     /// A random prefix: an answer cannot be guessed by one who was not asked.
@@ -92,7 +94,8 @@ impl Component {
         if !router.register(&jid, mailbox.clone(), about.clone()) {
             return None;
         }
-        let inner = Inner { jid, about, mailbox, router, id_prefix, next_id: AtomicU64::new(0) };
+        let capabilities = about.capabilities().map(|capabilities| capabilities.to_element());
+        let inner = Inner { jid, about, capabilities, mailbox, router, id_prefix, next_id: AtomicU64::new(0) };
         Some(Self { handle: ComponentHandle { inner: Arc::new(inner) } })
     }
 
@@ -246,16 +249,21 @@ impl ComponentHandle {
         }
     }
 
-    /// Becomes available, or changes what it says of itself; the children go into the presence.
+    /// Becomes available, or changes what it says of itself; the children go into the presence, and the hash of its
+    /// capabilities (XEP-0115) behind them.
     pub fn available(&self, children: impl IntoIterator<Item = Element>) {
-        let presence = Stanza::presence(PresenceType::Available);
-        self.inner.route(children.into_iter().fold(presence, |p, child| p.with_payload(child)).with_from(self.jid()));
+        self.inner.route(self.presence_of(children).with_from(self.jid()));
     }
 
     /// Becomes available to one entity only (directed presence, RFC 6121, section 4.6).
     pub fn available_to(&self, to: &Jid, children: impl IntoIterator<Item = Element>) {
-        let presence = Stanza::presence(PresenceType::Available).with_addresses(self.jid().as_ref(), to.as_ref());
-        self.inner.route(children.into_iter().fold(presence, |p, child| p.with_payload(child)));
+        self.inner.route(self.presence_of(children).with_addresses(self.jid().as_ref(), to.as_ref()));
+    }
+
+    fn presence_of(&self, children: impl IntoIterator<Item = Element>) -> Stanza {
+        let presence = Stanza::presence(PresenceType::Available);
+        let children = children.into_iter().chain(self.inner.capabilities.clone());
+        children.fold(presence, |presence, child| presence.with_payload(child))
     }
 
     /// Becomes unavailable to one entity that got directed presence.

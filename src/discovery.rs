@@ -1,5 +1,6 @@
 //! What every entity answers about itself: disco#info, disco#items, ping and version (XEP-0030, 0199, 0092).
 
+use convoke_xmpp::capabilities::Capabilities;
 use convoke_xmpp::payload::{Identity, disco_info, disco_items, version};
 use convoke_xmpp::{Condition, Element, IqType, Kind, Stanza, StanzaError, namespace};
 
@@ -41,8 +42,11 @@ impl About {
         let payload = match stanza.payload_name()? {
             ("ping", namespace::PING) => None,
             ("query", namespace::VERSION) => Some(version("Convoke", env!("CARGO_PKG_VERSION"))),
-            ("query", namespace::DISCO_INFO | namespace::DISCO_ITEMS) if names_a_node(stanza) => {
-                return stanza.bounce(&StanzaError::new(Condition::ItemNotFound));
+            ("query", namespace::DISCO_INFO | namespace::DISCO_ITEMS) if node(stanza).is_some() => {
+                let Some(info) = self.info_at(stanza) else {
+                    return stanza.bounce(&StanzaError::new(Condition::ItemNotFound));
+                };
+                Some(info)
             }
             ("query", namespace::DISCO_INFO) => Some(self.info()),
             ("query", namespace::DISCO_ITEMS) => {
@@ -54,13 +58,28 @@ impl About {
         Some(stanza.result(payload))
     }
 
+    /// What goes into its presence (XEP-0115); `None` where what it says could be read in two ways.
+    pub(crate) fn capabilities(&self) -> Option<Capabilities> {
+        Capabilities::of(&self.info(), SOFTWARE).ok()
+    }
+
+    /// The answer about the node that stands for its capabilities (XEP-0115, section 6.2), which is the only one it has.
+    fn info_at(&self, stanza: &Stanza) -> Option<Element> {
+        let (node, (_, namespace)) = (node(stanza)?, stanza.payload_name()?);
+        let is_own = namespace == namespace::DISCO_INFO && self.capabilities()?.disco_node() == node;
+        is_own.then(|| self.info().attr("node", node))
+    }
+
     fn info(&self) -> Element {
-        let own = [namespace::DISCO_ITEMS, namespace::PING, namespace::VERSION];
+        let own = [namespace::CAPABILITIES, namespace::DISCO_ITEMS, namespace::PING, namespace::VERSION];
         disco_info(&self.identities, own.into_iter().chain(self.features.iter().map(String::as_str)))
     }
 }
 
-/// None of our entities has nodes of its own; those that do answer for themselves.
-fn names_a_node(stanza: &Stanza) -> bool {
-    stanza.payload().is_some_and(|query| query.attribute("node").is_some_and(|node| !node.is_empty()))
+/// By what the capabilities name this software.
+const SOFTWARE: &str = env!("CARGO_PKG_REPOSITORY");
+
+/// The node that is asked about.
+fn node(stanza: &Stanza) -> Option<String> {
+    stanza.payload()?.attribute("node").filter(|node| !node.is_empty()).map(str::to_owned)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use convoke_xmpp::capabilities::Capabilities;
 use convoke_xmpp::dispatch::{Dispatcher, IqHandler, IqRequest};
 use convoke_xmpp::payload::ping;
 use convoke_xmpp::{Condition, Element, Jid, Kind, PresenceType, Stanza, StanzaError, namespace};
@@ -90,6 +91,25 @@ async fn a_subscription_between_components_brings_presence_both_times_it_changes
     assert_eq!(next(&mut scheduler).await.kind(), Kind::Presence(PresenceType::Available));
     drop(resources);
     assert_eq!(next(&mut scheduler).await.kind(), Kind::Presence(PresenceType::Unavailable));
+}
+
+/// XEP-0115, sections 4 and 6.2.
+#[tokio::test]
+async fn presence_shows_the_capabilities_that_discovery_tells() {
+    let domain = domain().await;
+    let mut monitor = domain.component("monitor").unwrap();
+    let mut node = domain.session("alice", "desk").unwrap();
+    node.available_to(monitor.jid(), [Element::new("offer", "urn:x")]);
+    let presence = next(&mut monitor).await;
+    assert!(presence.has_payload("offer", "urn:x"));
+    let shown = Capabilities::read(&presence).unwrap();
+    tokio::spawn(async move { while node.receive().await.is_some() {} });
+    let ask = |node: String| Element::new("query", namespace::DISCO_INFO).attr("node", node);
+    let told = monitor.get(&jid("alice@a.example/desk"), ask(shown.disco_node()), SOON).await.unwrap().unwrap();
+    assert!(shown.is_hash_of(&told));
+    assert_eq!(told.attribute("node"), Some(shown.disco_node().as_str()));
+    let refused = monitor.get(&jid("alice@a.example/desk"), ask("else".to_owned()), SOON).await.unwrap_err();
+    assert_eq!(refused.stanza_error().unwrap().condition, Condition::ItemNotFound);
 }
 
 #[tokio::test]
