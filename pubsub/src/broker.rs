@@ -5,49 +5,72 @@
 
 mod affiliation;
 mod context;
-mod items;
 mod node;
 mod operation;
+mod quota;
 mod refusal;
-// The configuration forms use all of it.
-#[allow(dead_code)]
 mod subscription;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use convoke_xmpp::{Domainpart, Jid};
+use convoke_store::{Store, StoreError};
+use convoke_xmpp::Jid;
 
-use crate::config::{Creators, PubSubConfig, SendLast};
+use crate::config::{Creators, PubSubConfig, SendLast, SubscriptionOptions};
+use crate::state::{Changes, Item, NewItem, Node, NodeEditor, OpenError, State, Subscriptions, Undo};
 
 use affiliation::Action;
-use node::Node;
 
 pub(crate) use affiliation::Affiliation;
 pub(crate) use context::Context;
-pub(crate) use items::{Item, ItemStore, MemoryItems};
 pub(crate) use node::{NodeId, NodeInfo};
-pub(crate) use operation::{Answer, Change, NewItem, Notification, Operation, Outcome, Requester, Selection};
+pub(crate) use operation::{Answer, Change, NewEntry, Notification, Operation, Outcome, Requester, Selection};
 pub(crate) use refusal::Refusal;
-#[allow(unused_imports)]
-pub(crate) use subscription::{Subscription, SubscriptionState};
+pub(crate) use subscription::SubscriptionState;
 
-/// The state of one publish-subscribe service.
-pub(crate) struct Broker<S> {
-    domain: Domainpart,
+/// One publish-subscribe service.
+pub(crate) struct Broker {
     config: PubSubConfig,
-    nodes: BTreeMap<NodeId, Node>,
-    items: S,
+    state: State,
 }
 
-impl<S: ItemStore> Broker<S> {
-    /// A service of this domain, without nodes.
-    pub(crate) fn new(domain: Domainpart, config: PubSubConfig, items: S) -> Self {
-        Self { domain, config, nodes: BTreeMap::new(), items }
+impl Broker {
+    /// A service at this address, without nodes.
+    pub(crate) fn new(address: Jid, config: PubSubConfig) -> Self {
+        Self { config, state: State::new(address) }
     }
 
-    /// Performs one operation.
+    /// The service at this address as the store has it; nothing is a new service.
+    pub(crate) fn open(store: &dyn Store, address: Jid, config: PubSubConfig) -> Result<Self, OpenError> {
+        Ok(Self { config, state: State::open(store, address)? })
+    }
+
+    /// What all operations since the last call have changed.
+    pub(crate) fn take_changes(&mut self) -> Changes {
+        self.state.take_changes()
+    }
+
+    /// Takes back changes that the store did not keep, for this reason; no operation may have been performed since.
+    pub(crate) fn undo(&mut self, undo: Undo, cause: &StoreError) {
+        self.state.undo(undo, cause);
+    }
+
+    /// Performs one operation: all of it, or nothing.
     pub(crate) fn apply(
+        &mut self,
+        requester: &Requester,
+        operation: Operation,
+        context: &mut Context<'_>,
+    ) -> Result<Outcome, Refusal> {
+        let mark = self.state.mark();
+        let outcome = self.perform(requester, operation, context);
+        if outcome.is_err() {
+            self.state.return_to(mark);
+        }
+        outcome
+    }
+
+    fn perform(
         &mut self,
         requester: &Requester,
         operation: Operation,
@@ -78,71 +101,80 @@ impl<S: ItemStore> Broker<S> {
         if !self.may_create(requester) {
             return Err(Refusal::Forbidden);
         }
-        if asked.as_ref().is_some_and(|node| self.nodes.contains_key(node)) {
+        if asked.as_ref().is_some_and(|node| self.state.node(node).is_some()) {
             return Err(Refusal::NodeExists);
         }
-        if self.nodes.len() >= self.config.max_nodes {
+        if self.state.nodes().len() >= self.config.max_nodes {
             return Err(Refusal::TooManyNodes);
         }
         let node = match asked {
             Some(node) => node,
             None => NodeId::from_generated(context.ids.fresh()?),
         };
-        self.nodes.insert(node.clone(), Node::new(requester.jid.to_bare()));
+        let (creator, incarnation) = (requester.jid.to_bare(), context.ids.fresh()?);
+        let mut editor = self.state.create(node.clone(), creator.clone(), self.config.node.clone(), incarnation);
+        editor.affiliate(creator, Affiliation::Owner);
         Ok(Answer::Created { node }.into())
     }
 
     fn may_create(&self, requester: &Requester) -> bool {
         match &self.config.creators {
             Creators::Anyone => true,
-            Creators::OwnDomain => requester.is_local && requester.jid.domain() == self.domain.as_str(),
+            Creators::OwnDomain => requester.is_local && requester.jid.domain() == self.state.address().domain(),
             Creators::Domains(domains) => domains.contains(requester.jid.domain()),
         }
     }
 
     fn delete(&mut self, requester: &Requester, node: NodeId, redirect: Option<String>) -> Result<Outcome, Refusal> {
-        let recipients = self.permitted(&node, requester, Action::Manage)?.subscribers().clone();
-        self.items.clear(&node);
-        self.nodes.remove(&node);
-        Ok(Outcome::done([Notification { node, change: Change::Deleted { redirect }, recipients }]))
+        let mut editor = self.permitted_mut(&node, requester, Action::Manage)?;
+        let notification = notification(&mut editor, Change::Deleted { redirect });
+        self.state.remove(&node);
+        Ok(Outcome::done([notification]))
     }
 
     fn publish(
         &mut self,
         requester: &Requester,
         node: NodeId,
-        new: NewItem,
+        entry: NewEntry,
         context: &mut Context<'_>,
     ) -> Result<Outcome, Refusal> {
-        let recipients = self.permitted(&node, requester, Action::Publish)?.subscribers().clone();
-        if new.payload_bytes > self.config.max_payload_bytes {
+        self.permitted(&node, requester, Action::Publish)?;
+        if entry.payload.len() > self.config.max_payload_bytes {
             return Err(Refusal::PayloadTooBig);
         }
-        let generated = new.id.is_none();
-        let id = new.id.map_or_else(|| context.ids.fresh(), Ok)?;
-        let item = Arc::new(Item::new(id, requester.jid.to_bare(), new.payload, new.payload_bytes));
-        let retracted = self.store(&node, &item)?.filter(|_| self.config.node.notify_retract);
-        let answer = Answer::Published { node: node.clone(), generated: generated.then(|| item.id().to_owned()) };
-        let changes = retracted.map(|old| Change::Retracted { id: old.id().to_owned() });
-        let changes = changes.into_iter().chain([Change::Published { item }]);
-        let notify = |change| Notification { node: node.clone(), change, recipients: recipients.clone() };
-        Ok(Outcome { answer, notifications: changes.map(notify).collect() })
+        let is_generated = entry.id.is_none();
+        let id = entry.id.map_or_else(|| context.ids.fresh(), Ok)?;
+        let generated = is_generated.then(|| id.clone());
+        let publisher = requester.jid.to_bare();
+        let new = NewItem { id, publisher, published: context.now, payload: entry.payload };
+        let notifications = self.store(&node, new)?;
+        Ok(Outcome { answer: Answer::Published { node, generated }, notifications })
     }
 
-    /// Stores an item, in place of the one with its id or, if the node is full, of the oldest, which is given back.
-    fn store(&mut self, node: &NodeId, item: &Arc<Item>) -> Result<Option<Arc<Item>>, Refusal> {
-        let replaced = self.items.get(node, item.id());
-        let is_full = self.items.count(node) >= self.config.max_items_per_node.max(1);
-        let oldest = if replaced.is_none() && is_full { self.items.oldest(node) } else { None };
-        let freed = replaced.iter().chain(&oldest).map(|item| item.bytes()).sum::<usize>();
-        if self.items.bytes() - freed + item.bytes() > self.config.max_stored_bytes {
-            return Err(Refusal::StorageFull);
+    /// Stores an item, in place of the one with its id or, if the node is full, of the oldest.
+    fn store(&mut self, node: &NodeId, new: NewItem) -> Result<Vec<Notification>, Refusal> {
+        let entry = self.node(node)?;
+        let replaced = entry.items().get(&new.id);
+        let surplus = match replaced {
+            Some(_) => 0,
+            None => (entry.items().len() + 1).saturating_sub(quota::max_items(&self.config, entry)),
+        };
+        let oldest: Vec<_> = entry.items().iter().take(surplus).cloned().collect();
+        let displaced: Vec<&Item> = replaced.into_iter().chain(&oldest).map(|item| &**item).collect();
+        quota::check(&self.state, &self.config, entry, &new, &displaced)?;
+        let tells_retractions = self.config.node.notify_retract;
+        let mut editor = self.edit(node)?;
+        let mut notifications = Vec::new();
+        for old in oldest {
+            editor.remove_item(old.id());
+            if tells_retractions {
+                notifications.push(notification(&mut editor, Change::Retracted { id: old.id().to_owned() }));
+            }
         }
-        if let Some(oldest) = &oldest {
-            self.items.remove(node, oldest.id());
-        }
-        self.items.put(node, item.clone());
-        Ok(oldest)
+        let item = editor.put_item(new);
+        notifications.push(notification(&mut editor, Change::Published { item }));
+        Ok(notifications)
     }
 
     fn retract(
@@ -153,52 +185,62 @@ impl<S: ItemStore> Broker<S> {
         notify: Option<bool>,
     ) -> Result<Outcome, Refusal> {
         let entry = self.permitted(&node, requester, Action::RetractOwn)?;
-        let item = self.items.get(&node, id).ok_or(Refusal::NoSuchItem)?;
+        let item = entry.items().get(id).ok_or(Refusal::NoSuchItem)?;
         if item.publisher().as_str() != requester.jid.bare() {
-            entry.permit(requester, Action::RetractAny)?;
+            permit(entry, requester, Action::RetractAny)?;
         }
-        let recipients = entry.subscribers().clone();
-        self.items.remove(&node, id);
-        let change = Change::Retracted { id: id.to_owned() };
         let notify = notify.unwrap_or(self.config.node.notify_retract);
-        Ok(Outcome::done(notify.then_some(Notification { node, change, recipients })))
+        let mut editor = self.edit(&node)?;
+        editor.remove_item(id);
+        let change = || Change::Retracted { id: id.to_owned() };
+        Ok(Outcome::done(notify.then(|| notification(&mut editor, change()))))
     }
 
     fn subscribe(&mut self, requester: &Requester, node: NodeId, jid: Jid) -> Result<Outcome, Refusal> {
         if jid.bare() != requester.jid.bare() {
             return Err(Refusal::JidMismatch);
         }
-        self.permitted(&node, requester, Action::Subscribe)?;
         let limit = self.config.max_subscriptions_per_node;
-        self.node_mut(&node)?.subscribe(jid.clone(), limit)?;
+        let mut editor = self.permitted_mut(&node, requester, Action::Subscribe)?;
+        let subscriptions = editor.node().subscriptions();
+        // One that exists stays as it is (XEP-0060, section 6.1.6).
+        if !subscriptions.contains_key(&jid) {
+            if subscriptions.len() >= limit {
+                return Err(Refusal::TooManySubscriptions);
+            }
+            editor.subscribe(jid.clone(), SubscriptionState::Subscribed, SubscriptionOptions::default());
+        }
         let notifications = self.last_item(&node, &jid).into_iter().collect();
         Ok(Outcome { answer: Answer::Subscribed { node, jid }, notifications })
     }
 
-    fn last_item(&self, node: &NodeId, jid: &Jid) -> Option<Notification> {
+    fn last_item(&self, id: &NodeId, jid: &Jid) -> Option<Notification> {
+        let node = self.state.node(id)?;
         let item = match self.config.node.send_last_published_item {
-            SendLast::OnSubscribe | SendLast::OnSubscribeAndPresence => self.items.newest(node, 1).pop()?,
+            SendLast::OnSubscribe | SendLast::OnSubscribeAndPresence => node.items().iter().next_back()?.clone(),
             SendLast::Never => return None,
         };
-        let recipients = Arc::new(BTreeSet::from([jid.clone()]));
-        Some(Notification { node: node.clone(), change: Change::Published { item }, recipients })
+        let subscription = node.subscriptions().get(jid)?.clone();
+        let recipients = Arc::new(Subscriptions::from([(jid.clone(), subscription)]));
+        let change = Change::Published { item };
+        Some(Notification { node: id.clone(), change, position: node.position(), recipients })
     }
 
     fn unsubscribe(&mut self, requester: &Requester, node: NodeId, jid: Jid) -> Result<Outcome, Refusal> {
-        let entry = self.node_mut(&node)?;
+        let mut editor = self.edit(&node)?;
         if jid.bare() != requester.jid.bare() {
             return Err(Refusal::Forbidden);
         }
-        entry.unsubscribe(&jid)?;
+        editor.unsubscribe(&jid).ok_or(Refusal::NotSubscribed)?;
         Ok(Answer::Unsubscribed { node, jid }.into())
     }
 
     fn items(&self, requester: &Requester, node: NodeId, selection: &Selection) -> Result<Outcome, Refusal> {
-        self.permitted(&node, requester, Action::Retrieve)?;
+        let items = self.permitted(&node, requester, Action::Retrieve)?.items();
         let items = match selection {
-            Selection::All => self.items.newest(&node, usize::MAX),
-            Selection::Newest(limit) => self.items.newest(&node, *limit),
-            Selection::Ids(ids) => ids.iter().filter_map(|id| self.items.get(&node, id)).collect(),
+            Selection::All => items.iter().cloned().collect(),
+            Selection::Newest(limit) => items.iter().skip(items.len().saturating_sub(*limit)).cloned().collect(),
+            Selection::Ids(ids) => ids.iter().filter_map(|id| items.get(id)).cloned().collect(),
         };
         Ok(Answer::Items { node, items }.into())
     }
@@ -215,40 +257,83 @@ impl<S: ItemStore> Broker<S> {
         node: &NodeId,
         changes: Vec<(Jid, Affiliation)>,
     ) -> Result<Outcome, Refusal> {
-        self.permitted(node, requester, Action::Manage)?;
         let limit = self.config.max_affiliations_per_node;
-        self.node_mut(node)?.change_affiliations(changes, limit)?;
+        let mut editor = self.permitted_mut(node, requester, Action::Manage)?;
+        let limit = limit.max(editor.node().affiliations().len());
+        for (jid, affiliation) in changes {
+            editor.affiliate(jid.to_bare(), affiliation);
+        }
+        let node = editor.node();
+        if node.affiliations().len() > limit {
+            return Err(Refusal::TooManyAffiliations);
+        }
+        if !node.affiliations().any(|(_, affiliation)| affiliation == Affiliation::Owner) {
+            return Err(Refusal::LastOwner);
+        }
+        drop_excluded_subscribers(&mut editor);
         Ok(Answer::Done.into())
     }
 
     fn list_nodes(&self, requester: &Requester) -> Answer {
-        let is_visible = |node: &Node| node.permit(requester, Action::Subscribe).is_ok();
-        let visible = self.nodes.iter().filter(|(_, node)| is_visible(node));
-        Answer::Nodes { nodes: visible.map(|(id, _)| id.clone()).collect() }
+        let visible = self.state.nodes().filter(|node| permit(node, requester, Action::Subscribe).is_ok());
+        Answer::Nodes { nodes: visible.map(|node| node.id().clone()).collect() }
     }
 
     fn list_items(&self, requester: &Requester, node: NodeId) -> Result<Outcome, Refusal> {
-        self.permitted(&node, requester, Action::Retrieve)?;
-        let items = self.items.newest(&node, usize::MAX);
+        let items = self.permitted(&node, requester, Action::Retrieve)?.items();
+        let items = items.iter().cloned().collect();
         Ok(Answer::ItemIds { node, items }.into())
     }
 
     fn describe(&self, node: NodeId) -> Result<Outcome, Refusal> {
-        let info = self.node(&node)?.info(self.config.max_items_per_node);
+        let entry = self.node(&node)?;
+        let info = NodeInfo::of(entry, quota::max_items(&self.config, entry));
         Ok(Answer::Described { node, info }.into())
     }
 
     fn permitted(&self, node: &NodeId, requester: &Requester, action: Action) -> Result<&Node, Refusal> {
         let node = self.node(node)?;
-        node.permit(requester, action)?;
+        permit(node, requester, action)?;
         Ok(node)
     }
 
-    fn node(&self, node: &NodeId) -> Result<&Node, Refusal> {
-        self.nodes.get(node).ok_or(Refusal::NoSuchNode)
+    fn permitted_mut(
+        &mut self,
+        node: &NodeId,
+        requester: &Requester,
+        action: Action,
+    ) -> Result<NodeEditor<'_>, Refusal> {
+        self.permitted(node, requester, action)?;
+        self.edit(node)
     }
 
-    fn node_mut(&mut self, node: &NodeId) -> Result<&mut Node, Refusal> {
-        self.nodes.get_mut(node).ok_or(Refusal::NoSuchNode)
+    fn node(&self, node: &NodeId) -> Result<&Node, Refusal> {
+        self.state.node(node).ok_or(Refusal::NoSuchNode)
+    }
+
+    fn edit(&mut self, node: &NodeId) -> Result<NodeEditor<'_>, Refusal> {
+        self.state.edit(node).ok_or(Refusal::NoSuchNode)
+    }
+}
+
+fn permit(node: &Node, requester: &Requester, action: Action) -> Result<(), Refusal> {
+    let affiliation = node.affiliation(requester.jid.bare());
+    if affiliation.may(action) { Ok(()) } else { Err(Refusal::Forbidden) }
+}
+
+/// Tells all subscribers of a change, which has its place in the history of the node from now on.
+fn notification(editor: &mut NodeEditor<'_>, change: Change) -> Notification {
+    let position = editor.advance();
+    let node = editor.node();
+    Notification { node: node.id().clone(), change, position, recipients: node.subscriptions().clone() }
+}
+
+/// Who may no longer subscribe no longer hears anything.
+fn drop_excluded_subscribers(editor: &mut NodeEditor<'_>) {
+    let node = editor.node();
+    let is_excluded = |jid: &&Jid| !node.affiliation(jid.bare()).may(Action::Subscribe);
+    let excluded: Vec<_> = node.subscriptions().keys().filter(is_excluded).cloned().collect();
+    for jid in excluded {
+        editor.unsubscribe(&jid);
     }
 }

@@ -40,8 +40,20 @@ pub struct PubSubConfig {
     /// Bytes of one payload as XML. Default 64 KiB: an event then fits, with room to spare, into a stanza of any peer
     /// that takes 256 KiB. Beyond it, publication is refused with `payload-too-big` (section 7.1.3.5).
     pub max_payload_bytes: usize,
-    /// Bytes of all stored items together, as XML. Default 64 MiB: what a small daemon can spare, as trees cost a few
-    /// times as much. Beyond it, publication is refused with resource-constraint.
+    /// Bytes of one node's items, as XML. Default 16 MiB: a quarter of what the service stores. Beyond it, publication is
+    /// refused with resource-constraint.
+    pub max_bytes_per_node: usize,
+    /// Items of one publisher, by its bare address, in all nodes. Default 20,000: a component that reports for every
+    /// volunteer of a large domain to many nodes. Beyond it, publication is refused with resource-constraint.
+    pub max_items_per_publisher: usize,
+    /// Bytes of one publisher's items in all nodes. Default 32 MiB: no publisher alone fills the service. Beyond it,
+    /// publication is refused with resource-constraint.
+    pub max_bytes_per_publisher: usize,
+    /// Items of the service. Default 100,000: each costs some hundred bytes besides its own. Beyond it, publication is
+    /// refused with resource-constraint.
+    pub max_stored_items: usize,
+    /// Bytes of all stored items together, as XML. Default 64 MiB: what a small daemon can spare. Beyond it, publication
+    /// is refused with resource-constraint.
     pub max_stored_bytes: usize,
     /// Subscriptions of one node. Default 10,000: a fan-out of a few milliseconds. Beyond it, subscribing is refused
     /// with `too-many-subscriptions` (section 6.1.3.9).
@@ -66,6 +78,10 @@ impl Default for PubSubConfig {
             max_nodes: 1_000,
             max_items_per_node: 1_000,
             max_payload_bytes: 64 * 1024,
+            max_bytes_per_node: 16 * 1024 * 1024,
+            max_items_per_publisher: 20_000,
+            max_bytes_per_publisher: 32 * 1024 * 1024,
+            max_stored_items: 100_000,
             max_stored_bytes: 64 * 1024 * 1024,
             max_subscriptions_per_node: 10_000,
             max_affiliations_per_node: 1_000,

@@ -1,18 +1,19 @@
 //! What waits for the router: answers and notifications, in the order in which they came about.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use convoke_xmpp::{Jid, Origin, Router, Stanza};
+use convoke_xmpp::{Origin, Router, Stanza};
 
 use crate::ids::MessageIds;
+use crate::state::Subscriptions;
 
 /// One step of the way out.
 pub(crate) enum Outgoing {
     /// The answer to a request, addressed.
     Answer(Stanza),
     /// One message for many recipients.
-    Notification { message: Stanza, recipients: Arc<BTreeSet<Jid>> },
+    Notification { message: Stanza, recipients: Arc<Subscriptions> },
 }
 
 /// A queue that one thread at a time empties into the router.
@@ -58,8 +59,8 @@ impl Outbox {
         }
     }
 
-    fn notify(&self, message: &Stanza, recipients: &BTreeSet<Jid>, router: &dyn Router) {
-        for recipient in recipients {
+    fn notify(&self, message: &Stanza, recipients: &Subscriptions, router: &dyn Router) {
+        for recipient in recipients.keys() {
             deliver(message.with_to(recipient).with_id(&self.ids.next()), router);
         }
     }

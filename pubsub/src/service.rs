@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use convoke_xmpp::{Condition, IqType, Jid, JidRef, Kind, MessageType, Origin, Router, Service, Stanza};
 
 use crate::PubSubConfig;
-use crate::broker::{Broker, Context, MemoryItems, Notification, Operation, Outcome, Requester};
+use crate::broker::{Broker, Context, Notification, Operation, Outcome, Requester};
 use crate::contacts::NoContacts;
 use crate::ids::RandomIds;
 use crate::outbox::{Outbox, Outgoing, deliver};
@@ -24,14 +24,14 @@ use crate::protocol::{self, Request, RequestError};
 pub struct PubSubService {
     address: Jid,
     config: PubSubConfig,
-    broker: Mutex<Broker<MemoryItems>>,
+    broker: Mutex<Broker>,
     outbox: Outbox,
 }
 
 impl PubSubService {
     /// A service at this address, without nodes.
     pub fn new(address: Jid, config: PubSubConfig) -> Self {
-        let broker = Broker::new(address.to_domainpart(), config.clone(), MemoryItems::default());
+        let broker = Broker::new(address.clone(), config.clone());
         let outbox = Outbox::new(config.max_waiting);
         Self { address, config, broker: Mutex::new(broker), outbox }
     }
@@ -71,6 +71,8 @@ impl PubSubService {
         let mut broker = self.broker();
         let mut context = Context { now: SystemTime::now(), ids: &mut RandomIds, contacts: &NoContacts };
         let outcome = broker.apply(&requester, operation, &mut context)?;
+        // Nothing is kept beyond memory.
+        drop(broker.take_changes());
         self.outbox.extend(self.outgoing(iq, outcome));
         Ok(())
     }
@@ -85,7 +87,7 @@ impl PubSubService {
         [Outgoing::Answer(answer)].into_iter().chain(outcome.notifications.into_iter().map(notify))
     }
 
-    fn broker(&self) -> MutexGuard<'_, Broker<MemoryItems>> {
+    fn broker(&self) -> MutexGuard<'_, Broker> {
         self.broker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,12 @@
 //! What the broker is asked, what it answers and what it tells.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use convoke_xmpp::{Element, Jid};
+use bytes::Bytes;
+use convoke_xmpp::Jid;
 
-use super::{Affiliation, Item, NodeId, NodeInfo};
+use super::{Affiliation, NodeId, NodeInfo};
+use crate::state::{Item, Position, Subscriptions};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -24,7 +25,7 @@ pub(crate) enum Operation {
     /// Section 8.4.
     Delete { node: NodeId, redirect: Option<String> },
     /// Section 7.1.
-    Publish { node: NodeId, item: NewItem },
+    Publish { node: NodeId, item: NewEntry },
     /// Section 7.2; `notify` where the request says whether subscribers are told.
     Retract { node: NodeId, id: String, notify: Option<bool> },
     /// Section 6.1.
@@ -47,13 +48,11 @@ pub(crate) enum Operation {
 
 /// An item to publish.
 #[derive(Debug, Clone)]
-pub(crate) struct NewItem {
+pub(crate) struct NewEntry {
     /// Its id; one is made if there is none.
     pub(crate) id: Option<String>,
-    /// What is published; the broker does not look into it.
-    pub(crate) payload: Element,
-    /// The bytes of the payload as XML.
-    pub(crate) payload_bytes: usize,
+    /// What is published, as XML that means the same wherever it stands; the broker does not look into it.
+    pub(crate) payload: Bytes,
 }
 
 /// Which items of a node.
@@ -128,7 +127,9 @@ pub(crate) enum Change {
 pub(crate) struct Notification {
     pub(crate) node: NodeId,
     pub(crate) change: Change,
-    pub(crate) recipients: Arc<BTreeSet<Jid>>,
+    /// Where the history of the node stands with this change.
+    pub(crate) position: Position,
+    pub(crate) recipients: Arc<Subscriptions>,
 }
 
 /// All that an operation brings about outside the broker, in order: first the answer, then the notifications.

@@ -26,6 +26,10 @@ pub(crate) enum Refusal {
     NotSubscribed,
     #[error("the payload is larger than allowed")]
     PayloadTooBig,
+    #[error("the node stores as much as it may store")]
+    NodeFull,
+    #[error("the service stores as much of this publisher as it may store")]
+    PublisherFull,
     #[error("the service stores as much as it may store")]
     StorageFull,
     #[error("a node must keep an owner")]

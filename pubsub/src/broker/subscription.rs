@@ -1,15 +1,4 @@
-//! The subscription of one address to one node.
-
-use crate::config::SubscriptionOptions;
-
-/// The subscription of one address to one node; an address has one at most, so that it needs no SubID.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Subscription {
-    /// Whether it counts yet.
-    pub(crate) state: SubscriptionState,
-    /// What the subscriber wants of it.
-    pub(crate) options: SubscriptionOptions,
-}
+//! The state of a subscription.
 
 /// The state of a subscription that exists (XEP-0060, section 4.2).
 ///
@@ -23,11 +12,18 @@ pub(crate) enum SubscriptionState {
 }
 
 impl SubscriptionState {
+    const ALL: [Self; 2] = [Self::Pending, Self::Subscribed];
+
     /// The value of the attribute `subscription`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Subscribed => "subscribed",
         }
+    }
+
+    /// The state of that name.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }

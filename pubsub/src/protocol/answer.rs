@@ -6,7 +6,8 @@ use convoke_xmpp::{Element, Jid, namespace};
 
 use super::{RSM, discovery};
 use crate::PubSubConfig;
-use crate::broker::{Affiliation, Answer, Item, NodeId};
+use crate::broker::{Affiliation, Answer, NodeId};
+use crate::state::Item;
 
 /// The payload that answers a request which was sent to `service`; `None` for an empty result.
 pub(crate) fn answer(answer: &Answer, service: &str, config: &PubSubConfig) -> Option<Element> {
@@ -51,7 +52,7 @@ pub(super) fn item_element(item: &Item, namespace: &'static str, include_publish
     Element::new("item", namespace)
         .attr("id", item.id())
         .attr_opt("publisher", include_publisher.then(|| item.publisher()))
-        .child(item.payload().clone())
+        .with_children(item.payload_tree())
 }
 
 fn affiliated(node: &NodeId, affiliations: &[(Jid, Affiliation)]) -> Element {
@@ -115,7 +116,7 @@ const EMPTY_ITEM_BYTES: usize = 48;
 
 fn item_bytes(item: &Item, config: &PubSubConfig) -> usize {
     let publisher = if config.names_publishers() { written_bytes(item.publisher().as_str()) } else { 0 };
-    EMPTY_ITEM_BYTES + item.payload_bytes() + written_bytes(item.id()) + publisher
+    EMPTY_ITEM_BYTES + item.payload().len() + written_bytes(item.id()) + publisher
 }
 
 /// The bytes of an attribute's value once its special characters are references.

@@ -76,7 +76,7 @@ fn refused(refusal: Refusal) -> StanzaError {
         Refusal::TooManyAffiliations => Condition::PolicyViolation.into(),
         Refusal::JidMismatch => specific(Condition::BadRequest, "invalid-jid"),
         Refusal::PayloadTooBig => specific(Condition::NotAcceptable, "payload-too-big"),
-        Refusal::StorageFull => Condition::ResourceConstraint.into(),
+        Refusal::NodeFull | Refusal::PublisherFull | Refusal::StorageFull => Condition::ResourceConstraint.into(),
         Refusal::LastOwner => Condition::NotAcceptable.into(),
         Refusal::NoRandomness => Condition::InternalServerError.into(),
     }

@@ -7,7 +7,8 @@ use convoke_xmpp::{Element, namespace};
 use super::RequestError;
 use super::feature::Feature;
 use super::request::{boolean, optional_node, required_jid, required_node};
-use crate::broker::{NewItem, Operation, Selection};
+use crate::broker::{NewEntry, Operation, Selection};
+use crate::state::self_contained;
 
 const UNKNOWN: RequestError = RequestError::Malformed("no request of publish-subscribe");
 
@@ -99,14 +100,13 @@ fn publish(pubsub: &mut Element) -> Result<Operation, RequestError> {
     Ok(Operation::Publish { node, item: new_item(item)? })
 }
 
-fn new_item(mut item: Element) -> Result<NewItem, RequestError> {
+fn new_item(mut item: Element) -> Result<NewEntry, RequestError> {
     let id = item.attribute("id").filter(|id| !id.is_empty()).map(str::to_owned);
     if id.as_ref().is_some_and(|id| id.len() > MAX_PART_BYTES) {
         return Err(RequestError::UnacceptableName);
     }
-    let payload = only_payload(&mut item)?;
-    let payload_bytes = payload.to_string().len();
-    Ok(NewItem { id, payload, payload_bytes })
+    let payload = self_contained(&only_payload(&mut item)?);
+    Ok(NewEntry { id, payload })
 }
 
 /// Exactly one element, and no text beside it (section 7.1.3.6).

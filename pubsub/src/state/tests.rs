@@ -1,0 +1,343 @@
+//! The journal, its way back, and what the store gives back, with both stores.
+
+use std::fmt::Write as _;
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, SystemTime};
+
+use convoke_store::{Batch, MemoryStore, RedbStore, Store, StoreError};
+use convoke_xmpp::{Element, Jid};
+
+use super::record::{FORMAT, TABLE};
+use super::*;
+use crate::broker::{Affiliation, SubscriptionState};
+use crate::config::SubscriptionOptions;
+
+const ROUNDS: usize = 60;
+
+const SERVICE: &str = "pubsub@example.org";
+
+/// Everything that a state says of itself, and nothing of how it came about.
+fn picture(state: &State) -> String {
+    let mut text = format!("{} {:?} {}\n", state.address(), state.usage(), state.usages.publishers());
+    for node in state.nodes() {
+        let (id, creator, position) = (node.id(), node.creator(), node.position());
+        writeln!(text, "{id} {creator} {position:?} {:?} {:?}", node.config(), node.items().usage()).unwrap();
+        node.affiliations().for_each(|(jid, affiliation)| writeln!(text, "  {jid} {affiliation:?}").unwrap());
+        node.subscriptions().iter().for_each(|(jid, entry)| writeln!(text, "  {jid} {entry:?}").unwrap());
+        node.items()
+            .iter()
+            .for_each(|item| writeln!(text, "  {item:?} {:?}", state.usage_of(item.publisher())).unwrap());
+    }
+    text
+}
+
+fn jid(text: &str) -> Jid {
+    Jid::new(text).unwrap()
+}
+
+fn node_id(text: &str) -> NodeId {
+    NodeId::new(text).unwrap()
+}
+
+fn config(max_items: usize) -> NodeConfig {
+    NodeConfig { max_items: Some(max_items), title: format!("up to {max_items}"), ..NodeConfig::default() }
+}
+
+fn item(id: &str, publisher: &str, length: usize) -> NewItem {
+    let payload = Element::new("p", "urn:p").text("x".repeat(length));
+    let published = SystemTime::now() - Duration::from_nanos(length as u64 * 1_001);
+    NewItem { id: id.to_owned(), publisher: jid(publisher), published, payload: self_contained(&payload) }
+}
+
+/// Numbers that look random and are the same in every run (xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// Makes one random change; few names, so that changes meet.
+fn change(state: &mut State, numbers: &mut Numbers) {
+    let id = node_id(&format!("node {}", numbers.below(4)));
+    let who = format!("user{}@example.net", numbers.below(5));
+    let kind = numbers.below(40);
+    if kind == 0 {
+        return state.remove(&id);
+    }
+    let Some(mut node) = state.edit(&id) else {
+        state.create(id, jid(&who), config(1), format!("incarnation {}", numbers.0));
+        return;
+    };
+    match kind {
+        1 => drop(state.create(id, jid(&who), config(2), format!("incarnation {}", numbers.0))),
+        2..=4 => node.configure(config(1 + numbers.below(9) as usize)),
+        5..=6 => node.affiliate(jid(&who), Affiliation::None),
+        7..=10 => node.affiliate(jid(&who), Affiliation::Publisher),
+        11..=14 => {
+            let state = [SubscriptionState::Pending, SubscriptionState::Subscribed][numbers.below(2) as usize];
+            let options = SubscriptionOptions { digest: numbers.below(2) == 0, ..SubscriptionOptions::default() };
+            node.subscribe(jid(&format!("{who}/{}", numbers.below(2))), state, options);
+        }
+        15..=17 => drop(node.unsubscribe(&jid(&format!("{who}/{}", numbers.below(2))))),
+        18..=22 => drop(node.remove_item(&format!("item {}", numbers.below(6)))),
+        23..=25 => drop(node.advance()),
+        _ => {
+            node.put_item(item(&format!("item {}", numbers.below(6)), &who, numbers.below(50) as usize));
+            node.advance();
+        }
+    }
+}
+
+fn commit(store: &dyn Store, batch: Batch) {
+    let (sender, outcome) = mpsc::channel();
+    store.commit(batch, Box::new(move |result| sender.send(result).unwrap()));
+    outcome.recv_timeout(Duration::from_secs(60)).unwrap().unwrap();
+}
+
+fn save(store: &dyn Store, state: &mut State) {
+    commit(store, state.take_changes().batch);
+}
+
+/// Runs a rule with each kind of store.
+fn with_both_stores(rule: impl Fn(&dyn Store)) {
+    rule(&MemoryStore::new());
+    let directory = tempfile::tempdir().unwrap();
+    rule(&RedbStore::open(directory.path()).unwrap());
+}
+
+fn reopened(store: &dyn Store) -> State {
+    State::open(store, jid(SERVICE)).unwrap()
+}
+
+fn write_error() -> StoreError {
+    StoreError::Write { path: "disk".into(), cause: Arc::new(io::Error::other("full")) }
+}
+
+#[test]
+fn what_is_committed_is_read_back_exactly() {
+    with_both_stores(|store| {
+        let (mut state, mut numbers) = (State::new(jid(SERVICE)), Numbers(2_026));
+        for round in 0..ROUNDS {
+            (0..numbers.below(30)).for_each(|_| change(&mut state, &mut numbers));
+            save(store, &mut state);
+            let read = reopened(store);
+            assert_eq!(picture(&read), picture(&state), "round {round}");
+            if round % 10 == 9 {
+                // What was read back is as good as what was there.
+                state = read;
+            }
+        }
+        assert!(state.nodes().len() > 0);
+    });
+}
+
+#[test]
+fn undoing_restores_exactly_what_was_before() {
+    let (mut state, mut numbers) = (State::new(jid(SERVICE)), Numbers(7));
+    for round in 0..500 {
+        let before = picture(&state);
+        (0..numbers.below(20)).for_each(|_| change(&mut state, &mut numbers));
+        let undo = state.take_changes().undo;
+        state.undo(undo, &write_error());
+        assert_eq!(picture(&state), before, "round {round}");
+        (0..numbers.below(5)).for_each(|_| change(&mut state, &mut numbers));
+        state.take_changes();
+    }
+}
+
+#[test]
+fn returning_to_a_mark_takes_back_what_came_after_it_alone() {
+    let store = MemoryStore::new();
+    let (mut state, mut numbers) = (State::new(jid(SERVICE)), Numbers(11));
+    for round in 0..300 {
+        (0..numbers.below(10)).for_each(|_| change(&mut state, &mut numbers));
+        let (before, mark) = (picture(&state), state.mark());
+        (0..numbers.below(10)).for_each(|_| change(&mut state, &mut numbers));
+        state.return_to(mark);
+        assert_eq!(picture(&state), before, "round {round}");
+        save(&store, &mut state);
+        assert_eq!(picture(&reopened(&store)), before, "round {round}");
+    }
+}
+
+/// A write may fail and have happened all the same, as [`StoreError::Write`] says.
+#[test]
+fn what_a_failed_store_kept_all_the_same_is_gone_with_the_next_changes() {
+    with_both_stores(|store| {
+        let (mut state, mut numbers) = (State::new(jid(SERVICE)), Numbers(13));
+        for round in 0..ROUNDS {
+            (0..10).for_each(|_| change(&mut state, &mut numbers));
+            save(store, &mut state);
+            for _ in 0..numbers.below(3) {
+                (0..numbers.below(20)).for_each(|_| change(&mut state, &mut numbers));
+                let Changes { batch, undo } = state.take_changes();
+                if numbers.below(2) == 0 {
+                    commit(store, batch);
+                }
+                state.undo(undo, &write_error());
+            }
+            save(store, &mut state);
+            assert_eq!(picture(&reopened(store)), picture(&state), "round {round}");
+        }
+    });
+}
+
+#[test]
+fn a_batch_that_the_store_refused_leaves_nothing_to_write() {
+    let mut state = State::new(jid(SERVICE));
+    state.create(node_id("n"), jid("a@b"), config(1), "1".to_owned()).put_item(item("i", "a@b", 5));
+    let undo = state.take_changes().undo;
+    state.undo(undo, &StoreError::Busy { waiting: 1 });
+    assert_eq!(state.nodes().len(), 0);
+    assert!(state.take_changes().batch.is_empty());
+}
+
+#[test]
+fn a_publication_on_a_large_node_writes_its_own_item_alone() {
+    let store = MemoryStore::new();
+    let mut state = State::new(jid(SERVICE));
+    let mut node = state.create(node_id("n"), jid("a@b"), config(usize::MAX), "1".to_owned());
+    for number in 0..2_000 {
+        node.put_item(item(&format!("item {number}"), "a@b", 100));
+        node.subscribe(
+            jid(&format!("user{number}@example.net")),
+            SubscriptionState::Subscribed,
+            SubscriptionOptions::default(),
+        );
+    }
+    save(&store, &mut state);
+    let mut node = state.edit(&node_id("n")).unwrap();
+    node.put_item(item("item 7", "a@b", 100));
+    node.advance();
+    let batch = state.take_changes().batch;
+    assert_eq!(batch.len(), 3, "the item, the one that it replaces, the position");
+    assert!(batch.bytes() < 400, "{}", batch.bytes());
+}
+
+/// However long the addresses of subscribers are: otherwise they could keep an owner from deleting the node.
+#[test]
+fn removing_a_node_with_many_subscribers_fits_into_a_batch() {
+    let mut state = State::new(jid(SERVICE));
+    let mut node = state.create(node_id("n"), jid("a@b"), config(1), "1".to_owned());
+    for number in 0..10_000 {
+        let address = jid(&format!("user@example.net/{number}{}", "x".repeat(1_000)));
+        node.subscribe(address, SubscriptionState::Subscribed, SubscriptionOptions::default());
+    }
+    state.take_changes();
+    state.remove(&node_id("n"));
+    let batch = state.take_changes().batch;
+    assert_eq!(batch.len(), 10_002);
+    assert!(batch.bytes() < 1_000_000, "{}", batch.bytes());
+}
+
+#[test]
+fn services_in_one_store_do_not_mix() {
+    // Addresses that begin like each other.
+    let addresses = ["a@b.example", "a@b.example.org", "aa@b.example", "b.example"];
+    with_both_stores(|store| {
+        let mut states: Vec<_> = addresses.iter().map(|address| State::new(jid(address))).collect();
+        for (seed, state) in (1..).zip(&mut states) {
+            let mut numbers = Numbers(seed);
+            (0..200).for_each(|_| change(state, &mut numbers));
+            save(store, state);
+        }
+        for (address, state) in addresses.iter().zip(&states) {
+            assert_eq!(picture(&State::open(store, jid(address)).unwrap()), picture(state));
+        }
+        for node in states[0].nodes().map(|node| node.id().clone()).collect::<Vec<_>>() {
+            states[0].remove(&node);
+        }
+        save(store, &mut states[0]);
+        for (address, state) in addresses.iter().zip(&states) {
+            assert_eq!(picture(&State::open(store, jid(address)).unwrap()), picture(state));
+        }
+    });
+}
+
+/// A store with one record of every kind.
+fn small_store() -> MemoryStore {
+    let store = MemoryStore::new();
+    let mut state = State::new(jid(SERVICE));
+    let mut node = state.create(node_id("n"), jid("a@b"), config(3), "1".to_owned());
+    node.affiliate(jid("a@b"), Affiliation::Owner);
+    node.subscribe(jid("c@d/e"), SubscriptionState::Subscribed, SubscriptionOptions::default());
+    node.put_item(item("i", "a@b", 5));
+    node.advance();
+    save(&store, &mut state);
+    store
+}
+
+#[test]
+fn a_newer_format_is_refused_and_says_what_to_do() {
+    let records = small_store().scan(TABLE, b"").unwrap();
+    assert_eq!(records.len(), 5);
+    for (key, mut value) in records {
+        let store = small_store();
+        value[0] = FORMAT + 1;
+        commit(&store, Batch::new().put(TABLE, key, value));
+        let refused = State::open(&store, jid(SERVICE)).err().unwrap();
+        assert!(matches!(refused, OpenError::NewerFormat { found: 2, supported: FORMAT, .. }), "{refused}");
+        assert!(refused.to_string().contains("run the newer version"), "{refused}");
+    }
+}
+
+#[test]
+fn damaged_records_are_refused_and_named() {
+    for (key, value) in small_store().scan(TABLE, b"").unwrap() {
+        let damaged =
+            [Some(Vec::new()), Some(vec![0]), Some(value[..value.len() - 1].to_vec()), Some([&*value, b"x"].concat())];
+        for value in damaged {
+            let store = small_store();
+            commit(&store, Batch::new().put(TABLE, key.clone(), value.clone().unwrap()));
+            let refused = State::open(&store, jid(SERVICE)).err();
+            assert!(matches!(refused, Some(OpenError::Damaged { .. })), "{key:?} {value:?}: {refused:?}");
+        }
+    }
+}
+
+#[test]
+fn a_record_without_its_node_is_damage() {
+    for (key, _) in
+        small_store().scan(TABLE, b"").unwrap().into_iter().filter(|(key, _)| key[SERVICE.len() + 1] == b'n')
+    {
+        let store = small_store();
+        commit(&store, Batch::new().delete(TABLE, key));
+        assert!(matches!(State::open(&store, jid(SERVICE)), Err(OpenError::Damaged { .. })));
+    }
+}
+
+#[test]
+fn an_item_of_the_same_id_replaces_the_older_and_becomes_the_newest() {
+    let mut state = State::new(jid(SERVICE));
+    let mut node = state.create(node_id("n"), jid("a@b"), config(9), "1".to_owned());
+    for id in ["a", "b", "c", "a"] {
+        node.put_item(item(id, "a@b", 10));
+    }
+    let items = node.node().items();
+    let ids = |items: &mut dyn Iterator<Item = &Arc<Item>>| items.map(|item| item.id()).collect::<String>();
+    assert_eq!(ids(&mut items.iter()), "bca");
+    let c = items.get("c").unwrap();
+    assert_eq!((ids(&mut items.before(c)), ids(&mut items.after(c))), ("b".to_owned(), "a".to_owned()));
+}
+
+#[test]
+fn usage_is_that_of_the_items_that_are_there() {
+    let mut state = State::new(jid(SERVICE));
+    let bytes = |length: usize| item("i", "a@b", length).bytes();
+    let mut node = state.create(node_id("n"), jid("a@b"), config(9), "1".to_owned());
+    for (id, publisher, length) in [("i", "a@b", 10), ("i", "a@b", 20), ("j", "c@d", 30)] {
+        node.put_item(item(id, publisher, length));
+    }
+    assert_eq!(state.usage(), Usage { items: 2, bytes: bytes(20) + bytes(30) });
+    assert_eq!(state.usage_of(&jid("a@b")), Usage { items: 1, bytes: bytes(20) });
+    state.edit(&node_id("n")).unwrap().remove_item("i");
+    assert_eq!((state.usage().items, state.usages.publishers()), (1, 1));
+    state.remove(&node_id("n"));
+    assert_eq!((state.usage(), state.usages.publishers()), (Usage::default(), 0));
+}
