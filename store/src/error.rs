@@ -56,9 +56,10 @@ pub enum StoreError {
         #[source]
         cause: Cause,
     },
-    /// Writing failed. Each batch concerned is either wholly there or not at all after the next start; until then the
-    /// store may refuse further writes.
-    #[error("cannot write to the store {path}: {cause}; check the disk and its free space and restart", path = path.display())]
+    /// Writing failed, and it is not known whether the batch was written: wholly, or nothing of it.
+    ///
+    /// The store goes on: what is committed later is written if the disk takes it.
+    #[error("cannot write to the store {path}: {cause}; check the disk and its free space", path = path.display())]
     Write {
         /// The file.
         path: PathBuf,

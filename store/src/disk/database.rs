@@ -1,14 +1,14 @@
 //! The redb file: its format, its reads, its transactions.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{
     Builder, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, Table, TableDefinition, WriteTransaction,
 };
 
 use crate::batch::Change;
-use crate::{Batch, Entry, StoreError};
+use crate::{Batch, Cause, Entry, StoreError};
 
 /// All tables in one, by (table name, key): names need no declaration, and a group touches one tree.
 const ENTRIES: TableDefinition<'_, EntryKey, &[u8]> = TableDefinition::new("entries");
@@ -27,25 +27,31 @@ pub(super) const FORMAT: u64 = 1;
 /// The memory redb may use to cache pages (32 MiB): its default of 1 GiB would be most of a small server.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
+/// Opens a file that exists.
+pub(super) type Open = Box<dyn Fn(&Path) -> Result<redb::Database, DatabaseError> + Send + Sync>;
+
 /// An open file of the right format.
+///
+/// After a failed write redb refuses everything, reads too, until the file is opened again. So it is: at once, and if
+/// that fails before the next write. Whoever has made room on the disk need not restart anything.
 pub(super) struct Database {
-    inner: redb::Database,
     path: PathBuf,
+    open: Open,
+    /// Or why it could not be opened again.
+    inner: RwLock<Result<redb::Database, Cause>>,
 }
 
 impl Database {
     pub(super) fn open(path: PathBuf) -> Result<Self, StoreError> {
-        let opened = Builder::new().set_cache_size(CACHE_BYTES).create(&path);
-        let inner = opened.map_err(|error| open_error(&path, error))?;
-        Self::check(inner, path)
+        let inner = builder().create(&path).map_err(|error| open_error(&path, error))?;
+        Self::check(inner, path, Box::new(|path| builder().open(path)))
     }
 
     /// Accepts an open redb database if its format is ours, or gives it our format if it is new.
-    pub(super) fn check(inner: redb::Database, path: PathBuf) -> Result<Self, StoreError> {
-        let database = Self { inner, path };
-        match database.initialise().map_err(|error| open_cause(&database.path, error))? {
-            FORMAT => Ok(database),
-            found => Err(StoreError::NewerFormat { path: database.path, found, supported: FORMAT }),
+    pub(super) fn check(inner: redb::Database, path: PathBuf, open: Open) -> Result<Self, StoreError> {
+        match initialise(&inner).map_err(|error| open_cause(&path, error))? {
+            FORMAT => Ok(Self { path, open, inner: RwLock::new(Ok(inner)) }),
+            found => Err(StoreError::NewerFormat { path, found, supported: FORMAT }),
         }
     }
 
@@ -54,64 +60,89 @@ impl Database {
     }
 
     pub(super) fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let read =
-            || -> Result<_, redb::Error> { Ok(self.entries()?.get((table, key))?.map(|value| value.value().to_vec())) };
-        read().map_err(|error| self.read_error(error))
+        self.read(|entries| Ok(entries.get((table, key))?.map(|value| value.value().to_vec())))
     }
 
     pub(super) fn scan(&self, table: &str, prefix: &[u8]) -> Result<Vec<Entry>, StoreError> {
-        scan(&self.entries().map_err(|error| self.read_error(error))?, table, prefix)
-            .map_err(|error| self.read_error(error))
+        self.read(|entries| scan(entries, table, prefix))
     }
 
     /// Writes all batches in one transaction and returns when the disk has synchronised it.
     pub(super) fn write<'a>(&self, batches: impl Iterator<Item = &'a Batch>) -> Result<(), StoreError> {
-        self.transact(|transaction| {
-            let mut entries = transaction.open_table(ENTRIES)?;
-            batches.flat_map(Batch::changes).try_for_each(|change| apply(&mut entries, change))
+        if self.with(|_| Ok(())).is_err() {
+            self.reopen();
+        }
+        let written = self.with(|inner| {
+            transact(inner, |transaction| {
+                let mut entries = transaction.open_table(ENTRIES)?;
+                batches.flat_map(Batch::changes).try_for_each(|change| apply(&mut entries, change))
+            })
+        });
+        written.map_err(|cause| {
+            self.reopen();
+            StoreError::Write { path: self.path.clone(), cause }
         })
-        .map_err(|error| StoreError::Write { path: self.path.clone(), cause: Arc::new(error) })
     }
 
-    /// Makes the tables of a new file; returns the format.
-    fn initialise(&self) -> Result<u64, redb::Error> {
-        if let Some(format) = self.format()? {
-            return Ok(format);
-        }
-        self.transact(|transaction| {
-            transaction.open_table(ENTRIES)?;
-            transaction.open_table(ABOUT)?.insert(FORMAT_KEY, FORMAT)?;
-            Ok(())
-        })?;
-        Ok(FORMAT)
+    fn read<T>(&self, work: impl FnOnce(&Entries) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let read = self.with(|inner| work(&inner.begin_read()?.open_table(ENTRIES)?));
+        read.map_err(|cause| StoreError::Read { path: self.path.clone(), cause })
     }
 
-    fn format(&self) -> Result<Option<u64>, redb::Error> {
-        match self.inner.begin_read()?.open_table(ABOUT) {
-            Ok(about) => Ok(about.get(FORMAT_KEY)?.map(|format| format.value())),
-            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+    fn with<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T, redb::Error>) -> Result<T, Cause> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let inner = inner.as_ref().map_err(Arc::clone)?;
+        work(inner).map_err(|error| Arc::new(error) as Cause)
     }
 
-    fn transact<T>(&self, work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
-        let mut transaction = self.inner.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
-        // Values come from strangers: without the second phase, one who can also crash the machine could forge
-        // redb's checksum of a torn commit (redb, `WriteTransaction::set_two_phase_commit`).
-        transaction.set_two_phase_commit(true);
-        let value = work(&transaction)?;
-        transaction.commit()?;
-        Ok(value)
+    /// Opens the file again. Readers wait meanwhile: what they would be told now is an error.
+    fn reopen(&self) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        // Closed first: the file is locked as long as it is open.
+        *inner = Err(Arc::new(redb::Error::PreviousIo));
+        *inner = (self.open)(&self.path).map_err(|error| Arc::new(error) as Cause);
     }
+}
 
-    fn entries(&self) -> Result<Entries, redb::Error> {
-        Ok(self.inner.begin_read()?.open_table(ENTRIES)?)
-    }
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
 
-    fn read_error(&self, error: redb::Error) -> StoreError {
-        StoreError::Read { path: self.path.clone(), cause: Arc::new(error) }
+/// Makes the tables of a new file; returns the format.
+fn initialise(inner: &redb::Database) -> Result<u64, redb::Error> {
+    if let Some(format) = format(inner)? {
+        return Ok(format);
     }
+    transact(inner, |transaction| {
+        transaction.open_table(ENTRIES)?;
+        transaction.open_table(ABOUT)?.insert(FORMAT_KEY, FORMAT)?;
+        Ok(())
+    })?;
+    Ok(FORMAT)
+}
+
+fn format(inner: &redb::Database) -> Result<Option<u64>, redb::Error> {
+    match inner.begin_read()?.open_table(ABOUT) {
+        Ok(about) => Ok(about.get(FORMAT_KEY)?.map(|format| format.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn transact<T>(
+    inner: &redb::Database,
+    work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+) -> Result<T, redb::Error> {
+    let mut transaction = inner.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    // Values come from strangers: without the second phase, one who can also crash the machine could forge
+    // redb's checksum of a torn commit (redb, `WriteTransaction::set_two_phase_commit`).
+    transaction.set_two_phase_commit(true);
+    let value = work(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
 }
 
 fn apply(entries: &mut Table<'_, EntryKey, &'static [u8]>, change: &Change) -> Result<(), redb::Error> {

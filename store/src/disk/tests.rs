@@ -1,7 +1,7 @@
 //! A disk that fails: each batch is answered exactly once.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -12,11 +12,17 @@ use redb::backends::InMemoryBackend;
 use super::{Database, RedbStore};
 use crate::{Batch, Store, StoreError};
 
-/// A disk that works until it is told otherwise.
-#[derive(Debug, Default)]
+/// A disk that works as long as it is told to, and keeps what was synchronised.
+#[derive(Debug, Default, Clone)]
 struct Failing {
-    disk: InMemoryBackend,
+    disk: Arc<InMemoryBackend>,
     broken: Arc<AtomicBool>,
+}
+
+impl Failing {
+    fn database(self) -> Result<redb::Database, redb::DatabaseError> {
+        redb::Database::builder().create_with_backend(self)
+    }
 }
 
 impl StorageBackend for Failing {
@@ -47,8 +53,10 @@ impl StorageBackend for Failing {
 fn store_on_failing_disk() -> (RedbStore, Arc<AtomicBool>) {
     let disk = Failing::default();
     let broken = Arc::clone(&disk.broken);
-    let database = redb::Database::builder().create_with_backend(disk).unwrap();
-    (RedbStore::start(Database::check(database, PathBuf::from("failing disk")).unwrap()).unwrap(), broken)
+    let database = disk.clone().database().unwrap();
+    let open = move |_: &Path| disk.clone().database();
+    let database = Database::check(database, PathBuf::from("failing disk"), Box::new(open)).unwrap();
+    (RedbStore::start(database).unwrap(), broken)
 }
 
 fn commit(store: &RedbStore, key: u8) -> Receiver<Result<(), StoreError>> {
@@ -68,6 +76,21 @@ fn answers_every_batch_once_when_the_disk_fails() {
         assert!(receiver.recv().is_err(), "answered twice");
     }
     assert_eq!(store.counts().batches, 1);
+}
+
+#[test]
+fn goes_on_when_the_disk_works_again() {
+    let (store, broken) = store_on_failing_disk();
+    commit(&store, 0).recv().unwrap().unwrap();
+    for round in 1..10 {
+        broken.store(true, Ordering::SeqCst);
+        commit(&store, 100).recv().unwrap().unwrap_err();
+        commit(&store, 100).recv().unwrap().unwrap_err();
+        broken.store(false, Ordering::SeqCst);
+        commit(&store, round).recv().unwrap().unwrap();
+        let keys: Vec<_> = store.scan("t", b"").unwrap().into_iter().map(|(key, _)| key[0]).collect();
+        assert!((0..=round).all(|key| keys.contains(&key)), "what was acknowledged is there: {keys:?}");
+    }
 }
 
 #[test]
