@@ -38,5 +38,6 @@ mod outages;
 mod presence;
 mod refusals;
 mod restarts;
+mod silence;
 mod sizes;
 mod ways;

@@ -28,6 +28,23 @@ pub trait SessionHandler: Send {
         None
     }
 
+    /// Something was read at this time, stanza or not, or the peer has made room for more: it is alive.
+    fn heard(&mut self, at: Instant) {
+        let _ = at;
+    }
+
+    /// When the peer was last heard, by whichever of its streams. Default: other streams are not known.
+    fn last_heard(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What a peer is asked that does not acknowledge and was silent for [`SessionConfig::keepalive`] (XEP-0199). Unless it
+    /// is heard within [`SessionConfig::acknowledgement`], the connection is given up. Where the answer comes by another
+    /// stream, [`SessionHandler::last_heard`] has to know. Default `None`: such a peer is never asked.
+    fn ping(&mut self) -> Option<Stanza> {
+        None
+    }
+
     /// How the session begins with acknowledgements. Default: without.
     fn management(&mut self) -> Management {
         Management::Off
@@ -94,6 +111,8 @@ pub enum End {
     Stream(SessionEnd),
     /// The peer did not read what was written.
     WriteTimeout,
+    /// The peer was silent, and did not answer a ping either: the connection is as good as broken.
+    Unanswered,
     /// The session was told to break the connection.
     Cut,
 }
@@ -102,7 +121,7 @@ impl End {
     /// Whether the connection was lost rather than closed.
     pub fn is_loss(&self) -> bool {
         use SessionEnd::{Disconnected, Unacknowledged};
-        matches!(self, Self::WriteTimeout | Self::Cut | Self::Stream(Disconnected | Unacknowledged))
+        matches!(self, Self::WriteTimeout | Self::Unanswered | Self::Cut | Self::Stream(Disconnected | Unacknowledged))
     }
 }
 

@@ -95,12 +95,13 @@ pub struct Timeouts {
     pub idle: Duration,
     /// A peer that does not read. Default 60 s.
     pub write: Duration,
-    /// Silence before a space keeps the connection alive. Default 5 min (RFC 6120, section 4.6.4).
+    /// Silence before a space keeps the connection alive, and before a peer that does not acknowledge is asked whether it
+    /// is there (XEP-0199). Default 5 min (RFC 6120, section 4.6.4).
     pub keepalive: Duration,
     /// The closing handshake. Default 5 s.
     pub close: Duration,
-    /// An answer to the question what was handled (XEP-0198). Default 30 s: all that was written before the question
-    /// may have to be read first. A peer that takes longer is taken for lost.
+    /// An answer to the question what was handled (XEP-0198), or whether the peer is there (XEP-0199). Default 30 s: all
+    /// that was written before the question may have to be read first. A peer that takes longer is taken for lost.
     pub acknowledgement: Duration,
     /// How long a lost session can be resumed, in either role. Default 5 min: longer than the restart of a router and than
     /// a first pause of [`Backoff`]; meanwhile what was not acknowledged is held.

@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::config::{Backoff, FederationConfig, LocalDomain, PersistentLink, Timeouts};
 use crate::dialer::{DialReport, Dialed, Dialer, Penalties};
 use crate::identity::{Evidence, IdentityVerifier, Trust};
-use crate::link::{Incoming, NotRegistered, Refused};
+use crate::link::{Incoming, Link, NotRegistered, Refused};
 use crate::links::Links;
 use crate::listener::listen;
 use crate::negotiation::ReceivingConfig;
@@ -147,7 +147,7 @@ impl Federation {
     /// Breaks the TCP connections between these domains, both ways, at once and without closing tags; says whether there
     /// was any. What the outgoing link has not written yet is sent by the next stream.
     pub fn cut(&self, local: &Domainpart, remote: &Domainpart) -> bool {
-        self.shared.links.existing(local, remote).is_some_and(|link| link.cut())
+        self.shared.links.existing(local.as_str(), remote.as_str()).is_some_and(|link| link.cut())
     }
 
     /// What each link has done and is doing, in no order.
@@ -275,6 +275,11 @@ impl Shared {
         }
     }
 
+    /// The link of these domains, if there is one.
+    pub(crate) fn link_between(&self, local: &str, remote: &Domainpart) -> Option<Arc<Link>> {
+        self.links.existing(local, remote.as_str())
+    }
+
     fn send(self: &Arc<Self>, mut stanza: Stanza) -> Result<(), Undelivered> {
         if self.tasks.shutdown_token().is_cancelled() {
             return Err(Undelivered::new(stanza, shutting_down()));
@@ -295,7 +300,7 @@ impl Shared {
         }
     }
 
-    fn link_of(&self, stanza: &Stanza) -> Result<Arc<crate::link::Link>, StanzaError> {
+    fn link_of(&self, stanza: &Stanza) -> Result<Arc<Link>, StanzaError> {
         let (Some(to), Some(from)) = (stanza.to(), stanza.from()) else {
             return Err(Condition::JidMalformed.into());
         };

@@ -136,6 +136,8 @@ pub mod negotiation;
 pub mod policy;
 mod printable;
 #[cfg(feature = "net")]
+mod random;
+#[cfg(feature = "net")]
 pub mod resolver;
 mod sasl;
 #[cfg(feature = "net")]

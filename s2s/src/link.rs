@@ -9,6 +9,7 @@
 
 mod handler;
 mod incoming;
+mod liveness;
 mod outgoing;
 mod route;
 mod state;
@@ -21,6 +22,7 @@ use convoke_net::{Full, Outbox, OutboxLimits};
 use convoke_xmpp::{Condition, Domainpart, Stanza, StanzaError, Undelivered};
 use tokio::sync::Notify;
 
+use self::liveness::Liveness;
 use self::outgoing::Outgoing;
 use self::route::Route;
 use self::state::{Phase, State};
@@ -46,6 +48,7 @@ pub(crate) struct Link {
     /// What the peer may still send at present, if there is a limit.
     allowance: Option<Mutex<Allowance>>,
     route: Route,
+    liveness: Liveness,
     /// Ends a pause of the task that dials.
     woken: Notify,
     /// The stream that was dialled here is to be replaced by a new one.
@@ -69,6 +72,7 @@ impl Link {
             bytes_in: AtomicU64::new(0),
             allowance: rate.map(|rate| Mutex::new(Allowance::new(rate, now()))),
             route: Route::default(),
+            liveness: Liveness::default(),
             woken: Notify::new(),
             renewed: Notify::new(),
             state: Mutex::default(),
@@ -83,6 +87,15 @@ impl Link {
     fn spend(&self, bytes: usize) -> Option<Duration> {
         let mut allowance = self.allowance.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         allowance.spend(bytes, now())
+    }
+
+    /// Whether the stanza answers a ping of ours: then the remote domain is alive, and there is nothing else to it.
+    fn takes_answer(&self, stanza: &Stanza) -> bool {
+        let is_answer = self.liveness.is_answer(stanza, &self.pair);
+        if is_answer {
+            self.liveness.heard(now());
+        }
+        is_answer
     }
 
     /// Queues a stanza, and dials if there is no stream.

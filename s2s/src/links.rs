@@ -47,8 +47,8 @@ impl Links {
     }
 
     /// The link of this pair, if there is one.
-    pub(crate) fn existing(&self, local: &Domainpart, remote: &Domainpart) -> Option<Arc<Link>> {
-        self.lock().get(local.as_str(), remote.as_str()).map(Arc::clone)
+    pub(crate) fn existing(&self, local: &str, remote: &str) -> Option<Arc<Link>> {
+        self.lock().get(local, remote).map(Arc::clone)
     }
 
     /// Drops a link that is retired, unless another has taken its place.

@@ -68,11 +68,26 @@ impl Peer {
 
     /// Asks it to end (SIGTERM), and waits until it has: it closes its streams first.
     pub async fn stop(&mut self) -> Result<(), PeerError> {
-        let id = self.process.id().to_string();
-        let killed = Command::new("kill").arg(id).status()?;
         // It may have ended by itself in the meantime; then there is nothing to kill.
-        let ended = !killed.success() && self.process.try_wait()?.is_some();
+        let ended = !self.signal("TERM")? && self.process.try_wait()?.is_some();
         if ended { Ok(()) } else { self.wait_until_ended().await }
+    }
+
+    /// Stops it where it stands (SIGSTOP), connections and all: it hears what it is sent, and says nothing. It is killed
+    /// like any other when it is dropped.
+    pub fn freeze(&self) -> Result<(), PeerError> {
+        self.signal("STOP").map(drop)
+    }
+
+    /// Has it go on (SIGCONT).
+    pub fn thaw(&self) -> Result<(), PeerError> {
+        self.signal("CONT").map(drop)
+    }
+
+    /// Whether there was somebody to take the signal.
+    fn signal(&self, name: &str) -> Result<bool, PeerError> {
+        let killed = Command::new("kill").args(["-s", name]).arg(self.process.id().to_string()).status()?;
+        Ok(killed.success())
     }
 
     /// Kills it (SIGKILL), so that its streams break off, and waits until it has ended.

@@ -1,6 +1,7 @@
 //! The turns of a session.
 
 mod acknowledgements;
+mod pulse;
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -14,6 +15,7 @@ use tokio::time::{Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFuture;
 
 use self::acknowledgements::released;
+use self::pulse::Pulse;
 use super::{End, SessionHandler, SessionSettings, Stop};
 use crate::connection::{CLOSE_WAIT, Socket, Transport, farewell};
 use crate::outbox::Outbox;
@@ -53,6 +55,9 @@ pub(super) struct Runner<'a, H> {
     unwritable: bool,
     /// When the peer must have read something, while there is something to write.
     pace: Pace,
+    /// Whether a write had to wait for the peer to read.
+    is_blocked: bool,
+    pulse: Pulse,
     last_stanza: Instant,
     /// When something may be read again.
     read_at: Instant,
@@ -109,6 +114,8 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
             malformed: false,
             unwritable: false,
             pace: Pace::new(settings.write_timeout, now),
+            is_blocked: false,
+            pulse: Pulse::new(settings.session.keepalive, settings.session.acknowledgement, now),
             settings,
             last_stanza: now,
             read_at: now,
@@ -132,6 +139,7 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
         let mut timer = pin!(sleep_until(self.deadline().into()));
         loop {
             self.now = now();
+            self.take_sign();
             // The first time: what came in one piece with the end of the negotiation.
             if let Some(end) = self.time().or_else(|| self.take_events().map(End::Stream)) {
                 return end;
@@ -186,7 +194,7 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
         }
         let reader = &mut self.reader;
         match socket.poll_take::<READ_BYTES>(cx, |bytes| reader.push(bytes)) {
-            Poll::Ready(Ok(length)) if length > 0 => {}
+            Poll::Ready(Ok(length)) if length > 0 => self.pulse.sign(),
             Poll::Ready(_) => self.session.disconnected(),
             // What the peer said before it went away, its error perhaps, has been read by now.
             Poll::Pending if self.unwritable => self.session.disconnected(),
@@ -212,9 +220,15 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
             Poll::Ready(Ok(length)) => {
                 self.session.sent(self.now);
                 self.pace.progress(self.now, length);
+                if std::mem::take(&mut self.is_blocked) {
+                    self.pulse.sign();
+                }
             }
             Poll::Ready(Err(_)) => self.unwritable = true,
-            Poll::Pending => return false,
+            Poll::Pending => {
+                self.is_blocked = true;
+                return false;
+            }
         }
         true
     }
@@ -335,16 +349,17 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
         } else if self.idle_at().is_some_and(|at| at <= self.now) {
             self.begin_closing(None, self.outbox.len());
         }
+        let end = self.feel_pulse();
         if self.session.poll_timeout() <= self.now {
             self.session.timeout(self.now);
         }
-        None
+        end
     }
 
     fn deadline(&self) -> Instant {
         let write_by = self.writer.has_work().then_some(self.pace.deadline());
         let read_at = (self.read_at > self.now).then_some(self.read_at);
-        [write_by, read_at, self.idle_at(), self.reset_at()]
+        [write_by, read_at, self.idle_at(), self.reset_at(), self.pulse_at()]
             .into_iter()
             .flatten()
             .fold(self.session.poll_timeout(), Instant::min)

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use convoke_net::Agreed;
 use convoke_net::session::SessionHandler;
 use convoke_xmpp::session::{Grant, Management};
 use convoke_xmpp::stream::{StreamCondition, StreamError};
-use convoke_xmpp::{JidRef, Origin, Stanza};
+use convoke_xmpp::{IqType, JidRef, Kind, Origin, Stanza};
 use tracing::warn;
 
 use super::state::Resumable;
-use super::{Link, in_doubt};
+use super::{Link, Pair, in_doubt};
 use crate::federation::Shared;
 
 /// One stream, in either role: lets through what the peer may send, from its proved domain to the domain that it was
@@ -42,6 +42,9 @@ impl SessionHandler for Handler {
         self.link.bytes_in.fetch_add(stanza.bytes().len() as u64, Ordering::Relaxed);
         let _pause_is_asked_for_after_the_read = self.link.spend(stanza.bytes().len());
         self.check(&stanza).map_err(|condition| self.refused(&stanza, condition))?;
+        if self.is_answer_to_us(&stanza) {
+            return Ok(());
+        }
         // By another stream it would be taken for another language (RFC 6120, section 8.1.5).
         let stanza = match &self.lang {
             Some(lang) => stanza.or_lang(lang),
@@ -55,6 +58,18 @@ impl SessionHandler for Handler {
 
     fn pause(&mut self) -> Option<Duration> {
         self.link.spend(0)
+    }
+
+    fn heard(&mut self, at: Instant) {
+        self.link.liveness.heard(at);
+    }
+
+    fn last_heard(&self) -> Option<Instant> {
+        Some(self.link.liveness.last_heard())
+    }
+
+    fn ping(&mut self) -> Option<Stanza> {
+        self.link.liveness.ask(&self.link.pair)
     }
 
     fn management(&mut self) -> Management {
@@ -104,6 +119,20 @@ impl Handler {
             return Err(StreamCondition::HostUnknown);
         }
         Ok(())
+    }
+
+    /// Whether this is the answer to a ping of the link itself, and nobody else's business. It may come by a stream that
+    /// was authenticated towards another domain of ours.
+    fn is_answer_to_us(&self, stanza: &Stanza) -> bool {
+        if !matches!(stanza.kind(), Kind::Iq(IqType::Result | IqType::Error)) {
+            return false;
+        }
+        let Pair { local, remote } = &self.link.pair;
+        match stanza.to() {
+            Some(to) if to.domain() == local.as_str() => self.link.takes_answer(stanza),
+            Some(to) => self.shared.link_between(to.domain(), remote).is_some_and(|link| link.takes_answer(stanza)),
+            None => false,
+        }
     }
 
     fn refused(&self, stanza: &Stanza, condition: StreamCondition) -> StreamError {

@@ -17,6 +17,7 @@ use super::state::{Phase, Resumable, State, Stream};
 use super::{Link, in_doubt, too_large};
 use crate::federation::{Shared, shutting_down};
 use crate::negotiation::Established;
+use crate::random::unguessable;
 
 /// How long a peer that can be acknowledged to may be silent before stanzas are sent to it on its own stream: until its
 /// first word it may still want to go on with an earlier session, whose stanzas come first. A peer speaks at once.
@@ -61,7 +62,7 @@ impl Link {
 
     /// Makes the session of an incoming stream one that can be resumed; gives its identifier.
     pub(super) fn grant(&self, number: u64) -> Option<String> {
-        let id = session_id()?;
+        let id = unguessable()?;
         let mut state = self.lock();
         if matches!(state.phase, Phase::Served { by } if by == number) {
             state.owner = Some(id.clone());
@@ -274,11 +275,4 @@ impl Drop for Incoming {
     fn drop(&mut self) {
         self.link.lock().incoming.remove(&self.number);
     }
-}
-
-/// An identifier that nobody guesses: 128 random bits; `None` without random numbers.
-fn session_id() -> Option<String> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).ok()?;
-    Some(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }

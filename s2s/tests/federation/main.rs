@@ -13,6 +13,8 @@ mod dial_records;
 mod direct;
 mod exchange;
 mod incoming;
+mod peer;
+mod pings;
 mod policy;
 mod proxy;
 mod renewal;

@@ -280,7 +280,7 @@ impl Node {
 
 /// A negotiated outgoing stream in the hands of the test.
 pub(crate) struct Intruder {
-    connection: Connection,
+    pub(crate) connection: Connection,
 }
 
 impl Intruder {

@@ -5,6 +5,7 @@ use std::io;
 use std::task::ready;
 
 use convoke_xmpp::Limits;
+use convoke_xmpp::session::Management;
 use convoke_xmpp::stream::StreamHeader;
 use tokio::io::AsyncWrite;
 use tokio::time::{sleep, timeout};
@@ -263,4 +264,91 @@ async fn a_peer_that_sends_too_fast_is_read_more_slowly_and_nothing_is_lost() {
         .await;
     assert_eq!((end, slow.0), (End::Stream(SessionEnd::Disconnected), 10));
     assert_eq!((now() - began).as_secs(), 10);
+}
+
+/// Asks its peer, and hears of it by another stream at these times.
+struct Asking {
+    management: Management,
+    pings: usize,
+    elsewhere: Vec<Instant>,
+}
+
+impl SessionHandler for Asking {
+    fn stanza(&mut self, _: Stanza) -> Result<(), StreamError> {
+        Ok(())
+    }
+
+    fn last_heard(&self) -> Option<Instant> {
+        self.elsewhere.iter().copied().filter(|at| *at <= now()).max()
+    }
+
+    fn ping(&mut self) -> Option<Stanza> {
+        self.pings += 1;
+        Stanza::parse(&format!("<iq type='get' id='{}'><ping xmlns='urn:xmpp:ping'/></iq>", self.pings)).ok()
+    }
+
+    fn management(&mut self) -> Management {
+        std::mem::take(&mut self.management)
+    }
+}
+
+/// How a session ends whose peer says no more than this, heard by another stream at these seconds; and after how many.
+async fn be_silent(socket: &mut Scripted, elsewhere: &[u64], management: Management) -> (End, u64) {
+    let (began, outbox) = (now(), Outbox::default());
+    let elsewhere = elsewhere.iter().map(|at| began + Duration::from_secs(*at)).collect();
+    let mut asking = Asking { management, pings: 0, elsewhere };
+    let mut runner = Runner::new(opened(), None, &outbox, &mut asking, SessionSettings::default());
+    let stop = Stop::default();
+    let end = timeout(Duration::from_secs(6000), runner.carry(socket, &stop)).await.unwrap();
+    (end, (now() - began).as_secs())
+}
+
+fn silent() -> Scripted {
+    let mut socket = Scripted::messages(0);
+    socket.ends = false;
+    socket
+}
+
+const PING: &str = "<ping xmlns='urn:xmpp:ping'/>";
+
+/// XEP-0199, section 4.4, in virtual time: five minutes of silence, half a minute for the answer.
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_that_does_not_acknowledge_is_pinged_and_given_up_when_it_does_not_answer() {
+    let mut socket = silent();
+    assert_eq!(be_silent(&mut socket, &[], Management::Off).await, (End::Unanswered, 330));
+    assert_eq!(String::from_utf8_lossy(&socket.written), format!("<iq type='get' id='1'>{PING}</iq>"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_heard_by_another_stream_lives() {
+    let mut socket = silent();
+    // Once before it would have been asked, then once as an answer, and never again.
+    assert_eq!(be_silent(&mut socket, &[200, 510], Management::Off).await, (End::Unanswered, 840));
+    assert_eq!(String::from_utf8_lossy(&socket.written).matches(PING).count(), 2);
+}
+
+/// A peer that was offered acknowledgements and never asked for them is one without.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_could_acknowledge_and_does_not_is_pinged_too() {
+    assert_eq!(be_silent(&mut silent(), &[], Management::Grant).await, (End::Unanswered, 330));
+}
+
+/// It is asked what it has handled instead.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_acknowledges_is_not_pinged() {
+    let mut socket = silent();
+    socket.gives.push_back("<enabled xmlns='urn:xmpp:sm:3'/>");
+    let (end, seconds) = be_silent(&mut socket, &[], Management::Enable).await;
+    assert_eq!((end, seconds), (End::Stream(SessionEnd::Unacknowledged), 330));
+    assert!(!String::from_utf8_lossy(&socket.written).contains(PING));
+}
+
+/// A byte every ten seconds, but each of them was read by somebody.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_makes_room_for_more_is_alive() {
+    let mut socket = silent();
+    socket.meets = Meets::Sips(Box::pin(sleep(Duration::from_secs(325))));
+    let (end, seconds) = be_silent(&mut socket, &[], Management::Off).await;
+    // The ping is written byte by byte: this peer is too slow, which is another thing than dead.
+    assert_eq!((end, seconds), (End::WriteTimeout, 360));
 }
