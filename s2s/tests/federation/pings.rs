@@ -80,20 +80,20 @@ async fn any_answer_by_the_same_stream_is_a_sign_of_life_and_reaches_nobody() {
 
 #[tokio::test]
 async fn the_answer_may_come_by_the_stream_that_the_peer_has_dialled() {
-    let (world, a, mut peer) = dialled(false, PATIENT).await;
+    // The stream that asked looks at the others when an answer is due.
+    let (world, a, mut peer) = dialled(false, Duration::from_secs(5)).await;
     let config = InitiatingConfig { bidi: false, ..InitiatingConfig::new(domain("b.example"), domain("a.example")) };
     let socket = TcpStream::connect(a.address).await.unwrap();
     let back = Peer::new(world.intruder_on("b.example", socket, config).await.connection);
     let mut ids = Vec::new();
-    for answer in [refusal, result, refusal] {
+    for answer in [refusal, result] {
         let ping = peer.next().await;
         assert!(is_ping(&ping));
         ids.push(ping.id().unwrap().to_owned());
         back.send(answer(&ping));
     }
     assert!(is_ping(&peer.next().await));
-    ids.dedup();
-    assert_eq!(ids.len(), 3, "each ping has an id of its own");
+    assert_ne!(ids[0], ids[1], "each ping has an id of its own");
     assert!(a.has_routed_nothing().await && a.has_seen_no_change().await);
     assert_eq!(a.link("b.example").unwrap().dials, 1);
 }
