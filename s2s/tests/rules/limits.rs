@@ -62,12 +62,13 @@ async fn a_peer_that_has_authenticated_makes_room_for_the_next() {
     assert_eq!(here.a.federation.turned_away(), 0);
 }
 
-/// Rule 72, RFC 6120 sections 4.6.1 and 4.6.4.
+/// Rule 72, RFC 6120 sections 4.6.1, 4.6.2 and 4.6.4: until the ping is answered, it is not repeated.
 #[tokio::test]
-async fn a_space_keeps_a_silent_stream_alive_and_by_default_seldom() {
+async fn a_ping_and_then_spaces_keep_a_silent_stream_alive_and_by_default_seldom() {
     assert!(Timeouts::default().keepalive >= Duration::from_secs(300));
     let here = Dialled::with(|config| config.timeouts.keepalive = Duration::from_millis(20)).await;
     let mut host = here.established().await;
+    assert!(host.hear("</iq>").await.starts_with("<iq "));
     assert_eq!(host.hear(" ").await, " ");
     assert_eq!(host.hear(" ").await, " ");
 }
