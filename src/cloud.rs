@@ -25,8 +25,10 @@ mod volunteer;
 
 pub use board::{BatchStatistics, SubmitError};
 pub use client::{LeaseClient, LeaseError};
+pub(crate) use duration::{format as write_duration, parse as parse_duration};
 pub use ledger::{Allowance, LeaseTimes};
 pub use monitor::{HEALTH_NODE, Monitor, MonitorConfig, MonitorEvent};
+pub(crate) use offer::NAMESPACE as OFFER_NAMESPACE;
 pub use offer::{Departure, Offer};
 pub use resources::{ResourceManager, ResourceManagerConfig, ResourceManagerError, ResourceStatistics};
 pub use scheduler::{Batch, Scheduler, SchedulerConfig, SchedulerEvent};

@@ -14,6 +14,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::discovery::About;
 use crate::mailbox::Mailbox;
+#[cfg(feature = "pubsub")]
+use crate::nodes::Inboxes;
 use crate::router::LocalRouter;
 
 /// Why a request got no result.
@@ -285,6 +287,12 @@ impl ComponentHandle {
     /// An `id` that this entity has not used before.
     pub fn new_id(&self) -> String {
         format!("{}{}", self.inner.id_prefix, self.inner.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Where notifications wait for those who follow nodes in this entity's name.
+    #[cfg(feature = "pubsub")]
+    pub(crate) fn inboxes(&self) -> &Inboxes {
+        self.inner.mailbox.inboxes()
     }
 
     /// Routes a stanza whose `from` is set; what cannot be delivered is answered to this entity.

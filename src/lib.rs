@@ -2,7 +2,7 @@
 //!
 //! A [`Domain`] is what a program embeds: a router, presence, and the entities of one XMPP domain. Its components and
 //! volunteers are [`Component`]s: they send, ask, receive, and know each other's availability by presence. Other
-//! domains are reached by federation.
+//! domains are reached by federation. What they publish is shared by [`nodes`].
 
 pub mod cloud;
 #[cfg(doctest)]
@@ -13,6 +13,7 @@ mod component;
 mod discovery;
 mod domain;
 mod mailbox;
+pub mod nodes;
 mod presence;
 mod router;
 mod shards;

@@ -6,6 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use convoke_xmpp::{Condition, IqType, Jid, Kind, Origin, PresenceType, Stanza, Undelivered};
 use tokio::sync::{Notify, oneshot};
 
+#[cfg(feature = "pubsub")]
+use crate::nodes::Inboxes;
+
 /// How many stanzas wait at most. A scheduler that is behind by this many results is not going to catch up; its peers
 /// are told `resource-constraint` and try again later.
 const CAPACITY: usize = 4096;
@@ -19,6 +22,9 @@ const ROOM_FOR_ENDS: usize = 1024;
 pub(crate) struct Mailbox {
     state: Mutex<State>,
     arrived: Notify,
+    /// Where notifications of nodes wait that this entity follows.
+    #[cfg(feature = "pubsub")]
+    inboxes: Inboxes,
 }
 
 #[derive(Debug, Default)]
@@ -40,14 +46,16 @@ impl Mailbox {
     /// A mailbox whose owner takes every stanza itself, answers included.
     pub(crate) fn for_service() -> Self {
         let state = State { queues_answers: true, ..State::default() };
-        Self { state: Mutex::new(state), arrived: Notify::new() }
+        Self { state: Mutex::new(state), ..Self::default() }
     }
 
-    /// Puts a stanza in, or hands an answer to whoever awaits it.
+    /// Puts a stanza in, or hands an answer or a notification to whoever awaits it.
     ///
     /// Gives the stanza back with `resource-constraint` when full, except that an availability replaces an older one of
     /// the same sender, and with `recipient-unavailable` when closed.
     pub(crate) fn deliver(&self, stanza: Stanza, origin: &Origin) -> Result<(), Undelivered> {
+        #[cfg(feature = "pubsub")]
+        let Some(stanza) = self.inboxes.take(stanza) else { return Ok(()) };
         let mut state = self.lock();
         if state.closed {
             return Err(Undelivered::new(stanza, Condition::RecipientUnavailable));
@@ -103,6 +111,8 @@ impl Mailbox {
         state.closed = true;
         state.awaited.clear();
         drop(state);
+        #[cfg(feature = "pubsub")]
+        self.inboxes.close();
         self.arrived.notify_waiters();
         self.arrived.notify_one();
     }
@@ -111,6 +121,12 @@ impl Mailbox {
     pub(crate) fn close_and_drain(&self) -> Vec<(Stanza, Origin)> {
         self.close();
         self.lock().queue.drain(..).collect()
+    }
+
+    /// The inboxes of those who follow nodes in this entity's name.
+    #[cfg(feature = "pubsub")]
+    pub(crate) fn inboxes(&self) -> &Inboxes {
+        &self.inboxes
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -298,6 +298,10 @@ impl Router for LocalRouter {
     /// ever. So everybody who saw one is told `unavailable`, marked by [`Origin::RouteLost`].
     fn route_changed(&self, local: &Domainpart, remote: &Domainpart, change: RouteChange) {
         tracing::info!(%local, %remote, ?change, "the way to a domain has changed");
+        #[cfg(feature = "pubsub")]
+        for part in self.mailboxes.all() {
+            part.values().for_each(|entry| entry.mailbox.inboxes().route_changed(local, remote, change));
+        }
         match change {
             RouteChange::Lost => {
                 let lost: Vec<_> =

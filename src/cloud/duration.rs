@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Writes whole and fractional seconds: `PT0.25S`.
-pub(super) fn format(duration: Duration) -> String {
+pub(crate) fn format(duration: Duration) -> String {
     let millis = duration.subsec_millis();
     if millis == 0 {
         return format!("PT{}S", duration.as_secs());
@@ -18,7 +18,7 @@ pub(super) fn format_at_least(duration: Duration) -> String {
 }
 
 /// Reads days, hours, minutes and seconds; years and months have no fixed length and are refused, as are signs.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let rest = text.strip_prefix('P')?;
     let (date, time) = rest.split_once('T').unwrap_or((rest, ""));
     if (date.is_empty() && time.is_empty()) || (time.is_empty() && rest.contains('T')) {

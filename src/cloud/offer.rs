@@ -3,7 +3,7 @@
 use convoke_xmpp::{Element, Stanza};
 
 /// The namespace of offers.
-pub(super) const NAMESPACE: &str = "urn:convoke:offer:0";
+pub(crate) const NAMESPACE: &str = "urn:convoke:offer:0";
 
 /// What a node offers (the `node` element of its presence).
 #[derive(Debug, Clone, PartialEq, Eq)]
