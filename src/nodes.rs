@@ -42,7 +42,8 @@ mod publisher;
 mod schema;
 #[cfg(feature = "pubsub")]
 mod subscription;
-#[cfg(all(test, feature = "pubsub"))]
+#[cfg(test)]
+#[cfg(feature = "pubsub")]
 mod tests;
 
 #[cfg(feature = "pubsub")]
