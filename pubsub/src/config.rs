@@ -1,12 +1,8 @@
 //! What the service allows and how it behaves.
 
-// The configuration forms use all of it.
-#[allow(dead_code)]
 mod field;
 mod node;
-#[allow(dead_code)]
 mod options;
-#[allow(dead_code)]
 mod word;
 
 use std::collections::BTreeSet;
@@ -16,12 +12,9 @@ use convoke_xmpp::Domainpart;
 pub use node::NodeConfig;
 pub use word::{AccessModel, ItemReply, NodeFull, NotificationType, PublishModel, SendLast};
 
-#[allow(unused_imports)]
 pub(crate) use field::{Configured, Expiry, Field, FieldError, Kind};
-#[allow(unused_imports)]
 pub(crate) use options::SubscriptionOptions;
-#[allow(unused_imports)]
-pub(crate) use word::{Show, Word};
+pub(crate) use word::Show;
 
 /// Limits and defaults of a publish-subscribe service.
 ///
@@ -59,7 +52,7 @@ pub struct PubSubConfig {
     /// with `too-many-subscriptions` (section 6.1.3.9).
     pub max_subscriptions_per_node: usize,
     /// Entities that have an affiliation with one node. Default 1,000. Beyond it, a change is refused with
-    /// policy-violation.
+    /// not-acceptable, and with what it would have changed (section 8.9.2.4).
     pub max_affiliations_per_node: usize,
     /// Bytes of one answer that lists items or nodes. Default 192 KiB: less than the 256 KiB that peers take in one
     /// stanza. A longer list is cut and says so (section 6.5.4).
@@ -67,6 +60,12 @@ pub struct PubSubConfig {
     /// Answers and notifications that wait for the router. Default 1,024. They wait only while another thread hands
     /// earlier ones on; beyond it, requests are refused with resource-constraint.
     pub max_waiting: usize,
+    /// Addresses of which the service knows that they are available. Default 10,000. Beyond it, an address is taken for
+    /// unavailable.
+    pub max_available: usize,
+    /// Whether publishing to a node that does not exist creates it, for those who may create nodes (section 7.1.4).
+    /// Default `false`: a mistyped name makes no node.
+    pub auto_create: bool,
     /// The configuration that a node has where its creator does not say otherwise (section 8.3).
     pub node: NodeConfig,
 }
@@ -87,15 +86,10 @@ impl Default for PubSubConfig {
             max_affiliations_per_node: 1_000,
             max_answer_bytes: 192 * 1024,
             max_waiting: 1_024,
+            max_available: 10_000,
+            auto_create: false,
             node: NodeConfig::default(),
         }
-    }
-}
-
-impl PubSubConfig {
-    /// Whether items name their publishers.
-    pub(crate) fn names_publishers(&self) -> bool {
-        self.node.item_reply == ItemReply::Publisher
     }
 }
 

@@ -18,14 +18,17 @@ mod broker;
 pub mod client;
 mod config;
 mod contacts;
+mod form;
 mod ids;
 mod outbox;
 mod protocol;
 mod service;
 #[allow(dead_code)]
 mod state;
-#[allow(dead_code)]
 mod timestamp;
+
+/// The namespace of the position of a node: how far its history has come.
+pub(crate) const POSITION: &str = "urn:convoke:pubsub:0";
 
 pub use config::{
     AccessModel, Creators, ItemReply, NodeConfig, NodeFull, NotificationType, PubSubConfig, PublishModel, SendLast,

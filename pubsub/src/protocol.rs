@@ -1,18 +1,22 @@
 //! What stanzas mean as operations, and what answers, refusals and events look like (XEP-0060).
 
 mod answer;
+mod approval;
+mod command;
 mod discovery;
 mod error;
 mod event;
 mod feature;
+mod form;
+mod list;
 mod owner;
 mod participant;
+mod publication;
 mod request;
+mod rsm;
 
 pub(crate) use answer::answer;
+pub(crate) use approval::read_approval;
 pub(crate) use error::RequestError;
 pub(crate) use event::event;
 pub(crate) use request::{Request, read};
-
-/// Result Set Management (XEP-0059).
-const RSM: &str = "http://jabber.org/protocol/rsm";

@@ -52,7 +52,7 @@ impl PubSubService {
 
     fn serve(&self, iq: &Stanza, origin: &Origin) -> Result<(), RequestError> {
         let from = iq.from().ok_or(RequestError::Malformed("a request has a sender"))?;
-        match protocol::read(iq)? {
+        match protocol::read(iq, &self.config)? {
             Request::Constant(payload) => self.outbox.extend([Outgoing::Answer(iq.result(payload))]),
             Request::Operation(operation) => self.perform(iq, from, origin, operation)?,
         }
@@ -78,10 +78,9 @@ impl PubSubService {
     }
 
     fn outgoing(&self, iq: &Stanza, outcome: Outcome) -> impl Iterator<Item = Outgoing> {
-        let service = iq.to().map_or(self.address.as_str(), JidRef::as_str);
-        let answer = iq.result(protocol::answer(&outcome.answer, service, &self.config));
+        let answer = protocol::answer(iq, &outcome.answer, &self.config);
         let notify = |notification: Notification| Outgoing::Notification {
-            message: protocol::event(&notification, &self.address, &self.config),
+            message: protocol::event(&notification, &self.address),
             recipients: notification.recipients,
         };
         [Outgoing::Answer(answer)].into_iter().chain(outcome.notifications.into_iter().map(notify))

@@ -24,6 +24,7 @@ mod settings;
 mod usage;
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use convoke_store::Store;
 use convoke_xmpp::Jid;
@@ -97,9 +98,10 @@ impl State {
         creator: Jid,
         config: NodeConfig,
         incarnation: String,
+        now: SystemTime,
     ) -> NodeEditor<'_> {
         self.remove(&id);
-        let node = Node::new(self.next_node, id.clone(), creator, config, incarnation);
+        let node = Node::new(self.next_node, id.clone(), creator, now, config, incarnation);
         self.next_node += 1;
         self.journal.created(&node);
         let node = self.nodes.entry(id).or_insert(node);

@@ -6,7 +6,6 @@ use crate::contacts::Contacts;
 use crate::ids::IdSource;
 
 /// What an operation needs from outside the broker.
-#[allow(dead_code)]
 pub(crate) struct Context<'a> {
     /// The present moment.
     pub(crate) now: SystemTime,

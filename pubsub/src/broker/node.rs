@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use convoke_xmpp::{AddressError, Jid};
 
-use super::Affiliation;
-use crate::state::Node;
+use crate::config::NodeConfig;
 
 /// The name of a node, normalised as a resourcepart (XEP-0060, section 4.6.2).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,19 +40,10 @@ impl fmt::Display for NodeId {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeInfo {
     pub(crate) creator: Jid,
+    pub(crate) created: SystemTime,
     pub(crate) owners: Vec<Jid>,
+    pub(crate) publishers: Vec<Jid>,
     pub(crate) max_items: usize,
     pub(crate) subscribers: usize,
-}
-
-impl NodeInfo {
-    pub(super) fn of(node: &Node, max_items: usize) -> Self {
-        let owners = node.affiliations().filter(|(_, affiliation)| *affiliation == Affiliation::Owner);
-        Self {
-            creator: node.creator().clone(),
-            owners: owners.map(|(jid, _)| jid.clone()).collect(),
-            max_items,
-            subscribers: node.subscriptions().len(),
-        }
-    }
+    pub(crate) config: NodeConfig,
 }

@@ -1,12 +1,9 @@
-//! What the broker is asked, what it answers and what it tells.
-
-use std::sync::Arc;
+//! What the broker is asked.
 
 use bytes::Bytes;
 use convoke_xmpp::Jid;
 
-use super::{Affiliation, NodeId, NodeInfo};
-use crate::state::{Item, Position, Subscriptions};
+use super::{Affiliation, NodeId, PageRequest, Submission, SubscriptionState};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -17,33 +14,61 @@ pub(crate) struct Requester {
     pub(crate) is_local: bool,
 }
 
-/// What the broker can do.
+/// What the broker can do, by the sections of XEP-0060.
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
-    /// Section 8.1; without a name for an instant node.
-    Create { node: Option<NodeId> },
-    /// Section 8.4.
-    Delete { node: NodeId, redirect: Option<String> },
-    /// Section 7.1.
-    Publish { node: NodeId, item: NewEntry },
-    /// Section 7.2; `notify` where the request says whether subscribers are told.
-    Retract { node: NodeId, id: String, notify: Option<bool> },
-    /// Section 6.1.
-    Subscribe { node: NodeId, jid: Jid },
-    /// Section 6.2.
-    Unsubscribe { node: NodeId, jid: Jid },
-    /// Section 6.5.
-    Items { node: NodeId, selection: Selection },
-    /// Section 8.9.1.
-    Affiliations { node: NodeId },
-    /// Section 8.9.2; all of the changes or none.
-    ChangeAffiliations { node: NodeId, changes: Vec<(Jid, Affiliation)> },
     /// Section 5.2.
-    ListNodes,
-    /// Section 5.5.
-    ListItems { node: NodeId },
+    ListNodes { page: Option<PageRequest> },
     /// Sections 5.3 and 5.4.
     Describe { node: NodeId },
+    /// Section 5.5.
+    ListItems { node: NodeId, page: Option<PageRequest> },
+    /// Section 5.6; those at one node, or at all.
+    OwnSubscriptions { node: Option<NodeId> },
+    /// Section 5.7; that with one node, or with all.
+    OwnAffiliations { node: Option<NodeId> },
+    /// Section 6.1, with the options that go along (6.3.7).
+    Subscribe { node: NodeId, jid: Jid, options: Option<Submission> },
+    /// Section 6.2.
+    Unsubscribe { node: NodeId, jid: Jid },
+    /// Section 6.3.2.
+    Options { node: NodeId, jid: Jid },
+    /// Section 6.3.5.
+    SetOptions { node: NodeId, jid: Jid, options: Submission },
+    /// Section 6.4; of one node or of the service.
+    DefaultOptions { node: Option<NodeId> },
+    /// Section 6.5.
+    Items { node: NodeId, selection: Selection, page: Option<PageRequest> },
+    /// Section 7.1, with what the publisher takes for granted (7.1.5).
+    Publish { node: NodeId, item: Option<NewEntry>, options: Option<Submission> },
+    /// Section 7.2; `notify` where the request says whether subscribers are told.
+    Retract { node: NodeId, id: String, notify: Option<bool> },
+    /// Section 8.1; without a name for an instant node.
+    Create { node: Option<NodeId>, config: Option<Submission> },
+    /// Section 8.2.1.
+    Configuration { node: NodeId },
+    /// Section 8.2.4.
+    Configure { node: NodeId, config: Submission },
+    /// Section 8.3.
+    DefaultConfiguration,
+    /// Section 8.4.
+    Delete { node: NodeId, redirect: Option<String> },
+    /// Section 8.5.
+    Purge { node: NodeId },
+    /// Section 8.6: an owner's answer to a request for approval.
+    Authorize { node: NodeId, subscriber: Jid, is_allowed: bool },
+    /// Section 8.7.1.
+    PendingNodes,
+    /// Section 8.7.4.
+    SendPending { node: NodeId },
+    /// Section 8.8.1.
+    Subscriptions { node: NodeId, page: Option<PageRequest> },
+    /// Section 8.8.2; a subscription without a state ends.
+    ChangeSubscriptions { node: NodeId, changes: Vec<(Jid, Option<SubscriptionState>)> },
+    /// Section 8.9.1.
+    Affiliations { node: NodeId, page: Option<PageRequest> },
+    /// Section 8.9.2.
+    ChangeAffiliations { node: NodeId, changes: Vec<(Jid, Affiliation)> },
 }
 
 /// An item to publish.
@@ -51,8 +76,17 @@ pub(crate) enum Operation {
 pub(crate) struct NewEntry {
     /// Its id; one is made if there is none.
     pub(crate) id: Option<String>,
-    /// What is published, as XML that means the same wherever it stands; the broker does not look into it.
-    pub(crate) payload: Bytes,
+    /// What is published, if anything is.
+    pub(crate) payload: Option<Payload>,
+}
+
+/// The payload of an item; the broker does not look into it.
+#[derive(Debug, Clone)]
+pub(crate) struct Payload {
+    /// As XML that means the same wherever it stands.
+    pub(crate) xml: Bytes,
+    /// The namespace of its root.
+    pub(crate) namespace: String,
 }
 
 /// Which items of a node.
@@ -64,89 +98,4 @@ pub(crate) enum Selection {
     Newest(usize),
     /// Those of them that exist, in the order of the ids.
     Ids(Vec<String>),
-}
-
-/// What the requester is answered.
-#[derive(Debug, Clone)]
-pub(crate) enum Answer {
-    Done,
-    Created {
-        node: NodeId,
-    },
-    /// With the id if the broker made it.
-    Published {
-        node: NodeId,
-        generated: Option<String>,
-    },
-    Subscribed {
-        node: NodeId,
-        jid: Jid,
-    },
-    Unsubscribed {
-        node: NodeId,
-        jid: Jid,
-    },
-    Items {
-        node: NodeId,
-        items: Vec<Arc<Item>>,
-    },
-    Affiliations {
-        node: NodeId,
-        affiliations: Vec<(Jid, Affiliation)>,
-    },
-    Nodes {
-        nodes: Vec<NodeId>,
-    },
-    ItemIds {
-        node: NodeId,
-        items: Vec<Arc<Item>>,
-    },
-    Described {
-        node: NodeId,
-        info: NodeInfo,
-    },
-}
-
-/// What happened at a node.
-#[derive(Debug, Clone)]
-pub(crate) enum Change {
-    Published {
-        item: Arc<Item>,
-    },
-    Retracted {
-        id: String,
-    },
-    /// The node is gone; perhaps it lives on elsewhere.
-    Deleted {
-        redirect: Option<String>,
-    },
-}
-
-/// Who is told what.
-#[derive(Debug, Clone)]
-pub(crate) struct Notification {
-    pub(crate) node: NodeId,
-    pub(crate) change: Change,
-    /// Where the history of the node stands with this change.
-    pub(crate) position: Position,
-    pub(crate) recipients: Arc<Subscriptions>,
-}
-
-/// All that an operation brings about outside the broker, in order: first the answer, then the notifications.
-#[derive(Debug, Clone)]
-pub(crate) struct Outcome {
-    pub(crate) answer: Answer,
-    pub(crate) notifications: Vec<Notification>,
-}
-
-impl Outcome {
-    pub(super) fn done(notifications: impl IntoIterator<Item = Notification>) -> Self {
-        Self { answer: Answer::Done, notifications: notifications.into_iter().collect() }
-    }
-}
-
-impl From<Answer> for Outcome {
-    fn from(answer: Answer) -> Self {
-        Self { answer, notifications: Vec::new() }
-    }
 }

@@ -23,7 +23,7 @@ pub(super) fn check(
     let publisher = after(state.usage_of(&new.publisher), new, own);
     let service = after(state.usage(), new, displaced.iter().copied());
     if node.bytes > config.max_bytes_per_node {
-        return Err(Refusal::NodeFull);
+        return Err(Refusal::NodeStorageFull);
     }
     if publisher.items > config.max_items_per_publisher || publisher.bytes > config.max_bytes_per_publisher {
         return Err(Refusal::PublisherFull);

@@ -56,7 +56,8 @@ pub struct NodeConfig {
     pub notify_retract: bool,
     /// Whether owners hear who comes and goes (`pubsub#notify_sub`). Default `false`.
     pub notify_sub: bool,
-    /// When the last published item is sent (`pubsub#send_last_published_item`). Default [`SendLast::OnSubscribe`].
+    /// When the last published item is sent (`pubsub#send_last_published_item`). Default
+    /// [`SendLast::OnSubscribeAndPresence`].
     pub send_last_published_item: SendLast,
     /// Whether only available subscribers are notified (`pubsub#presence_based_delivery`). Default `false`.
     pub presence_based_delivery: bool,

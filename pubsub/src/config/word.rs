@@ -81,9 +81,9 @@ words! {
         /// Never.
         Never = "never",
         /// When it subscribes, so that it need not wait for the next publication to know anything.
-        #[default]
         OnSubscribe = "on_sub",
-        /// Also whenever it becomes available.
+        /// Also whenever it becomes available; the feature `last-published` makes this the default (section 4.3).
+        #[default]
         OnSubscribeAndPresence = "on_sub_and_presence",
     }
 }

@@ -1,26 +1,78 @@
-//! Answers: the payload of the result.
+//! Answers: the stanza that ends a request.
 
 use std::sync::Arc;
 
-use convoke_xmpp::{Element, Jid, namespace};
+use convoke_xmpp::{Condition, Element, Jid, JidRef, Stanza, StanzaError, namespace};
 
-use super::{RSM, discovery};
+use super::list::{self, EMPTY_ENTRY_BYTES, List, written_bytes};
+use super::{command, discovery, form};
 use crate::PubSubConfig;
-use crate::broker::{Affiliation, Answer, NodeId};
-use crate::state::Item;
+use crate::broker::{Affiliation, Answer, Entry, NodeId, Page, SubscriptionState};
+use crate::config::SubscriptionOptions;
+use crate::state::{Item, Position};
 
-/// The payload that answers a request which was sent to `service`; `None` for an empty result.
-pub(crate) fn answer(answer: &Answer, service: &str, config: &PubSubConfig) -> Option<Element> {
+/// The stanza that answers a request.
+///
+/// It is a result, but for a request that was performed in part: the error of that one holds what was not (XEP-0060,
+/// sections 8.8.2.4 and 8.9.2.4).
+pub(crate) fn answer(request: &Stanza, answer: &Answer, config: &PubSubConfig) -> Stanza {
+    let payload = payload(answer, request.to().map_or("", JidRef::as_str), config);
+    match (answer, payload) {
+        (Answer::SubscriptionsRefused { .. } | Answer::AffiliationsRefused { .. }, Some(rest)) => {
+            partly_refused(request, rest)
+        }
+        (_, payload) => request.result(payload),
+    }
+}
+
+fn partly_refused(request: &Stanza, rest: Element) -> Stanza {
+    let error = StanzaError::from(Condition::NotAcceptable);
+    let with_both = request.bounce(&error).and_then(|bounced| {
+        let mut tree = bounced.to_element();
+        let error = tree.take("error", namespace::CLIENT)?;
+        Stanza::from_element(tree.child(rest).child(error)).ok()
+    });
+    // A request has a sender, so that it can be answered with an error.
+    with_both.unwrap_or_else(|| request.result(None))
+}
+
+fn payload(answer: &Answer, service: &str, config: &PubSubConfig) -> Option<Element> {
     Some(match answer {
         Answer::Done => return None,
         Answer::Created { node } => pubsub(element("create").attr("node", node)),
         Answer::Published { node, generated } => pubsub(published(node, generated.as_deref())),
-        Answer::Subscribed { node, jid } => pubsub(subscription(node, jid, "subscribed")),
-        Answer::Unsubscribed { node, jid } => pubsub(subscription(node, jid, "none")),
-        Answer::Items { node, items } => retrieved(node, items, config),
-        Answer::Affiliations { node, affiliations } => affiliated(node, affiliations),
-        Answer::Nodes { nodes } => listed_nodes(nodes, service, config),
-        Answer::ItemIds { node, items } => listed_items(node, items, service, config),
+        Answer::Subscribed { node, jid, state, options } => subscribed(node, jid, *state, options.as_ref()),
+        Answer::Unsubscribed { node, jid } => pubsub(subscription(node, jid, None)),
+        Answer::Options { node, jid, options } => {
+            pubsub(element("options").attr("node", node).attr("jid", jid).child(form::filled(options)))
+        }
+        Answer::DefaultOptions { node, options } => {
+            pubsub(element("default").attr_opt("node", node.as_ref()).child(form::result(options)))
+        }
+        Answer::Items { node, position, names_publishers, page } => {
+            retrieved(node, position, *names_publishers, page, config)
+        }
+        Answer::OwnSubscriptions { node, page } => own_subscriptions(node.as_ref(), page, config),
+        Answer::OwnAffiliations { node, page } => own_affiliations(node.as_ref(), page, config),
+        Answer::Configuration { node, config } => {
+            owner("pubsub").child(owner("configure").attr("node", node).child(form::filled(&**config)))
+        }
+        Answer::DefaultConfiguration { config } => {
+            owner("pubsub").child(owner("default").child(form::filled(&**config)))
+        }
+        Answer::PendingNodes { nodes } => command::nodes_to_choose(nodes),
+        Answer::PendingSent => command::executed("completed"),
+        Answer::Subscriptions { node, page } => managed("subscriptions", node, page, SubscriptionState::as_str, config),
+        Answer::SubscriptionsRefused { node, entries } => {
+            let state = |state: &Option<SubscriptionState>| state.map_or("none", SubscriptionState::as_str);
+            refused("subscriptions", "subscription", node, entries, state)
+        }
+        Answer::Affiliations { node, page } => managed("affiliations", node, page, Affiliation::as_str, config),
+        Answer::AffiliationsRefused { node, entries } => {
+            refused("affiliations", "affiliation", node, entries, |affiliation| affiliation.as_str())
+        }
+        Answer::Nodes { page } => listed_nodes(page, service, config),
+        Answer::ItemIds { node, page } => listed_items(node, page, service, config),
         Answer::Described { node, info } => discovery::node_info(node, info),
     })
 }
@@ -33,95 +85,127 @@ fn element(name: &'static str) -> Element {
     Element::new(name, namespace::PUBSUB)
 }
 
+fn owner(name: &'static str) -> Element {
+    Element::new(name, namespace::PUBSUB_OWNER)
+}
+
 fn published(node: &NodeId, generated: Option<&str>) -> Element {
     element("publish").attr("node", node).with_children(generated.map(|id| element("item").attr("id", id)))
 }
 
-fn subscription(node: &NodeId, jid: &Jid, state: &str) -> Element {
+fn subscribed(
+    node: &NodeId,
+    jid: &Jid,
+    state: SubscriptionState,
+    options: Option<&SubscriptionOptions>,
+) -> Element {
+    let options = options.map(|options| element("options").child(form::result(options)));
+    pubsub(subscription(node, jid, Some(state))).with_children(options)
+}
+
+fn subscription(node: &NodeId, jid: &Jid, state: Option<SubscriptionState>) -> Element {
+    let state = state.map_or("none", SubscriptionState::as_str);
     element("subscription").attr("node", node).attr("jid", jid).attr("subscription", state)
 }
 
-fn retrieved(node: &NodeId, items: &[Arc<Item>], config: &PubSubConfig) -> Element {
-    let page = Page::of(items, |item| item_bytes(item, config), config);
-    let shown = page.shown.iter().map(|item| item_element(item, namespace::PUBSUB, config.names_publishers()));
-    pubsub(element("items").attr("node", node).with_children(shown)).with_children(page.rest(|item| item.id()))
+fn retrieved(
+    node: &NodeId,
+    position: &Position,
+    names_publishers: bool,
+    page: &Page<Arc<Item>>,
+    config: &PubSubConfig,
+) -> Element {
+    let publisher_bytes = |item: &Item| if names_publishers { written_bytes(item.publisher().as_str()) } else { 0 };
+    let bytes = |item: &Arc<Item>| {
+        EMPTY_ENTRY_BYTES + item.payload().len() + written_bytes(item.id()) + publisher_bytes(item)
+    };
+    let list = List::of(page, bytes, config);
+    let shown = list.shown().iter().map(|item| item_element(item, namespace::PUBSUB, names_publishers));
+    pubsub(element("items").attr("node", node).with_children(shown))
+        .with_children(list.note(|item| item.id().to_owned()))
+        .child(position_element(position))
+}
+
+/// Where the history of a node stands (the position of a snapshot).
+pub(super) fn position_element(position: &Position) -> Element {
+    Element::new("position", crate::POSITION)
+        .attr("inc", &position.incarnation)
+        .attr("seq", position.sequence)
 }
 
 /// One item with its payload, in an answer or in an event.
-pub(super) fn item_element(item: &Item, namespace: &'static str, include_publisher: bool) -> Element {
+pub(super) fn item_element(item: &Item, namespace: &'static str, names_publisher: bool) -> Element {
     Element::new("item", namespace)
         .attr("id", item.id())
-        .attr_opt("publisher", include_publisher.then(|| item.publisher()))
+        .attr_opt("publisher", names_publisher.then(|| item.publisher()))
         .with_children(item.payload_tree())
 }
 
-fn affiliated(node: &NodeId, affiliations: &[(Jid, Affiliation)]) -> Element {
-    let owner = |name| Element::new(name, namespace::PUBSUB_OWNER);
-    let entry = |(jid, affiliation): &(Jid, Affiliation)| {
-        owner("affiliation").attr("jid", jid).attr("affiliation", affiliation.as_str())
+fn own_subscriptions(
+    node: Option<&NodeId>,
+    page: &Page<Entry<SubscriptionState>>,
+    config: &PubSubConfig,
+) -> Element {
+    let list = List::of(page, list::entry_bytes, config);
+    let shown = list.shown().iter().map(|entry| subscription(&entry.node, &entry.jid, Some(entry.what)));
+    pubsub(element("subscriptions").attr_opt("node", node).with_children(shown))
+        .with_children(list.note(|entry| format!("{} {}", entry.jid, entry.node)))
+}
+
+fn own_affiliations(node: Option<&NodeId>, page: &Page<Entry<Affiliation>>, config: &PubSubConfig) -> Element {
+    let list = List::of(page, list::entry_bytes, config);
+    let entry = |entry: &Entry<Affiliation>| {
+        element("affiliation").attr("node", &entry.node).attr("affiliation", entry.what.as_str())
     };
-    owner("pubsub").child(owner("affiliations").attr("node", node).with_children(affiliations.iter().map(entry)))
+    pubsub(element("affiliations").attr_opt("node", node).with_children(list.shown().iter().map(entry)))
+        .with_children(list.note(|entry| entry.node.to_string()))
 }
 
-fn listed_nodes(nodes: &[NodeId], service: &str, config: &PubSubConfig) -> Element {
-    let bytes = |node: &NodeId| EMPTY_ITEM_BYTES + written_bytes(service) + written_bytes(node.as_str());
-    let page = Page::of(nodes, bytes, config);
-    let shown = page.shown.iter().map(|node| discovery::node_item(service, node));
-    discovery::items(None, shown.collect(), page.rest(NodeId::as_str))
+/// What an owner manages: each entry has the singular name, and its state in an attribute of that name.
+fn managed<T: Copy>(
+    name: &'static str,
+    node: &NodeId,
+    page: &Page<Entry<T>>,
+    state: fn(T) -> &'static str,
+    config: &PubSubConfig,
+) -> Element {
+    let singular = &name[..name.len() - 1];
+    let list = List::of(page, list::entry_bytes, config);
+    let entry = |entry: &Entry<T>| {
+        owner(singular).attr("jid", &entry.jid).attr(singular, state(entry.what))
+    };
+    owner("pubsub")
+        .child(owner(name).attr("node", node).with_children(list.shown().iter().map(entry)))
+        .with_children(list.note(|entry| entry.jid.to_string()))
 }
 
-fn listed_items(node: &NodeId, items: &[Arc<Item>], service: &str, config: &PubSubConfig) -> Element {
-    let bytes = |item: &Arc<Item>| EMPTY_ITEM_BYTES + written_bytes(service) + written_bytes(item.id());
-    let page = Page::of(items, bytes, config);
-    let shown = page.shown.iter().map(|item| discovery::published_item(service, item.id()));
-    discovery::items(Some(node), shown.collect(), page.rest(|item| item.id()))
+fn refused<T>(
+    name: &'static str,
+    singular: &'static str,
+    node: &NodeId,
+    entries: &[(Jid, T)],
+    state: impl Fn(&T) -> &'static str,
+) -> Element {
+    let entry = |(jid, what): &(Jid, T)| owner(singular).attr("jid", jid).attr(singular, state(what));
+    owner("pubsub").child(owner(name).attr("node", node).with_children(entries.iter().map(entry)))
 }
 
-/// The end of a list, as much of it as an answer may hold: with items, those published last.
-struct Page<'a, T> {
-    shown: &'a [T],
-    skipped: usize,
+fn listed_nodes(page: &Page<(NodeId, String)>, service: &str, config: &PubSubConfig) -> Element {
+    let bytes = |(node, title): &(NodeId, String)| {
+        EMPTY_ENTRY_BYTES + written_bytes(service) + written_bytes(node.as_str()) + written_bytes(title)
+    };
+    let list = List::of(page, bytes, config);
+    let shown = list.shown().iter().map(|(node, title)| discovery::node_item(service, node, title));
+    items_query(None).with_children(shown).with_children(list.note(|(node, _)| node.to_string()))
 }
 
-impl<'a, T> Page<'a, T> {
-    fn of(all: &'a [T], bytes: impl Fn(&T) -> usize, config: &PubSubConfig) -> Self {
-        let mut room = config.max_answer_bytes;
-        let fits = |entry: &&T| {
-            let fits = bytes(entry) <= room;
-            room = room.saturating_sub(bytes(entry));
-            fits
-        };
-        // A page without anything would look like an empty node.
-        let count = all.iter().rev().take_while(fits).count().max(1).min(all.len());
-        let skipped = all.len() - count;
-        Self { shown: &all[skipped..], skipped }
-    }
-
-    /// The note that the list is cut (XEP-0060, section 6.5.4; XEP-0059), if it is.
-    fn rest<'b>(&'b self, id: impl Fn(&'b T) -> &'b str) -> Option<Element> {
-        let (first, last) = (self.shown.first()?, self.shown.last()?);
-        let child = |name| Element::new(name, RSM);
-        let set = || {
-            child("set")
-                .child(child("first").attr("index", self.skipped).text(id(first)))
-                .child(child("last").text(id(last)))
-                .child(child("count").text((self.skipped + self.shown.len()).to_string()))
-        };
-        (self.skipped > 0).then(set)
-    }
+fn listed_items(node: &NodeId, page: &Page<Arc<Item>>, service: &str, config: &PubSubConfig) -> Element {
+    let bytes = |item: &Arc<Item>| EMPTY_ENTRY_BYTES + written_bytes(service) + written_bytes(item.id());
+    let list = List::of(page, bytes, config);
+    let shown = list.shown().iter().map(|item| discovery::published_item(service, item.id()));
+    items_query(Some(node)).with_children(shown).with_children(list.note(|item| item.id().to_owned()))
 }
 
-/// The bytes of an item's tags and the names of its attributes, generously.
-const EMPTY_ITEM_BYTES: usize = 48;
-
-fn item_bytes(item: &Item, config: &PubSubConfig) -> usize {
-    let publisher = if config.names_publishers() { written_bytes(item.publisher().as_str()) } else { 0 };
-    EMPTY_ITEM_BYTES + item.payload().len() + written_bytes(item.id()) + publisher
-}
-
-/// The bytes of an attribute's value once its special characters are references.
-fn written_bytes(text: &str) -> usize {
-    text.bytes()
-        .map(|byte| if matches!(byte, b'&' | b'<' | b'>' | b'\'' | b'\t' | b'\n' | b'\r') { 6 } else { 1 })
-        .sum()
+fn items_query(node: Option<&NodeId>) -> Element {
+    Element::new("query", namespace::DISCO_ITEMS).attr_opt("node", node)
 }

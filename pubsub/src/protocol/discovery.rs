@@ -1,26 +1,34 @@
 //! Service discovery of the service and its nodes (XEP-0060, sections 5.1 to 5.5), ping and version.
 
 use convoke_xmpp::payload::{self, Identity};
-use convoke_xmpp::{Element, Jid, namespace};
+use convoke_xmpp::{Element, JidRef, Stanza, namespace};
 
 use super::RequestError;
-use super::feature::SUPPORTED;
+use super::command::{self, COMMANDS, GET_PENDING};
+use super::feature::Feature;
 use super::request::{Request, optional_node};
+use super::rsm::{self, RSM};
 use crate::broker::{NodeId, NodeInfo, Operation};
+use crate::{PubSubConfig, form, timestamp};
 
 /// Reads a request for information.
-pub(super) fn read(query: &Element) -> Result<Request, RequestError> {
-    match (query.name(), query.namespace()) {
-        ("query", namespace::DISCO_INFO) => Ok(match optional_node(query)? {
+pub(super) fn read(query: &Element, iq: &Stanza, config: &PubSubConfig) -> Result<Request, RequestError> {
+    match (query.name(), query.namespace(), query.attribute("node")) {
+        ("query", namespace::DISCO_INFO, Some(GET_PENDING)) => Ok(Request::Constant(Some(command_info()))),
+        ("query", namespace::DISCO_ITEMS, Some(COMMANDS)) => Ok(Request::Constant(Some(commands(iq)))),
+        ("query", namespace::DISCO_INFO, _) => Ok(match optional_node(query)? {
             Some(node) => Operation::Describe { node }.into(),
-            None => Request::Constant(Some(service_info())),
+            None => Request::Constant(Some(service_info(config))),
         }),
-        ("query", namespace::DISCO_ITEMS) => Ok(match optional_node(query)? {
-            Some(node) => Operation::ListItems { node }.into(),
-            None => Operation::ListNodes.into(),
-        }),
-        ("ping", namespace::PING) => Ok(Request::Constant(None)),
-        ("query", namespace::VERSION) => Ok(Request::Constant(Some(version()))),
+        ("query", namespace::DISCO_ITEMS, _) => {
+            let page = rsm::read(query)?;
+            Ok(match optional_node(query)? {
+                Some(node) => Operation::ListItems { node, page }.into(),
+                None => Operation::ListNodes { page }.into(),
+            })
+        }
+        ("ping", namespace::PING, _) => Ok(Request::Constant(None)),
+        ("query", namespace::VERSION, _) => Ok(Request::Constant(Some(version()))),
         _ => Err(RequestError::NotServed),
     }
 }
@@ -29,48 +37,66 @@ fn version() -> Element {
     payload::version("Convoke", env!("CARGO_PKG_VERSION"))
 }
 
-fn service_info() -> Element {
+fn service_info(config: &PubSubConfig) -> Element {
     let identity = Identity { category: "pubsub", kind: "service", name: "Publish-Subscribe".to_owned() };
-    let features: Vec<_> = SUPPORTED.iter().map(|f| format!("{}#{}", namespace::PUBSUB, f.as_str())).collect();
-    let general = [namespace::DISCO_ITEMS, namespace::PING, namespace::VERSION, namespace::PUBSUB];
+    let features = Feature::supported(config).map(|feature| format!("{}#{}", namespace::PUBSUB, feature.as_str()));
+    let features: Vec<_> = features.collect();
+    let general =
+        [namespace::DISCO_ITEMS, namespace::PING, namespace::VERSION, namespace::PUBSUB, RSM, COMMANDS];
     payload::disco_info(&[identity], general.into_iter().chain(features.iter().map(String::as_str)))
+}
+
+fn command_info() -> Element {
+    let name = "Pending subscription requests".to_owned();
+    let identity = Identity { category: "automation", kind: "command-node", name };
+    payload::disco_info(&[identity], [COMMANDS, namespace::DATA_FORMS]).attr("node", GET_PENDING)
+}
+
+fn commands(iq: &Stanza) -> Element {
+    let service = iq.to().map_or("", JidRef::as_str);
+    Element::new("query", namespace::DISCO_ITEMS).attr("node", COMMANDS).child(command::item(service))
 }
 
 /// The payload that describes a node, its metadata included.
 pub(super) fn node_info(node: &NodeId, info: &NodeInfo) -> Element {
-    let identity = Identity { category: "pubsub", kind: "leaf", name: node.to_string() };
+    let title = &info.config.title;
+    let name = if title.is_empty() { node.to_string() } else { title.clone() };
+    let identity = Identity { category: "pubsub", kind: "leaf", name };
     let features = [namespace::DISCO_ITEMS, namespace::PUBSUB];
-    let query = payload::disco_info(&[identity], features);
-    let mut query = query.attr("node", node);
+    let mut query = payload::disco_info(&[identity], features).attr("node", node);
     query.push(metadata(info));
     query
 }
 
 /// The metadata form (section 5.4).
 fn metadata(info: &NodeInfo) -> Element {
-    let owners = info.owners.iter().map(Jid::as_str);
-    Element::new("x", namespace::DATA_FORMS)
-        .attr("type", "result")
-        .child(field("FORM_TYPE", "hidden", ["http://jabber.org/protocol/pubsub#meta-data"]))
-        .child(field("pubsub#creator", "jid-single", [info.creator.as_str()]))
-        .child(field("pubsub#owner", "jid-multi", owners))
-        .child(field("pubsub#access_model", "list-single", ["open"]))
-        .child(field("pubsub#publish_model", "list-single", ["publishers"]))
-        .child(field("pubsub#max_items", "text-single", [&*info.max_items.to_string()]))
-        .child(field("pubsub#num_subscribers", "text-single", [&*info.subscribers.to_string()]))
-}
-
-fn field<'a>(name: &str, kind: &str, values: impl IntoIterator<Item = &'a str>) -> Element {
-    let value = |text: &str| Element::new("value", namespace::DATA_FORMS).text(text);
-    Element::new("field", namespace::DATA_FORMS)
-        .attr("var", name)
-        .attr("type", kind)
-        .with_children(values.into_iter().map(value))
+    let config = &info.config;
+    let text = |name: &str, value: &str| {
+        let field = form::field(name).attr("type", "text-single");
+        form::values(field, Some(value).filter(|value| !value.is_empty()))
+    };
+    let jids = |name: &str| form::field(name).attr("type", "jid-multi");
+    let list = |name: &str, value: &str| form::values(form::field(name).attr("type", "list-single"), [value]);
+    let creator = form::field("pubsub#creator").attr("type", "jid-single");
+    form::form("result", "http://jabber.org/protocol/pubsub#meta-data")
+        .child(text("pubsub#type", &config.payload_type))
+        .child(form::addresses(creator, [&info.creator]))
+        .child(text("pubsub#creation_date", &timestamp::format(info.created)))
+        .child(text("pubsub#title", &config.title))
+        .child(text("pubsub#description", &config.description))
+        .child(list("pubsub#language", &config.language))
+        .child(form::addresses(jids("pubsub#contact"), &config.contact))
+        .child(list("pubsub#access_model", config.access_model.as_str()))
+        .child(list("pubsub#publish_model", config.publish_model.as_str()))
+        .child(text("pubsub#max_items", &info.max_items.to_string()))
+        .child(form::addresses(jids("pubsub#owner"), &info.owners))
+        .child(form::addresses(jids("pubsub#publisher"), &info.publishers))
+        .child(text("pubsub#num_subscribers", &info.subscribers.to_string()))
 }
 
 /// One node in the list of nodes (section 5.2).
-pub(super) fn node_item(service: &str, node: &NodeId) -> Element {
-    item(service).attr("node", node)
+pub(super) fn node_item(service: &str, node: &NodeId, title: &str) -> Element {
+    item(service).attr("node", node).attr_opt("name", Some(title).filter(|title| !title.is_empty()))
 }
 
 /// One published item in the list of a node's items, which has no `node` (section 5.5).
@@ -80,9 +106,4 @@ pub(super) fn published_item(service: &str, id: &str) -> Element {
 
 fn item(service: &str) -> Element {
     Element::new("item", namespace::DISCO_ITEMS).attr("jid", service)
-}
-
-/// The payload of a list.
-pub(super) fn items(node: Option<&NodeId>, items: Vec<Element>, rest: Option<Element>) -> Element {
-    Element::new("query", namespace::DISCO_ITEMS).attr_opt("node", node).with_children(items).with_children(rest)
 }

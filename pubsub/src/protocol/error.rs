@@ -3,6 +3,7 @@
 use convoke_xmpp::{Condition, Element, ErrorType, StanzaError, namespace};
 use thiserror::Error;
 
+use super::command::COMMANDS;
 use super::feature::Feature;
 use crate::broker::Refusal;
 
@@ -14,6 +15,12 @@ pub(crate) enum RequestError {
     Malformed(&'static str),
     #[error("this payload is not served here")]
     NotServed,
+    #[error("there is no such command")]
+    NoSuchCommand,
+    #[error("the command has no such action")]
+    BadAction,
+    #[error("the form of the command does not say what it must")]
+    BadPayload,
     #[error("too many answers and notifications wait to be handed on")]
     Busy,
     #[error("the request names no node")]
@@ -24,14 +31,12 @@ pub(crate) enum RequestError {
     JidRequired,
     #[error("the address is malformed")]
     InvalidJid,
-    #[error("the request holds no item, or no item id")]
+    #[error("the request holds no item id")]
     ItemRequired,
-    #[error("the item holds no payload")]
-    PayloadRequired,
     #[error("the item holds more than one payload element")]
     InvalidPayload,
-    #[error("the access model is not supported")]
-    UnsupportedAccessModel,
+    #[error("the request holds no form of subscription options")]
+    InvalidOptions,
     #[error("{} is not supported", .0.as_str())]
     Unsupported(Feature),
     #[error(transparent)]
@@ -40,24 +45,22 @@ pub(crate) enum RequestError {
 
 impl From<RequestError> for StanzaError {
     fn from(error: RequestError) -> Self {
-        let stanza_error = match error {
-            RequestError::Malformed(_) => Condition::BadRequest.into(),
+        match error {
+            RequestError::Malformed(text) => StanzaError::from(Condition::BadRequest).with_text(text),
             RequestError::NotServed => Condition::ServiceUnavailable.into(),
+            RequestError::NoSuchCommand => Condition::ItemNotFound.into(),
+            RequestError::BadAction => of_command("bad-action"),
+            RequestError::BadPayload => of_command("bad-payload"),
             RequestError::Busy => Condition::ResourceConstraint.into(),
             RequestError::NodeIdRequired => specific(Condition::BadRequest, "nodeid-required"),
             RequestError::UnacceptableName => Condition::NotAcceptable.into(),
             RequestError::JidRequired => specific(Condition::BadRequest, "jid-required"),
             RequestError::InvalidJid => specific(Condition::BadRequest, "invalid-jid"),
             RequestError::ItemRequired => specific(Condition::BadRequest, "item-required"),
-            RequestError::PayloadRequired => specific(Condition::BadRequest, "payload-required"),
             RequestError::InvalidPayload => specific(Condition::BadRequest, "invalid-payload"),
-            RequestError::UnsupportedAccessModel => specific(Condition::NotAcceptable, "unsupported-access-model"),
+            RequestError::InvalidOptions => specific(Condition::BadRequest, "invalid-options"),
             RequestError::Unsupported(feature) => unsupported(feature),
-            RequestError::Refused(refusal) => return refused(refusal),
-        };
-        match error {
-            RequestError::Malformed(text) => stanza_error.with_text(text),
-            _ => stanza_error,
+            RequestError::Refused(refusal) => refused(refusal),
         }
     }
 }
@@ -65,19 +68,43 @@ impl From<RequestError> for StanzaError {
 fn refused(refusal: Refusal) -> StanzaError {
     match refusal {
         Refusal::Forbidden => Condition::Forbidden.into(),
-        Refusal::NoSuchNode | Refusal::NoSuchItem => Condition::ItemNotFound.into(),
-        Refusal::NodeExists => Condition::Conflict.into(),
-        Refusal::TooManyNodes => specific(Condition::ResourceConstraint, "max-nodes-exceeded"),
-        // XEP-0060 gives these two another type than RFC 6120 does (sections 6.1.3.9 and 6.2.3.2).
+        // XEP-0060 gives some conditions another type than RFC 6120 does (here sections 8.7.3.3, 6.1.3.9, 6.2.3.2 and
+        // 6.3.4.2).
+        Refusal::NoApprover => StanzaError::from(Condition::Forbidden).with_type(ErrorType::Cancel),
         Refusal::TooManySubscriptions => {
             specific(Condition::PolicyViolation, "too-many-subscriptions").with_type(ErrorType::Wait)
         }
         Refusal::NotSubscribed => specific(Condition::UnexpectedRequest, "not-subscribed").with_type(ErrorType::Cancel),
-        Refusal::TooManyAffiliations => Condition::PolicyViolation.into(),
+        Refusal::NoSuchSubscriber => {
+            specific(Condition::UnexpectedRequest, "not-subscribed").with_type(ErrorType::Modify)
+        }
+        Refusal::PresenceSubscriptionRequired => {
+            specific(Condition::NotAuthorized, "presence-subscription-required")
+        }
+        Refusal::NotInRosterGroup => specific(Condition::NotAuthorized, "not-in-roster-group"),
+        Refusal::ClosedNode => specific(Condition::NotAllowed, "closed-node"),
+        Refusal::SubscriptionRequired => specific(Condition::NotAuthorized, "not-subscribed"),
+        Refusal::SubscriptionPending => specific(Condition::NotAuthorized, "pending-subscription"),
+        Refusal::SubscribingDisabled => unsupported(Feature::Subscribe),
+        Refusal::NoSuchNode | Refusal::NoSuchItem => Condition::ItemNotFound.into(),
+        Refusal::NodeExists => Condition::Conflict.into(),
+        Refusal::TooManyNodes => specific(Condition::ResourceConstraint, "max-nodes-exceeded"),
         Refusal::JidMismatch => specific(Condition::BadRequest, "invalid-jid"),
+        Refusal::InvalidOptions | Refusal::UnknownPublishOption => specific(Condition::BadRequest, "invalid-options"),
+        Refusal::InvalidConfiguration => Condition::NotAcceptable.into(),
+        Refusal::UnsupportedAccessModel => specific(Condition::NotAcceptable, "unsupported-access-model"),
+        Refusal::Collections => unsupported(Feature::Collections),
+        Refusal::PreconditionNotMet => specific(Condition::Conflict, "precondition-not-met"),
+        Refusal::ItemRequired => specific(Condition::BadRequest, "item-required"),
+        Refusal::ItemForbidden => specific(Condition::BadRequest, "item-forbidden"),
+        Refusal::PayloadRequired => specific(Condition::BadRequest, "payload-required"),
+        Refusal::InvalidPayload => specific(Condition::BadRequest, "invalid-payload"),
         Refusal::PayloadTooBig => specific(Condition::NotAcceptable, "payload-too-big"),
-        Refusal::NodeFull | Refusal::PublisherFull | Refusal::StorageFull => Condition::ResourceConstraint.into(),
-        Refusal::LastOwner => Condition::NotAcceptable.into(),
+        Refusal::NodeFull => specific(Condition::Conflict, "node-full"),
+        Refusal::ItemsNotPersistent => unsupported(Feature::PersistentItems),
+        Refusal::NodeStorageFull | Refusal::PublisherFull | Refusal::StorageFull => {
+            Condition::ResourceConstraint.into()
+        }
         Refusal::NoRandomness => Condition::InternalServerError.into(),
     }
 }
@@ -85,6 +112,11 @@ fn refused(refusal: Refusal) -> StanzaError {
 /// With a condition of publish-subscribe beside the general one.
 fn specific(condition: Condition, name: &'static str) -> StanzaError {
     StanzaError::new(condition).with_application(Element::new(name, namespace::PUBSUB_ERRORS))
+}
+
+/// With a condition of ad-hoc commands beside the general one (XEP-0050, section 4.3).
+fn of_command(name: &'static str) -> StanzaError {
+    StanzaError::new(Condition::BadRequest).with_application(Element::new(name, COMMANDS))
 }
 
 fn unsupported(feature: Feature) -> StanzaError {

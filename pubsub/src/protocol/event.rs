@@ -1,26 +1,82 @@
-//! Events: the payload of notifications (XEP-0060, sections 7.1.2, 7.2.2.1 and 8.4.2).
+//! Events: the messages by which the service tells of a change (XEP-0060, sections 4.3, 7 and 8).
 
-use convoke_xmpp::namespace::PUBSUB_EVENT;
-use convoke_xmpp::{Element, Jid, Stanza};
+use convoke_xmpp::namespace::{DELAY, PUBSUB, PUBSUB_EVENT};
+use convoke_xmpp::{Element, Jid, MessageType, Stanza};
 
-use super::answer::item_element;
-use crate::PubSubConfig;
-use crate::broker::{Change, Notification};
+use super::answer::{item_element, position_element};
+use super::form;
+use crate::broker::{Change, Notification, SubscriptionState};
+use crate::timestamp;
 
 /// The message that tells of a change, without a recipient; its payload is written once for all of them.
-pub(crate) fn event(notification: &Notification, service: &Jid, config: &PubSubConfig) -> Stanza {
-    let event = Element::new("event", PUBSUB_EVENT).child(content(notification, config));
-    Stanza::message(config.node.notification_type.message_type()).with_from(service).with_payload(event)
+pub(crate) fn event(notification: &Notification, service: &Jid) -> Stanza {
+    let message = Stanza::message(message_type(notification)).with_from(service);
+    let tree = message.to_element().with_children(children(notification));
+    // The tree is that of a message, with children of other namespaces alone.
+    Stanza::from_element(tree).unwrap_or(message)
 }
 
-fn content(notification: &Notification, config: &PubSubConfig) -> Element {
-    let named = |name| Element::new(name, PUBSUB_EVENT).attr("node", &notification.node);
+/// What owners have to answer must not be lost because they are away.
+fn message_type(notification: &Notification) -> MessageType {
+    match notification.change {
+        Change::Authorization { .. } => MessageType::Normal,
+        _ => notification.style.notification_type.message_type(),
+    }
+}
+
+fn children(notification: &Notification) -> Vec<Element> {
+    let content = match &notification.change {
+        Change::Authorization { subscriber } => form::authorization(&notification.node, subscriber),
+        Change::Affiliation { jid, affiliation } => {
+            let named = |name| Element::new(name, PUBSUB);
+            let entry = named("affiliation").attr("jid", jid).attr("affiliation", affiliation.as_str());
+            named("pubsub").child(named("affiliations").attr("node", &notification.node).child(entry))
+        }
+        _ => element("event").child(content(notification)),
+    };
+    let position = notification.position.as_ref().map(position_element);
+    [content].into_iter().chain(position).chain(delay(notification)).collect()
+}
+
+fn content(notification: &Notification) -> Element {
+    let named = |name| element(name).attr("node", &notification.node);
     match &notification.change {
-        Change::Published { item } => named("items").child(item_element(item, PUBSUB_EVENT, config.names_publishers())),
-        Change::Retracted { id } => named("items").child(Element::new("retract", PUBSUB_EVENT).attr("id", id)),
+        Change::Published { item } | Change::Recalled { item } => {
+            let shown = item_element(item, PUBSUB_EVENT, notification.style.names_publishers);
+            let has_payload = notification.style.has_payloads;
+            named("items").child(if has_payload { shown } else { without_payload(&shown) })
+        }
+        Change::Retracted { id } => named("items").child(element("retract").attr("id", id)),
+        Change::Purged => named("purge"),
+        Change::Configured { config } => {
+            named("configuration").with_children(config.as_ref().map(|config| form::result(&**config)))
+        }
         Change::Deleted { redirect } => {
-            let redirect = redirect.as_ref().map(|uri| Element::new("redirect", PUBSUB_EVENT).attr("uri", uri));
+            let redirect = redirect.as_ref().map(|uri| element("redirect").attr("uri", uri));
             named("delete").with_children(redirect)
         }
+        Change::Subscription { jid, state } => {
+            let state = state.map_or("none", SubscriptionState::as_str);
+            named("subscription").attr("jid", jid).attr("subscription", state)
+        }
+        Change::Announced | Change::Affiliation { .. } | Change::Authorization { .. } => named("items"),
     }
+}
+
+fn without_payload(item: &Element) -> Element {
+    item.attributes().fold(element("item"), |element, (name, value)| element.attr(name.to_owned(), value))
+}
+
+/// When an item was published that is sent late (section 6.1.7; XEP-0203).
+fn delay(notification: &Notification) -> Option<Element> {
+    match &notification.change {
+        Change::Recalled { item } => {
+            Some(Element::new("delay", DELAY).attr("stamp", timestamp::format(item.published())))
+        }
+        _ => None,
+    }
+}
+
+fn element(name: &'static str) -> Element {
+    Element::new(name, PUBSUB_EVENT)
 }

@@ -1,11 +1,16 @@
 //! Requests of owners: the namespace `pubsub#owner` (XEP-0060, sections 8.2 to 8.9).
 
+use std::collections::BTreeSet;
+
 use convoke_xmpp::{Element, Jid, namespace};
 
 use super::RequestError;
 use super::feature::Feature;
+use super::form::submission;
 use super::request::{required_jid, required_node};
-use crate::broker::{Affiliation, Operation};
+use super::rsm;
+use crate::broker::{Affiliation, Operation, SubscriptionState};
+use crate::config::{Configured, NodeConfig};
 
 const UNKNOWN: RequestError = RequestError::Malformed("no request of a node's owner");
 
@@ -13,13 +18,32 @@ const UNKNOWN: RequestError = RequestError::Malformed("no request of a node's ow
 pub(super) fn read(pubsub: &Element, is_set: bool) -> Result<Operation, RequestError> {
     let verb = pubsub.children().next().filter(|verb| verb.namespace() == namespace::PUBSUB_OWNER).ok_or(UNKNOWN)?;
     match (verb.name(), is_set) {
+        ("configure", false) => Ok(Operation::Configuration { node: required_node(verb)? }),
+        ("configure", true) => configure(verb),
+        ("default", false) => default(verb),
         ("delete", true) => delete(verb),
-        ("affiliations", false) => Ok(Operation::Affiliations { node: required_node(verb)? }),
+        ("purge", true) => Ok(Operation::Purge { node: required_node(verb)? }),
+        ("subscriptions", false) => {
+            Ok(Operation::Subscriptions { node: required_node(verb)?, page: rsm::read(pubsub)? })
+        }
+        ("subscriptions", true) => change_subscriptions(verb),
+        ("affiliations", false) => Ok(Operation::Affiliations { node: required_node(verb)?, page: rsm::read(pubsub)? }),
         ("affiliations", true) => change_affiliations(verb),
-        ("configure", _) | ("default", false) => Err(RequestError::Unsupported(Feature::ConfigNode)),
-        ("purge", true) => Err(RequestError::Unsupported(Feature::PurgeNodes)),
-        ("subscriptions", _) => Err(RequestError::Unsupported(Feature::ManageSubscriptions)),
         _ => Err(UNKNOWN),
+    }
+}
+
+fn configure(configure: &Element) -> Result<Operation, RequestError> {
+    let node = required_node(configure)?;
+    let config = submission(configure, NodeConfig::FORM_TYPE)?;
+    Ok(Operation::Configure { node, config: config.ok_or(RequestError::Malformed("configure holds a form"))? })
+}
+
+/// The default of leaves; there are no other nodes (section 8.3.2).
+fn default(default: &Element) -> Result<Operation, RequestError> {
+    match default.attribute("type") {
+        None | Some("" | "leaf") => Ok(Operation::DefaultConfiguration),
+        Some(_) => Err(RequestError::Unsupported(Feature::Collections)),
     }
 }
 
@@ -28,18 +52,45 @@ fn delete(delete: &Element) -> Result<Operation, RequestError> {
     Ok(Operation::Delete { node: required_node(delete)?, redirect: redirect.map(str::to_owned) })
 }
 
-fn change_affiliations(affiliations: &Element) -> Result<Operation, RequestError> {
-    let entries = affiliations.children().filter(|entry| entry.is("affiliation", namespace::PUBSUB_OWNER));
-    // An entry without the attribute changes nothing (section 8.9.2.1).
-    let changes = entries.filter(|entry| entry.attribute("affiliation").is_some()).map(change);
-    Ok(Operation::ChangeAffiliations {
-        node: required_node(affiliations)?,
-        changes: changes.collect::<Result<_, _>>()?,
-    })
+fn change_subscriptions(subscriptions: &Element) -> Result<Operation, RequestError> {
+    let node = required_node(subscriptions)?;
+    let entries = changed(subscriptions, "subscription");
+    let changes = entries.map(|(entry, state)| Ok((required_jid(entry)?, subscription_state(state)?)));
+    Ok(Operation::ChangeSubscriptions { node, changes: distinct(changes.collect::<Result<_, RequestError>>()?)? })
 }
 
-fn change(entry: &Element) -> Result<(Jid, Affiliation), RequestError> {
-    let affiliation = entry.attribute("affiliation").and_then(Affiliation::parse);
-    let affiliation = affiliation.ok_or(RequestError::Malformed("no affiliation of publish-subscribe"))?;
-    Ok((required_jid(entry)?, affiliation))
+fn subscription_state(text: &str) -> Result<Option<SubscriptionState>, RequestError> {
+    match text {
+        "none" => Ok(None),
+        "subscribed" => Ok(Some(SubscriptionState::Subscribed)),
+        // No subscription here is unconfigured: it is refused like a pending one, with what it was.
+        "pending" | "unconfigured" => Ok(Some(SubscriptionState::Pending)),
+        _ => Err(RequestError::Malformed("no state of a subscription")),
+    }
+}
+
+fn change_affiliations(affiliations: &Element) -> Result<Operation, RequestError> {
+    let node = required_node(affiliations)?;
+    let entries = changed(affiliations, "affiliation");
+    let changes = entries.map(|(entry, affiliation)| {
+        let affiliation = Affiliation::parse(affiliation);
+        let affiliation = affiliation.ok_or(RequestError::Malformed("no affiliation of publish-subscribe"))?;
+        Ok((required_jid(entry)?.to_bare(), affiliation))
+    });
+    Ok(Operation::ChangeAffiliations { node, changes: distinct(changes.collect::<Result<_, RequestError>>()?)? })
+}
+
+/// The entries with what they are to become; one that does not say changes nothing (sections 8.8.2.1 and 8.9.2.1).
+fn changed<'a>(list: &'a Element, name: &'static str) -> impl Iterator<Item = (&'a Element, &'a str)> {
+    let entries = list.children().filter(move |entry| entry.is(name, namespace::PUBSUB_OWNER));
+    entries.filter_map(move |entry| Some((entry, entry.attribute(name)?)))
+}
+
+/// Refuses two changes of one address (section 8.9.2.4).
+fn distinct<T>(changes: Vec<(Jid, T)>) -> Result<Vec<(Jid, T)>, RequestError> {
+    let addresses: BTreeSet<&Jid> = changes.iter().map(|(jid, _)| jid).collect();
+    if addresses.len() == changes.len() {
+        return Ok(changes);
+    }
+    Err(RequestError::Malformed("two changes of one address"))
 }

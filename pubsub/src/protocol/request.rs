@@ -2,7 +2,8 @@
 
 use convoke_xmpp::{Element, IqType, Jid, Kind, Stanza, namespace};
 
-use super::{RequestError, discovery, owner, participant};
+use super::{RequestError, command, discovery, owner, participant};
+use crate::PubSubConfig;
 use crate::broker::{NodeId, Operation};
 
 /// What an iq of type get or set asks for.
@@ -21,14 +22,15 @@ impl From<Operation> for Request {
 }
 
 /// Reads a request.
-pub(crate) fn read(iq: &Stanza) -> Result<Request, RequestError> {
+pub(crate) fn read(iq: &Stanza, config: &PubSubConfig) -> Result<Request, RequestError> {
     let payload = only_child(iq)?;
     let is_set = iq.kind() == Kind::Iq(IqType::Set);
     match (payload.name(), payload.namespace()) {
         ("pubsub", namespace::PUBSUB) => participant::read(payload, is_set).map(Request::from),
         ("pubsub", namespace::PUBSUB_OWNER) => owner::read(&payload, is_set).map(Request::from),
+        ("command", command::COMMANDS) if is_set => command::read(&payload),
         _ if is_set => Err(RequestError::NotServed),
-        _ => discovery::read(&payload),
+        _ => discovery::read(&payload, iq, config),
     }
 }
 

@@ -38,8 +38,13 @@ impl NewItem {
 
 impl Item {
     pub(super) fn new(number: u64, new: NewItem) -> Self {
-        let published = after_epoch(micros_since_epoch(new.published));
+        let published = whole_micros(new.published);
         Self { number, id: new.id.into(), publisher: new.publisher, published, payload: new.payload }
+    }
+
+    /// One that is told of and not kept.
+    pub(crate) fn unkept(new: NewItem) -> Self {
+        Self::new(0, new)
     }
 
     /// Greater than the number of every item that the node had when this one was published.
@@ -104,7 +109,12 @@ pub(super) fn after_epoch(micros: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-fn micros_since_epoch(time: SystemTime) -> u64 {
+/// The moment as records hold it.
+pub(super) fn whole_micros(time: SystemTime) -> SystemTime {
+    after_epoch(micros_since_epoch(time))
+}
+
+pub(super) fn micros_since_epoch(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use convoke_xmpp::Jid;
 
 use super::Items;
+use super::item::whole_micros;
 use crate::broker::{Affiliation, NodeId, SubscriptionState};
 use crate::config::{NodeConfig, SubscriptionOptions};
 
@@ -14,6 +16,7 @@ use crate::config::{NodeConfig, SubscriptionOptions};
 pub(crate) struct Node {
     pub(super) name: NodeName,
     creator: Jid,
+    created: SystemTime,
     incarnation: Arc<str>,
     pub(super) config: NodeConfig,
     pub(super) sequence: u64,
@@ -49,6 +52,13 @@ pub(crate) struct Subscription {
     pub(crate) options: SubscriptionOptions,
 }
 
+impl Default for Subscription {
+    /// Of an address that is written to without one: no record holds it.
+    fn default() -> Self {
+        Self { number: 0, state: SubscriptionState::Subscribed, options: SubscriptionOptions::default() }
+    }
+}
+
 /// Where the history of a node stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Position {
@@ -59,10 +69,18 @@ pub(crate) struct Position {
 }
 
 impl Node {
-    pub(super) fn new(number: u64, id: NodeId, creator: Jid, config: NodeConfig, incarnation: String) -> Self {
+    pub(super) fn new(
+        number: u64,
+        id: NodeId,
+        creator: Jid,
+        created: SystemTime,
+        config: NodeConfig,
+        incarnation: String,
+    ) -> Self {
         Self {
             name: NodeName { number, id },
             creator,
+            created: whole_micros(created),
             incarnation: incarnation.into(),
             config,
             sequence: 0,
@@ -81,6 +99,11 @@ impl Node {
     /// The bare address of whoever created it.
     pub(crate) fn creator(&self) -> &Jid {
         &self.creator
+    }
+
+    /// When it was created, to the microsecond.
+    pub(crate) fn created(&self) -> SystemTime {
+        self.created
     }
 
     /// Its configuration.

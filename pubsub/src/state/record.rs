@@ -13,7 +13,7 @@ use bytes::Bytes;
 use convoke_xmpp::Jid;
 
 use super::codec::{Damage, Reader, Stored, Writer};
-use super::item::{after_epoch, tree};
+use super::item::{after_epoch, micros_since_epoch, tree};
 use super::node::NodeName;
 use super::{Item, NewItem, Node, State, Subscription};
 use crate::broker::{Affiliation, NodeId, SubscriptionState};
@@ -130,6 +130,7 @@ impl State {
 fn write_node(node: &Node, out: &mut Writer) {
     out.bytes(node.id().as_str());
     out.bytes(node.creator().as_str());
+    out.integer(micros_since_epoch(node.created()));
     out.bytes(node.incarnation());
     out.value(node.config());
 }
@@ -137,8 +138,9 @@ fn write_node(node: &Node, out: &mut Writer) {
 pub(super) fn read_node(number: u64, from: &mut Reader) -> Result<Node, Damage> {
     let id = NodeId::new(&from.text()?).map_err(|_| Damage)?;
     let creator = from.jid()?;
+    let created = after_epoch(from.integer()?);
     let incarnation = from.text()?;
-    Ok(Node::new(number, id, creator, from.value()?, incarnation))
+    Ok(Node::new(number, id, creator, created, from.value()?, incarnation))
 }
 
 fn write_item(item: &Item, out: &mut Writer) {

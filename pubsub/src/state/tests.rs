@@ -71,11 +71,11 @@ fn change(state: &mut State, numbers: &mut Numbers) {
         return state.remove(&id);
     }
     let Some(mut node) = state.edit(&id) else {
-        state.create(id, jid(&who), config(1), format!("incarnation {}", numbers.0));
+        state.create(id, jid(&who), config(1), format!("incarnation {}", numbers.0), SystemTime::UNIX_EPOCH);
         return;
     };
     match kind {
-        1 => drop(state.create(id, jid(&who), config(2), format!("incarnation {}", numbers.0))),
+        1 => drop(state.create(id, jid(&who), config(2), format!("incarnation {}", numbers.0), SystemTime::UNIX_EPOCH)),
         2..=4 => node.configure(config(1 + numbers.below(9) as usize)),
         5..=6 => node.affiliate(jid(&who), Affiliation::None),
         7..=10 => node.affiliate(jid(&who), Affiliation::Publisher),
@@ -191,7 +191,7 @@ fn what_a_failed_store_kept_all_the_same_is_gone_with_the_next_changes() {
 #[test]
 fn a_batch_that_the_store_refused_leaves_nothing_to_write() {
     let mut state = State::new(jid(SERVICE));
-    state.create(node_id("n"), jid("a@b"), config(1), "1".to_owned()).put_item(item("i", "a@b", 5));
+    state.create(node_id("n"), jid("a@b"), config(1), "1".to_owned(), SystemTime::UNIX_EPOCH).put_item(item("i", "a@b", 5));
     let undo = state.take_changes().undo;
     state.undo(undo, &StoreError::Busy { waiting: 1 });
     assert_eq!(state.nodes().len(), 0);
@@ -202,7 +202,7 @@ fn a_batch_that_the_store_refused_leaves_nothing_to_write() {
 fn a_publication_on_a_large_node_writes_its_own_item_alone() {
     let store = MemoryStore::new();
     let mut state = State::new(jid(SERVICE));
-    let mut node = state.create(node_id("n"), jid("a@b"), config(usize::MAX), "1".to_owned());
+    let mut node = state.create(node_id("n"), jid("a@b"), config(usize::MAX), "1".to_owned(), SystemTime::UNIX_EPOCH);
     for number in 0..2_000 {
         node.put_item(item(&format!("item {number}"), "a@b", 100));
         node.subscribe(
@@ -224,7 +224,7 @@ fn a_publication_on_a_large_node_writes_its_own_item_alone() {
 #[test]
 fn removing_a_node_with_many_subscribers_fits_into_a_batch() {
     let mut state = State::new(jid(SERVICE));
-    let mut node = state.create(node_id("n"), jid("a@b"), config(1), "1".to_owned());
+    let mut node = state.create(node_id("n"), jid("a@b"), config(1), "1".to_owned(), SystemTime::UNIX_EPOCH);
     for number in 0..10_000 {
         let address = jid(&format!("user@example.net/{number}{}", "x".repeat(1_000)));
         node.subscribe(address, SubscriptionState::Subscribed, SubscriptionOptions::default());
@@ -264,7 +264,7 @@ fn services_in_one_store_do_not_mix() {
 fn small_store() -> MemoryStore {
     let store = MemoryStore::new();
     let mut state = State::new(jid(SERVICE));
-    let mut node = state.create(node_id("n"), jid("a@b"), config(3), "1".to_owned());
+    let mut node = state.create(node_id("n"), jid("a@b"), config(3), "1".to_owned(), SystemTime::UNIX_EPOCH);
     node.affiliate(jid("a@b"), Affiliation::Owner);
     node.subscribe(jid("c@d/e"), SubscriptionState::Subscribed, SubscriptionOptions::default());
     node.put_item(item("i", "a@b", 5));
@@ -315,7 +315,7 @@ fn a_record_without_its_node_is_damage() {
 #[test]
 fn an_item_of_the_same_id_replaces_the_older_and_becomes_the_newest() {
     let mut state = State::new(jid(SERVICE));
-    let mut node = state.create(node_id("n"), jid("a@b"), config(9), "1".to_owned());
+    let mut node = state.create(node_id("n"), jid("a@b"), config(9), "1".to_owned(), SystemTime::UNIX_EPOCH);
     for id in ["a", "b", "c", "a"] {
         node.put_item(item(id, "a@b", 10));
     }
@@ -330,7 +330,7 @@ fn an_item_of_the_same_id_replaces_the_older_and_becomes_the_newest() {
 fn usage_is_that_of_the_items_that_are_there() {
     let mut state = State::new(jid(SERVICE));
     let bytes = |length: usize| item("i", "a@b", length).bytes();
-    let mut node = state.create(node_id("n"), jid("a@b"), config(9), "1".to_owned());
+    let mut node = state.create(node_id("n"), jid("a@b"), config(9), "1".to_owned(), SystemTime::UNIX_EPOCH);
     for (id, publisher, length) in [("i", "a@b", 10), ("i", "a@b", 20), ("j", "c@d", 30)] {
         node.put_item(item(id, publisher, length));
     }

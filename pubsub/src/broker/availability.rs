@@ -1,0 +1,180 @@
+//! Who is available, and what follows when that changes (XEP-0060, sections 13.2, 13.5 and 13.6; XEP-0312).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use convoke_xmpp::Jid;
+
+use super::access::subscriptions_of;
+use super::subscriptions::recalled;
+use super::{Broker, Context, NodeId, Notification, Refusal};
+use crate::config::{Expiry, SendLast, Show};
+use crate::state::{Item, Node, Subscription};
+
+/// What the presence of an address says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It is available; `absent` tells for how long it was not, if it says so (XEP-0312).
+    Available { show: Show, absent: Option<Duration> },
+    /// Its session has ended.
+    Unavailable,
+    /// The way to it is lost: it may well be at work.
+    Unreachable,
+}
+
+/// The addresses that have told the service that they are available, by their presence to it.
+///
+/// Bounded; who finds no room is taken for unavailable until its next presence.
+#[derive(Debug, Default)]
+pub(super) struct Availability {
+    resources: BTreeMap<Jid, Show>,
+    limit: usize,
+}
+
+impl Availability {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { resources: BTreeMap::new(), limit }
+    }
+
+    /// How a subscriber is available: a full address by itself, a bare one by each of its resources.
+    pub(super) fn shows<'a>(&'a self, jid: &'a Jid) -> impl Iterator<Item = Show> + 'a {
+        let resources = jid.is_bare().then(|| self.resources_of(jid.bare())).into_iter().flatten();
+        self.resources.get(jid).copied().into_iter().chain(resources)
+    }
+
+    fn resources_of<'a>(&'a self, bare: &'a str) -> impl Iterator<Item = Show> + 'a {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let full = self.resources.range::<str, _>((Excluded(bare), Unbounded));
+        // Other addresses may lie between a bare address and its resources.
+        full.take_while(move |(jid, _)| jid.as_str().starts_with(bare))
+            .filter(move |(jid, _)| jid.bare() == bare)
+            .map(|(_, show)| *show)
+    }
+
+    fn is_available(&self, jid: &Jid) -> bool {
+        self.shows(jid).next().is_some()
+    }
+
+    /// Takes note of it; tells whether the address was not available before, and is now.
+    fn arrive(&mut self, jid: &Jid, show: Show) -> bool {
+        if !self.resources.contains_key(jid) && self.resources.len() >= self.limit {
+            return false;
+        }
+        self.resources.insert(jid.clone(), show).is_none()
+    }
+
+    fn leave(&mut self, jid: &Jid) {
+        self.resources.remove(jid);
+    }
+}
+
+impl Broker {
+    /// Takes note of the presence of an address.
+    pub(crate) fn presence(
+        &mut self,
+        jid: &Jid,
+        presence: Presence,
+        context: &Context<'_>,
+    ) -> Result<Vec<Notification>, Refusal> {
+        match presence {
+            Presence::Available { show, absent } if self.availability.arrive(jid, show) => {
+                Ok(self.greet(jid, absent, context))
+            }
+            Presence::Available { .. } => Ok(Vec::new()),
+            Presence::Unreachable => {
+                self.availability.leave(jid);
+                Ok(Vec::new())
+            }
+            Presence::Unavailable => {
+                self.availability.leave(jid);
+                self.part(jid, context)
+            }
+        }
+    }
+
+    /// What an address is sent that has become available.
+    fn greet(&self, jid: &Jid, absent: Option<Duration>, context: &Context<'_>) -> Vec<Notification> {
+        let mut notifications = Vec::new();
+        for node in self.state.nodes() {
+            let own = subscriptions_of(node, jid.bare());
+            let own = own.filter(|(address, _)| address.is_bare() || *address == jid);
+            for (_, subscription) in own {
+                if self.listens(node, jid, subscription, context) {
+                    let items = missed(node, subscription, absent, context);
+                    notifications.extend(items.iter().map(|item| recalled(node, jid, item)));
+                }
+            }
+        }
+        notifications
+    }
+
+    /// What ends with the availability of an address: subscriptions for its time, and what it has published for its
+    /// time.
+    fn part(&mut self, jid: &Jid, context: &Context<'_>) -> Result<Vec<Notification>, Refusal> {
+        let (mut ended, mut left) = (Vec::new(), Vec::new());
+        for node in self.state.nodes() {
+            let temporary = subscriptions_of(node, jid.bare()).filter(|(address, subscription)| {
+                is_temporary(node, subscription) && !self.availability.is_available(address) && covers(address, jid)
+            });
+            ended.extend(temporary.map(|(address, _)| (node.id().clone(), address.clone())));
+            if node.config().purge_offline && !self.availability.is_available(&jid.to_bare()) {
+                left.push((node.id().clone(), items_of(node, jid.bare())));
+            }
+        }
+        self.end_all(ended, left, context)
+    }
+
+    fn end_all(
+        &mut self,
+        ended: Vec<(NodeId, Jid)>,
+        left: Vec<(NodeId, Vec<Arc<Item>>)>,
+        context: &Context<'_>,
+    ) -> Result<Vec<Notification>, Refusal> {
+        let mut notifications = Vec::new();
+        for (node, address) in ended {
+            notifications.extend(self.end_subscription(&node, &address)?);
+        }
+        for (node, items) in left {
+            notifications.extend(self.drop_items(&node, &items, false, context)?);
+        }
+        Ok(notifications)
+    }
+}
+
+/// Whether the presence of `jid` is that of the address.
+fn covers(address: &Jid, jid: &Jid) -> bool {
+    address == jid || address.is_bare() || jid.is_bare()
+}
+
+pub(super) fn is_temporary(node: &Node, subscription: &Subscription) -> bool {
+    node.config().temporary_subscriptions || subscription.options.expire == Expiry::Presence
+}
+
+fn items_of(node: &Node, publisher: &str) -> Vec<Arc<Item>> {
+    node.items().iter().filter(|item| item.publisher().as_str() == publisher).cloned().collect()
+}
+
+/// How many missed items of one node are sent unasked; who has missed more asks for them.
+const MAX_MISSED: usize = 100;
+
+/// What a subscriber is sent when it comes back: what it has missed, if it says for how long it was away and
+/// notifications depend on that (XEP-0312), or else the last item, where the node says so.
+fn missed(
+    node: &Node,
+    subscription: &Subscription,
+    absent: Option<Duration>,
+    context: &Context<'_>,
+) -> Vec<Arc<Item>> {
+    let depends = node.config().presence_based_delivery || subscription.options.needs_presence();
+    let items = node.items().iter().rev();
+    let mut items: Vec<_> = match absent.filter(|_| depends).and_then(|absent| context.now.checked_sub(absent)) {
+        Some(since) => items.take_while(|item| item.published() >= since).take(MAX_MISSED).cloned().collect(),
+        None if node.config().send_last_published_item == SendLast::OnSubscribeAndPresence => {
+            items.take(1).cloned().collect()
+        }
+        None => Vec::new(),
+    };
+    items.reverse();
+    items
+}

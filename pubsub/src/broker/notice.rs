@@ -1,0 +1,125 @@
+//! Who is told of what.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use convoke_xmpp::Jid;
+
+use super::access::{Access, owners};
+use super::{Broker, Change, Context, NodeId, Notification, Refusal, Style, SubscriptionState};
+use crate::config::{AccessModel, Expiry, NodeConfig};
+use crate::state::{Node, Position, Subscription, Subscriptions};
+
+/// Which subscribers a change concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Those who are to have notifications now.
+    Subscribers,
+    /// Everybody who has subscribed, approved or not: there is nothing left to be subscribed to.
+    Everybody,
+}
+
+impl Broker {
+    /// Tells of a change, which has its place in the history of the node from now on; `None` if nobody listens.
+    pub(super) fn tell(
+        &mut self,
+        node: &NodeId,
+        change: Change,
+        audience: Audience,
+        context: &Context<'_>,
+    ) -> Result<Option<Notification>, Refusal> {
+        let position = self.edit(node)?.advance();
+        let entry = self.node(node)?;
+        let recipients = match audience {
+            Audience::Everybody => entry.subscriptions().clone(),
+            Audience::Subscribers => self.listeners(entry, context),
+        };
+        let notification = || notification(entry, change, Some(position), recipients.clone());
+        Ok((!recipients.is_empty()).then(notification))
+    }
+
+    /// The subscriptions that are notified now; shared with the node if these are all.
+    fn listeners(&self, node: &Node, context: &Context<'_>) -> Arc<Subscriptions> {
+        let listens = |(jid, subscription): &(&Jid, &Subscription)| self.listens(node, jid, subscription, context);
+        let all = node.subscriptions();
+        if all.iter().all(|entry| listens(&entry)) {
+            return all.clone();
+        }
+        let some = all.iter().filter(listens);
+        Arc::new(some.map(|(jid, subscription)| (jid.clone(), subscription.clone())).collect())
+    }
+
+    /// Whether a subscriber is to have a notification now (XEP-0060, sections 4.2, 6.3, 13.6 and 15.3).
+    pub(super) fn listens(
+        &self,
+        node: &Node,
+        jid: &Jid,
+        subscription: &Subscription,
+        context: &Context<'_>,
+    ) -> bool {
+        let options = &subscription.options;
+        subscription.state == SubscriptionState::Subscribed
+            && options.deliver
+            && !is_over(&options.expire, context.now)
+            && self.is_in_reach(node.config(), jid, subscription)
+            && may_still_hear(node, jid, context)
+    }
+
+    fn is_in_reach(&self, config: &NodeConfig, jid: &Jid, subscription: &Subscription) -> bool {
+        if !config.presence_based_delivery && !subscription.options.needs_presence() {
+            return true;
+        }
+        self.availability.shows(jid).any(|show| subscription.options.show_values.contains(&show))
+    }
+}
+
+pub(super) fn is_over(expiry: &Expiry, now: SystemTime) -> bool {
+    matches!(expiry, Expiry::At(moment) if *moment <= now)
+}
+
+/// Rosters change without a word to the service: so they are asked each time.
+fn may_still_hear(node: &Node, jid: &Jid, context: &Context<'_>) -> bool {
+    match node.config().access_model {
+        AccessModel::Presence | AccessModel::Roster => {
+            Access::new(node, jid, context.contacts).subscription().is_ok()
+        }
+        AccessModel::Open | AccessModel::Authorize | AccessModel::Whitelist => true,
+    }
+}
+
+/// A message to one address that is no part of the history of the node.
+pub(super) fn notice(node: &Node, to: &Jid, change: Change) -> Notification {
+    let subscription = node.subscriptions().get(to).cloned().unwrap_or_default();
+    notification(node, change, None, Arc::new(Subscriptions::from([(to.clone(), subscription)])))
+}
+
+/// A message to all owners.
+pub(super) fn notice_to_owners(node: &Node, change: Change) -> Option<Notification> {
+    let recipients: Subscriptions = owners(node).map(|owner| (owner.clone(), Subscription::default())).collect();
+    (!recipients.is_empty()).then(|| notification(node, change, None, Arc::new(recipients)))
+}
+
+/// What a subscriber is told of its subscription, and owners if they want to know (section 13.14).
+pub(super) fn subscription_changed(
+    node: &Node,
+    jid: &Jid,
+    state: Option<SubscriptionState>,
+) -> impl Iterator<Item = Notification> {
+    let change = || Change::Subscription { jid: jid.clone(), state };
+    [notice(node, jid, change())].into_iter().chain(told_owners(node, jid, state))
+}
+
+/// What owners are told who want to know who comes and goes (`pubsub#notify_sub`).
+pub(super) fn told_owners(node: &Node, jid: &Jid, state: Option<SubscriptionState>) -> Option<Notification> {
+    let change = || Change::Subscription { jid: jid.clone(), state };
+    node.config().notify_sub.then(|| notice_to_owners(node, change())).flatten()
+}
+
+fn notification(
+    node: &Node,
+    change: Change,
+    position: Option<Position>,
+    recipients: Arc<Subscriptions>,
+) -> Notification {
+    Notification { node: node.id().clone(), change, position, style: Style::of(node.config()), recipients }
+}

@@ -1,0 +1,28 @@
+//! An owner's answer to a request for approval (XEP-0060, section 8.6).
+
+use convoke_xmpp::{Jid, Kind, MessageType, Stanza};
+
+use super::RequestError;
+use super::form::AUTHORIZATION;
+use super::request::boolean;
+use crate::broker::{NodeId, Operation};
+use crate::form::Form;
+
+/// What the form in a message decides: `None` if the message is about something else, or decides nothing.
+pub(crate) fn read_approval(message: &Stanza) -> Result<Option<Operation>, RequestError> {
+    if matches!(message.kind(), Kind::Message(MessageType::Error)) {
+        return Ok(None);
+    }
+    let form = Form::within(&message.to_element());
+    let Some(form) = form.filter(|form| form.form_type.as_deref() == Some(AUTHORIZATION)) else { return Ok(None) };
+    if form.kind != "submit" {
+        return Ok(None);
+    }
+    let value = |name| form.value(name).filter(|value| !value.is_empty());
+    let node = value("pubsub#node").ok_or(RequestError::NodeIdRequired)?;
+    let node = NodeId::new(node).map_err(|_| RequestError::UnacceptableName)?;
+    let subscriber = value("pubsub#subscriber_jid").ok_or(RequestError::JidRequired)?;
+    let subscriber = Jid::new(subscriber).map_err(|_| RequestError::InvalidJid)?;
+    let is_allowed = boolean(value("pubsub#allow").ok_or(RequestError::Malformed("the form does not say what to do"))?)?;
+    Ok(Some(Operation::Authorize { node, subscriber, is_allowed }))
+}
