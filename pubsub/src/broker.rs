@@ -37,6 +37,7 @@ use expiry::Expiries;
 use notice::Audience;
 
 pub(crate) use affiliation::Affiliation;
+#[allow(unused_imports)]
 pub(crate) use availability::Presence;
 pub(crate) use context::Context;
 pub(crate) use form::Submission;

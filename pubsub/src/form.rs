@@ -99,10 +99,7 @@ mod tests {
         );
         let form = Form::read(&x.unwrap());
         assert_eq!((&*form.kind, form.form_type.as_deref()), ("submit", Some("urn:f")));
-        assert_eq!(form.fields, [
-            ("a".to_owned(), vec!["1".to_owned(), "2".to_owned()]),
-            ("b".to_owned(), vec![])
-        ]);
+        assert_eq!(form.fields, [("a".to_owned(), vec!["1".to_owned(), "2".to_owned()]), ("b".to_owned(), vec![])]);
         assert!(form.is_for("urn:f") && !form.is_for("urn:g"));
         assert_eq!((form.value("a"), form.value("b"), form.value("c")), (Some("1"), None, None));
     }

@@ -21,6 +21,7 @@ mod contacts;
 mod form;
 mod ids;
 mod outbox;
+#[allow(dead_code)]
 mod protocol;
 mod service;
 #[allow(dead_code)]

@@ -16,6 +16,7 @@ mod request;
 mod rsm;
 
 pub(crate) use answer::answer;
+#[allow(unused_imports)]
 pub(crate) use approval::read_approval;
 pub(crate) use error::RequestError;
 pub(crate) use event::event;

@@ -92,7 +92,7 @@ fn a_node_has_no_more_affiliations_than_allowed() {
     house.affiliate("a.example", "member");
     let change =
         "<affiliations node='princely_musings'><affiliation jid='b.example' affiliation='member'/></affiliations>";
-    assert_eq!(verdict(&house.owner_request(HAMLET, "set", change)), "policy-violation");
+    assert_eq!(verdict(&house.owner_request(HAMLET, "set", change)), "not-acceptable");
     house.affiliate("a.example", "publisher");
 }
 

@@ -153,11 +153,6 @@ fn a_wrong_publication_is_refused_with_its_own_condition() {
         let answers = house.request(BLOGBOT, "set", &format!("<publish {node}>{content}</publish>"));
         assert_eq!((answers.len(), verdict(&answers).as_str()), (1, expected), "{content}");
     }
-    let publish = format!("<publish node='princely_musings'><item>{payload}</item></publish><publish-options/>");
-    assert_eq!(
-        verdict(&house.request(BLOGBOT, "set", &publish)),
-        "feature-not-implemented/unsupported publish-options"
-    );
     assert!(item_ids(&house.request(BLOGBOT, "get", "<items node='princely_musings'/>")).is_empty());
 }
 

@@ -117,10 +117,7 @@ pub(super) fn owners(node: &Node) -> impl Iterator<Item = &Jid> {
 }
 
 /// The subscriptions of a bare address and of its resources.
-pub(super) fn subscriptions_of<'a>(
-    node: &'a Node,
-    bare: &'a str,
-) -> impl Iterator<Item = (&'a Jid, &'a Subscription)> {
+pub(super) fn subscriptions_of<'a>(node: &'a Node, bare: &'a str) -> impl Iterator<Item = (&'a Jid, &'a Subscription)> {
     let subscriptions = node.subscriptions();
     let resources = format!("{bare}/");
     let full = subscriptions.range::<str, _>((Bound::Included(resources.as_str()), Bound::Unbounded));

@@ -29,7 +29,8 @@ impl Broker {
 
     /// The nodes of an owner at which subscriptions wait (section 8.7.2).
     pub(super) fn pending_nodes(&self, requester: &Requester, context: &Context<'_>) -> Result<Outcome, Refusal> {
-        let is_own = |node: &&Node| self.access(node.id(), &requester.jid, context).is_ok_and(|a| a.ownership().is_ok());
+        let is_own =
+            |node: &&Node| self.access(node.id(), &requester.jid, context).is_ok_and(|a| a.ownership().is_ok());
         let own: Vec<&Node> = self.state.nodes().filter(is_own).collect();
         if own.is_empty() {
             return Err(Refusal::NoApprover);
@@ -47,9 +48,8 @@ impl Broker {
     ) -> Result<Outcome, Refusal> {
         self.access(node, &requester.jid, context)?.ownership().map_err(|_| Refusal::NoApprover)?;
         let entry = self.node(node)?;
-        let request = |subscriber: &Jid| {
-            notice(entry, &requester.jid, Change::Authorization { subscriber: subscriber.clone() })
-        };
+        let request =
+            |subscriber: &Jid| notice(entry, &requester.jid, Change::Authorization { subscriber: subscriber.clone() });
         Ok(Outcome { answer: Answer::PendingSent, notifications: pending(entry).map(request).collect() })
     }
 }

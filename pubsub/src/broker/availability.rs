@@ -160,12 +160,7 @@ const MAX_MISSED: usize = 100;
 
 /// What a subscriber is sent when it comes back: what it has missed, if it says for how long it was away and
 /// notifications depend on that (XEP-0312), or else the last item, where the node says so.
-fn missed(
-    node: &Node,
-    subscription: &Subscription,
-    absent: Option<Duration>,
-    context: &Context<'_>,
-) -> Vec<Arc<Item>> {
+fn missed(node: &Node, subscription: &Subscription, absent: Option<Duration>, context: &Context<'_>) -> Vec<Arc<Item>> {
     let depends = node.config().presence_based_delivery || subscription.options.needs_presence();
     let items = node.items().iter().rev();
     let mut items: Vec<_> = match absent.filter(|_| depends).and_then(|absent| context.now.checked_sub(absent)) {

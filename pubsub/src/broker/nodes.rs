@@ -72,7 +72,8 @@ impl Broker {
     ) -> Result<Outcome, Refusal> {
         self.access(node, &requester.jid, context)?.ownership()?;
         let tells = self.node(node)?.config().notify_delete;
-        let told = if tells { self.tell(node, Change::Deleted { redirect }, Audience::Everybody, context)? } else { None };
+        let told =
+            if tells { self.tell(node, Change::Deleted { redirect }, Audience::Everybody, context)? } else { None };
         self.state.remove(node);
         Ok(Outcome::done(told))
     }

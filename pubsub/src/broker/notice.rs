@@ -50,13 +50,7 @@ impl Broker {
     }
 
     /// Whether a subscriber is to have a notification now (XEP-0060, sections 4.2, 6.3, 13.6 and 15.3).
-    pub(super) fn listens(
-        &self,
-        node: &Node,
-        jid: &Jid,
-        subscription: &Subscription,
-        context: &Context<'_>,
-    ) -> bool {
+    pub(super) fn listens(&self, node: &Node, jid: &Jid, subscription: &Subscription, context: &Context<'_>) -> bool {
         let options = &subscription.options;
         subscription.state == SubscriptionState::Subscribed
             && options.deliver
@@ -80,9 +74,7 @@ pub(super) fn is_over(expiry: &Expiry, now: SystemTime) -> bool {
 /// Rosters change without a word to the service: so they are asked each time.
 fn may_still_hear(node: &Node, jid: &Jid, context: &Context<'_>) -> bool {
     match node.config().access_model {
-        AccessModel::Presence | AccessModel::Roster => {
-            Access::new(node, jid, context.contacts).subscription().is_ok()
-        }
+        AccessModel::Presence | AccessModel::Roster => Access::new(node, jid, context.contacts).subscription().is_ok(),
         AccessModel::Open | AccessModel::Authorize | AccessModel::Whitelist => true,
     }
 }

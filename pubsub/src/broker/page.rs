@@ -48,11 +48,7 @@ impl<T> Page<T> {
     }
 
     /// The part of a list that is asked for: an id that is gone is not found (XEP-0059, section 2.4).
-    pub(crate) fn of(
-        entries: Vec<T>,
-        request: Option<&PageRequest>,
-        id: impl Fn(&T) -> &str,
-    ) -> Result<Self, Refusal> {
+    pub(crate) fn of(entries: Vec<T>, request: Option<&PageRequest>, id: impl Fn(&T) -> &str) -> Result<Self, Refusal> {
         let Some(request) = request else { return Ok(Self::whole(entries)) };
         let count = entries.len();
         let place = |wanted: &str| entries.iter().position(|entry| id(entry) == wanted).ok_or(Refusal::NoSuchItem);

@@ -68,12 +68,7 @@ impl Broker {
     }
 
     /// Stores an item if the node keeps items, and tells of it.
-    fn take_in(
-        &mut self,
-        node: &NodeId,
-        new: NewItem,
-        context: &Context<'_>,
-    ) -> Result<Vec<Notification>, Refusal> {
+    fn take_in(&mut self, node: &NodeId, new: NewItem, context: &Context<'_>) -> Result<Vec<Notification>, Refusal> {
         let config = self.node(node)?.config();
         let (is_kept, is_told) = (config.persist_items, config.deliver_notifications);
         let mut notifications = Vec::new();
@@ -92,12 +87,7 @@ impl Broker {
     }
 
     /// Removes the oldest items of a full node, unless one is replaced (section 7.1.2.5).
-    fn make_room(
-        &mut self,
-        node: &NodeId,
-        new: &NewItem,
-        context: &Context<'_>,
-    ) -> Result<Vec<Notification>, Refusal> {
+    fn make_room(&mut self, node: &NodeId, new: &NewItem, context: &Context<'_>) -> Result<Vec<Notification>, Refusal> {
         let entry = self.node(node)?;
         let replaced = entry.items().get(&new.id);
         let surplus = match replaced {

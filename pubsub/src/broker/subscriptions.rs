@@ -90,12 +90,7 @@ impl Broker {
         self.listens(node, jid, subscription, context).then(|| recalled(node, jid, item))
     }
 
-    pub(super) fn unsubscribe(
-        &mut self,
-        requester: &Requester,
-        node: NodeId,
-        jid: Jid,
-    ) -> Result<Outcome, Refusal> {
+    pub(super) fn unsubscribe(&mut self, requester: &Requester, node: NodeId, jid: Jid) -> Result<Outcome, Refusal> {
         let mut editor = self.edit(&node)?;
         if jid.bare() != requester.jid.bare() {
             return Err(Refusal::Forbidden);

@@ -93,12 +93,7 @@ fn published(node: &NodeId, generated: Option<&str>) -> Element {
     element("publish").attr("node", node).with_children(generated.map(|id| element("item").attr("id", id)))
 }
 
-fn subscribed(
-    node: &NodeId,
-    jid: &Jid,
-    state: SubscriptionState,
-    options: Option<&SubscriptionOptions>,
-) -> Element {
+fn subscribed(node: &NodeId, jid: &Jid, state: SubscriptionState, options: Option<&SubscriptionOptions>) -> Element {
     let options = options.map(|options| element("options").child(form::result(options)));
     pubsub(subscription(node, jid, Some(state))).with_children(options)
 }
@@ -116,9 +111,8 @@ fn retrieved(
     config: &PubSubConfig,
 ) -> Element {
     let publisher_bytes = |item: &Item| if names_publishers { written_bytes(item.publisher().as_str()) } else { 0 };
-    let bytes = |item: &Arc<Item>| {
-        EMPTY_ENTRY_BYTES + item.payload().len() + written_bytes(item.id()) + publisher_bytes(item)
-    };
+    let bytes =
+        |item: &Arc<Item>| EMPTY_ENTRY_BYTES + item.payload().len() + written_bytes(item.id()) + publisher_bytes(item);
     let list = List::of(page, bytes, config);
     let shown = list.shown().iter().map(|item| item_element(item, namespace::PUBSUB, names_publishers));
     pubsub(element("items").attr("node", node).with_children(shown))
@@ -128,9 +122,7 @@ fn retrieved(
 
 /// Where the history of a node stands (the position of a snapshot).
 pub(super) fn position_element(position: &Position) -> Element {
-    Element::new("position", crate::POSITION)
-        .attr("inc", &position.incarnation)
-        .attr("seq", position.sequence)
+    Element::new("position", crate::POSITION).attr("inc", &position.incarnation).attr("seq", position.sequence)
 }
 
 /// One item with its payload, in an answer or in an event.
@@ -141,11 +133,7 @@ pub(super) fn item_element(item: &Item, namespace: &'static str, names_publisher
         .with_children(item.payload_tree())
 }
 
-fn own_subscriptions(
-    node: Option<&NodeId>,
-    page: &Page<Entry<SubscriptionState>>,
-    config: &PubSubConfig,
-) -> Element {
+fn own_subscriptions(node: Option<&NodeId>, page: &Page<Entry<SubscriptionState>>, config: &PubSubConfig) -> Element {
     let list = List::of(page, list::entry_bytes, config);
     let shown = list.shown().iter().map(|entry| subscription(&entry.node, &entry.jid, Some(entry.what)));
     pubsub(element("subscriptions").attr_opt("node", node).with_children(shown))
@@ -171,9 +159,7 @@ fn managed<T: Copy>(
 ) -> Element {
     let singular = &name[..name.len() - 1];
     let list = List::of(page, list::entry_bytes, config);
-    let entry = |entry: &Entry<T>| {
-        owner(singular).attr("jid", &entry.jid).attr(singular, state(entry.what))
-    };
+    let entry = |entry: &Entry<T>| owner(singular).attr("jid", &entry.jid).attr(singular, state(entry.what));
     owner("pubsub")
         .child(owner(name).attr("node", node).with_children(list.shown().iter().map(entry)))
         .with_children(list.note(|entry| entry.jid.to_string()))

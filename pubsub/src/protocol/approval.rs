@@ -23,6 +23,7 @@ pub(crate) fn read_approval(message: &Stanza) -> Result<Option<Operation>, Reque
     let node = NodeId::new(node).map_err(|_| RequestError::UnacceptableName)?;
     let subscriber = value("pubsub#subscriber_jid").ok_or(RequestError::JidRequired)?;
     let subscriber = Jid::new(subscriber).map_err(|_| RequestError::InvalidJid)?;
-    let is_allowed = boolean(value("pubsub#allow").ok_or(RequestError::Malformed("the form does not say what to do"))?)?;
+    let is_allowed =
+        boolean(value("pubsub#allow").ok_or(RequestError::Malformed("the form does not say what to do"))?)?;
     Ok(Some(Operation::Authorize { node, subscriber, is_allowed }))
 }

@@ -37,19 +37,15 @@ fn chosen(command: &Element) -> Result<Operation, RequestError> {
 pub(super) fn nodes_to_choose(nodes: &[NodeId]) -> Element {
     let field = form::field("pubsub#node").attr("type", "list-single").attr("label", "The node");
     let field = form::options(field, nodes.iter().map(NodeId::as_str));
-    let actions = Element::new("actions", COMMANDS)
-        .attr("execute", "complete")
-        .child(Element::new("complete", COMMANDS));
+    let actions =
+        Element::new("actions", COMMANDS).attr("execute", "complete").child(Element::new("complete", COMMANDS));
     executed("executing").child(actions).child(form::form("form", AUTHORIZATION).child(field))
 }
 
 /// A command in that state.
 pub(super) fn executed(status: &str) -> Element {
     // The id means nothing to the service, as it keeps no sessions.
-    Element::new("command", COMMANDS)
-        .attr("node", GET_PENDING)
-        .attr("sessionid", "get-pending")
-        .attr("status", status)
+    Element::new("command", COMMANDS).attr("node", GET_PENDING).attr("sessionid", "get-pending").attr("status", status)
 }
 
 /// The command in a list.

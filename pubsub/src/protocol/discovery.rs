@@ -41,8 +41,7 @@ fn service_info(config: &PubSubConfig) -> Element {
     let identity = Identity { category: "pubsub", kind: "service", name: "Publish-Subscribe".to_owned() };
     let features = Feature::supported(config).map(|feature| format!("{}#{}", namespace::PUBSUB, feature.as_str()));
     let features: Vec<_> = features.collect();
-    let general =
-        [namespace::DISCO_ITEMS, namespace::PING, namespace::VERSION, namespace::PUBSUB, RSM, COMMANDS];
+    let general = [namespace::DISCO_ITEMS, namespace::PING, namespace::VERSION, namespace::PUBSUB, RSM, COMMANDS];
     payload::disco_info(&[identity], general.into_iter().chain(features.iter().map(String::as_str)))
 }
 

@@ -78,9 +78,7 @@ fn refused(refusal: Refusal) -> StanzaError {
         Refusal::NoSuchSubscriber => {
             specific(Condition::UnexpectedRequest, "not-subscribed").with_type(ErrorType::Modify)
         }
-        Refusal::PresenceSubscriptionRequired => {
-            specific(Condition::NotAuthorized, "presence-subscription-required")
-        }
+        Refusal::PresenceSubscriptionRequired => specific(Condition::NotAuthorized, "presence-subscription-required"),
         Refusal::NotInRosterGroup => specific(Condition::NotAuthorized, "not-in-roster-group"),
         Refusal::ClosedNode => specific(Condition::NotAllowed, "closed-node"),
         Refusal::SubscriptionRequired => specific(Condition::NotAuthorized, "not-subscribed"),

@@ -53,11 +53,13 @@ impl<'a, T> List<'a, T> {
 }
 
 /// The bytes of an entry's tags and the names of its attributes, generously.
-pub(super) const EMPTY_ENTRY_BYTES: usize = 80;
+pub(super) const EMPTY_ENTRY_BYTES: usize = 48;
+/// The bytes of the longest state of an entry, and of the name of its attribute.
+const STATE_BYTES: usize = 32;
 
 /// The bytes of what one address is to one node.
 pub(super) fn entry_bytes<T>(entry: &Entry<T>) -> usize {
-    EMPTY_ENTRY_BYTES + written_bytes(entry.node.as_str()) + written_bytes(entry.jid.as_str())
+    EMPTY_ENTRY_BYTES + STATE_BYTES + written_bytes(entry.node.as_str()) + written_bytes(entry.jid.as_str())
 }
 
 /// The bytes of an attribute's value once its special characters are references.

@@ -38,8 +38,7 @@ fn new_entry(mut item: Element) -> Result<NewEntry, RequestError> {
         return Err(RequestError::UnacceptableName);
     }
     let payload = only_payload(&mut item)?;
-    let payload =
-        payload.map(|tree| Payload { xml: self_contained(&tree), namespace: tree.namespace().to_owned() });
+    let payload = payload.map(|tree| Payload { xml: self_contained(&tree), namespace: tree.namespace().to_owned() });
     Ok(NewEntry { id, payload })
 }
 

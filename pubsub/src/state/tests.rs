@@ -191,7 +191,9 @@ fn what_a_failed_store_kept_all_the_same_is_gone_with_the_next_changes() {
 #[test]
 fn a_batch_that_the_store_refused_leaves_nothing_to_write() {
     let mut state = State::new(jid(SERVICE));
-    state.create(node_id("n"), jid("a@b"), config(1), "1".to_owned(), SystemTime::UNIX_EPOCH).put_item(item("i", "a@b", 5));
+    state
+        .create(node_id("n"), jid("a@b"), config(1), "1".to_owned(), SystemTime::UNIX_EPOCH)
+        .put_item(item("i", "a@b", 5));
     let undo = state.take_changes().undo;
     state.undo(undo, &StoreError::Busy { waiting: 1 });
     assert_eq!(state.nodes().len(), 0);
