@@ -4,11 +4,12 @@
 mod runner;
 
 use std::future::Future;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use convoke_xmpp::Stanza;
 use convoke_xmpp::session::{Grant, Management, SessionConfig, SessionEnd};
-use convoke_xmpp::stream::StreamError;
+use convoke_xmpp::stream::{StreamCondition, StreamError};
+use convoke_xmpp::{Element, Stanza};
 use tokio_util::sync::CancellationToken;
 
 use self::runner::Runner;
@@ -20,6 +21,28 @@ pub trait SessionHandler: Send {
     /// Takes one stanza, and with it the responsibility for it. An error closes the stream with it, and nothing more is
     /// delivered.
     fn stanza(&mut self, stanza: Stanza) -> Result<(), StreamError>;
+
+    /// Takes a first-level element that is no stanza and not of the session's own. An error closes the stream with it, and
+    /// nothing more is delivered. Default: none is known, `unsupported-stanza-type`.
+    fn element(&mut self, element: Element) -> Result<(), StreamError> {
+        let _ = element;
+        Err(StreamCondition::UnsupportedStanzaType.into())
+    }
+
+    /// The next first-level element to send that is no stanza; it goes ahead of all stanzas that are not on their way yet.
+    /// Asked at each turn, and again when the waker of `cx` is woken. Default none.
+    fn poll_element(&mut self, cx: &mut Context<'_>) -> Poll<Element> {
+        let _ = cx;
+        Poll::Pending
+    }
+
+    /// The stanzas of the outbox are this session's to send from here on.
+    fn serves(&mut self) {}
+
+    /// Whether they have to wait all the same: asked at each turn. Default no.
+    fn holds(&self) -> bool {
+        false
+    }
 
     /// How long nothing more is to be read, because the peer has sent more than it may. Asked after each read; TCP slows the
     /// peer down meanwhile, and nothing is lost. Five seconds at most, or its silence could be taken for death. Default not

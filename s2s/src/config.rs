@@ -61,6 +61,9 @@ pub struct FederationConfig {
     pub bidi: bool,
     /// Whether stanzas are acknowledged and lost streams resumed (XEP-0198), with peers that can. Default yes.
     pub stream_management: bool,
+    /// Whether the stanzas of several pairs of domains share one stream, where its certificates prove all of them and the
+    /// peer offers it (XEP-0344). Default yes.
+    pub multiplexing: bool,
     /// Pairs of domains that are to be joined always: dialled at the start and whenever there is no stream. A domain that
     /// cannot be dialled is reached by the streams that it keeps up itself. Default none.
     pub persistent: Vec<PersistentLink>,
@@ -181,6 +184,7 @@ impl FederationConfig {
             queue: OutboxLimits { stanzas: 32_768, bytes: 16 * 1024 * 1024 },
             bidi: true,
             stream_management: true,
+            multiplexing: true,
             persistent: Vec::new(),
             urgent: Vec::new(),
             backoff: Backoff::default(),

@@ -101,33 +101,41 @@ impl Dialback {
         is_answer && self.subject == request.subject && self.from == request.to && self.to == request.from
     }
 
-    /// Answers a request to be taken for another domain by the certificates of the stream on which it came, as the clock
-    /// stands at `at` (XEP-0344, section 2.4); `None` if this is no such request.
+    /// Judges a request to be taken for another domain by the certificates of the stream on which it came, as the clock
+    /// stands at `at` (XEP-0344, section 2.4).
     ///
-    /// The answer is `valid`, or it fails: with `item-not-found` where `to` is not served here, and with `not-authorized`
+    /// The verdict is `valid`, or there is none: `item-not-found` where `to` is not served here, and `not-authorized`
     /// where the certificates do not name `from`. The stream goes on.
-    pub fn judged(
-        &self,
-        stream: &Established,
-        serves: impl FnOnce(&Domainpart) -> bool,
-        at: SystemTime,
-    ) -> Option<Self> {
-        if self.subject != Subject::Result || !matches!(self.content, Content::Key(_)) {
-            return None;
-        }
-        let content = if !serves(&self.to) {
+    pub fn judged(&self, stream: &Established, serves: impl FnOnce(&Domainpart) -> bool, at: SystemTime) -> Content {
+        if !serves(&self.to) {
             Content::failed(Condition::ItemNotFound)
         } else if stream.also(&self.from, at).is_some() {
             Content::Valid
         } else {
             Content::failed(Condition::NotAuthorized)
+        }
+    }
+
+    /// Answers the question whether a key is right, as authoritative server of the domain `to` (XEP-0220, section 2.2.2);
+    /// `None` if this is no such question.
+    ///
+    /// The answer is `valid` or `invalid`, or `item-not-found` where `to` is not served here.
+    pub fn vouched(&self, secret: &Secret, serves: impl FnOnce(&Domainpart) -> bool) -> Option<Self> {
+        let (Subject::Verify { id }, Content::Key(key)) = (&self.subject, &self.content) else { return None };
+        let content = if !serves(&self.to) {
+            Content::failed(Condition::ItemNotFound)
+        } else if secret.has_made(key, &self.from, &self.to, id) {
+            Content::Valid
+        } else {
+            Content::Invalid
         };
         Some(self.answered(content))
     }
 }
 
 impl Content {
-    fn failed(condition: Condition) -> Self {
+    /// There is no answer, for this reason.
+    pub fn failed(condition: Condition) -> Self {
         Self::Failed(Box::new(condition.into()))
     }
 

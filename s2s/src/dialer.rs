@@ -98,6 +98,8 @@ pub(crate) struct Dialer {
     pub(crate) authzid: Authzid,
     /// Whether to ask for streams in both directions.
     pub(crate) bidi: bool,
+    /// Whether further domains may share streams.
+    pub(crate) dialback: bool,
     pub(crate) timeouts: Timeouts,
     /// What the peer may send once it is known.
     pub(crate) limits: Limits,
@@ -320,6 +322,7 @@ impl Dial<'_> {
             direct_tls: target.direct_tls,
             deadline: self.dialer.timeouts.negotiation.min(left(self.deadline)),
             bidi: self.dialer.bidi,
+            dialback: self.dialer.dialback,
             max_bytes: Some(self.dialer.limits.stanza_bytes),
             ..InitiatingConfig::new(local.clone(), remote.clone())
         }

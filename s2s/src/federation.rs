@@ -11,6 +11,7 @@ use convoke_xmpp::{Condition, Domainpart, Limits, Outbound, Router, Stanza, Stan
 use thiserror::Error;
 
 use crate::config::{Backoff, FederationConfig, LocalDomain, PersistentLink, Timeouts};
+use crate::dialback::Secret;
 use crate::dialer::{DialReport, Dialed, Dialer, Penalties};
 use crate::identity::{Evidence, IdentityVerifier, Trust};
 use crate::link::{Incoming, Link, NotRegistered, Refused};
@@ -27,6 +28,9 @@ pub enum FederationError {
     /// No domain is served.
     #[error("no domain is to be served; name at least one with its certificate")]
     NoDomains,
+    /// The operating system gives no random numbers.
+    #[error("the operating system gives no random numbers")]
+    NoRandomness,
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -53,6 +57,8 @@ pub(crate) struct Shared {
     /// How many incoming streams a pair may have.
     pub(crate) streams: usize,
     policy: Arc<DomainPolicy>,
+    /// Makes the keys of dialback.
+    pub(crate) secret: Secret,
     pub(crate) router: Arc<dyn Router>,
     pub(crate) tasks: Tasks,
     links: Links,
@@ -197,6 +203,7 @@ impl Shared {
             queue,
             bidi,
             stream_management,
+            multiplexing,
             persistent,
             urgent,
             backoff,
@@ -216,6 +223,7 @@ impl Shared {
             deadline: timeouts.negotiation,
             bidi,
             stream_management,
+            dialback: multiplexing,
             ..ReceivingConfig::new(Arc::clone(&names), limits.stanza_bytes)
         };
         let dialer = Dialer {
@@ -224,6 +232,7 @@ impl Shared {
             verifier: Arc::clone(&verifier),
             authzid,
             bidi,
+            dialback: multiplexing,
             timeouts,
             limits,
             penalties: Penalties::default(),
@@ -239,6 +248,7 @@ impl Shared {
             admission: Admission::new(admission),
             streams,
             policy,
+            secret: Secret::random().ok_or(FederationError::NoRandomness)?,
             router,
             tasks: Tasks::new(),
             links: Links::new(links, queue, urgent.into(), rates),
@@ -247,6 +257,19 @@ impl Shared {
             stream_management,
             backoff,
         })
+    }
+
+    pub(crate) fn federates_with(&self, domain: &str) -> bool {
+        self.policy.allows(domain)
+    }
+
+    /// The link of this pair, made if need be; `None` when there are too many.
+    pub(crate) fn link(&self, local: &str, remote: &str) -> Option<Arc<Link>> {
+        self.links.link(local, remote)
+    }
+
+    pub(crate) fn links_to(&self, remote: &str) -> Vec<Arc<Link>> {
+        self.links.to(remote)
     }
 
     pub(crate) fn serves(&self, domain: &str) -> bool {

@@ -5,12 +5,16 @@
 //! what has arrived, are they given back, each of them once.
 //!
 //! The queue is emptied by one stream at a time: the one that was dialled here or, while there is none, an incoming one
-//! that carries stanzas in both directions (XEP-0288).
+//! that carries stanzas in both directions (XEP-0288). That stream may carry the stanzas of further pairs of domains,
+//! whose links then ride on this one (XEP-0344).
 
+mod further;
 mod handler;
 mod incoming;
 mod liveness;
 mod outgoing;
+mod requests;
+mod ride;
 mod route;
 mod state;
 
@@ -19,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use convoke_net::{Full, Outbox, OutboxLimits};
-use convoke_xmpp::{Condition, Domainpart, Stanza, StanzaError, Undelivered};
+use convoke_xmpp::{Condition, Domainpart, JidRef, Origin, Stanza, StanzaError, Undelivered};
 use tokio::sync::Notify;
 
 use self::liveness::Liveness;
@@ -39,9 +43,21 @@ pub(crate) struct Pair {
     pub(crate) remote: Domainpart,
 }
 
+impl Pair {
+    /// Whether the stanza goes from the one to the other.
+    fn is_of(&self, stanza: &Stanza) -> bool {
+        let domain = |address: Option<JidRef<'_>>, domain: &Domainpart| {
+            address.is_some_and(|address| address.domain() == domain.as_str())
+        };
+        domain(stanza.from(), &self.local) && domain(stanza.to(), &self.remote)
+    }
+}
+
 /// One pair of domains.
 pub(crate) struct Link {
     pair: Pair,
+    /// From where its stanzas come, as the router is told.
+    origin: Origin,
     outbox: Outbox,
     stanzas_in: AtomicU64,
     bytes_in: AtomicU64,
@@ -66,6 +82,7 @@ pub(crate) enum Refused {
 impl Link {
     pub(crate) fn new(pair: Pair, queue: OutboxLimits, urgent: Arc<[String]>, rate: Option<Rate>) -> Self {
         Self {
+            origin: Origin::Remote(pair.remote.clone()),
             pair,
             outbox: Outbox::new(queue).with_urgent(urgent),
             stanzas_in: AtomicU64::new(0),
@@ -98,9 +115,21 @@ impl Link {
         is_answer
     }
 
+    /// Counts what the peer has sent. Whether that was too much is asked after the read.
+    fn count(&self, stanza: &Stanza) {
+        let bytes = stanza.bytes().len();
+        self.stanzas_in.fetch_add(1, Ordering::Relaxed);
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+        let _pause = self.spend(bytes);
+    }
+
     /// Queues a stanza, and dials if there is no stream.
     pub(crate) fn send(self: &Arc<Self>, stanza: Stanza, shared: &Arc<Shared>) -> Result<(), Refused> {
         let mut state = self.lock();
+        if let Phase::Riding { on } = &state.phase {
+            // Under the lock of both: what ends the ride finds it there.
+            return on.send(stanza, shared);
+        }
         if let Some(refused) = state.refusal(&stanza) {
             return Err(match refused {
                 None => Refused::Retired(Box::new(stanza)),
@@ -137,11 +166,11 @@ impl Link {
     /// Breaks all connections of the pair; says whether there was any.
     pub(crate) fn cut(&self) -> bool {
         let state = self.lock();
-        let outgoing = match &state.phase {
-            Phase::Open { cut } => Some(cut),
-            _ => None,
+        let (outgoing, mut any) = match &state.phase {
+            Phase::Open { cut } => (Some(cut), false),
+            Phase::Riding { on } => (None, on.cut()),
+            _ => (None, false),
         };
-        let mut any = false;
         for cut in state.incoming.values().map(|stream| &stream.cut).chain(outgoing) {
             cut.cancel();
             any = true;
@@ -173,6 +202,7 @@ impl Link {
             remote: self.pair.remote.clone(),
             state: state.phase.as_public(),
             persistent: state.persistent,
+            carried_by: state.phase.carrier().map(|Pair { local, remote }| (local.clone(), remote.clone())),
             queued: self.outbox.len(),
             unacknowledged: self.outbox.unacknowledged(),
             acknowledged: sent.acknowledged,

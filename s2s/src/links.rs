@@ -51,6 +51,11 @@ impl Links {
         self.lock().get(local, remote).map(Arc::clone)
     }
 
+    /// The links to this domain.
+    pub(crate) fn to(&self, remote: &str) -> Vec<Arc<Link>> {
+        self.lock().links.values().filter_map(|of_local| of_local.get(remote)).map(Arc::clone).collect()
+    }
+
     /// Drops a link that is retired, unless another has taken its place.
     pub(crate) fn remove(&self, retired: &Arc<Link>) {
         self.lock().retain(|link| !Arc::ptr_eq(link, retired));

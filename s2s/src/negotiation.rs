@@ -63,6 +63,8 @@ pub const ALPN: &[u8] = b"xmpp-server";
 pub struct Established {
     /// The domain of this side.
     pub local: Domainpart,
+    /// The identifier that the receiving entity has given the stream (RFC 6120, section 4.7.3); empty if it has not.
+    pub id: String,
     /// The proved identity of the other side.
     pub identity: PeerIdentity,
     /// The largest first-level element that the peer says it accepts, in bytes (XEP-0478).

@@ -32,6 +32,9 @@ pub struct LinkStatistics {
     pub state: LinkState,
     /// Whether the link is kept up though there are no stanzas for it.
     pub persistent: bool,
+    /// The pair of domains, local and remote, whose stream carries the stanzas of this one, if it is not one of its own
+    /// (XEP-0344): what waits, what was sent and what was acknowledged is counted there.
+    pub carried_by: Option<(Domainpart, Domainpart)>,
     /// Stanzas that wait to be sent.
     pub queued: usize,
     /// Stanzas that were sent and that the peer has not acknowledged yet, though it will (XEP-0198).

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use self::management::Agreement;
 use crate::stream::{StreamCondition, StreamError};
 use crate::xml::{Element, ReadError, StreamEvent};
-use crate::{Condition, Stanza};
+use crate::{Condition, Stanza, namespace};
 
 pub use self::management::{Grant, Management, ManagementNews, Ticket};
 pub use self::nonza::{Nonza, handled_count_too_high};
@@ -40,6 +40,9 @@ impl Default for SessionConfig {
 pub enum SessionOutput {
     /// A stanza from the peer, in order.
     Deliver(Stanza),
+    /// A first-level element that is no stanza and not of the session's own: whoever has offered it takes it, else the
+    /// stream is closed with `unsupported-stanza-type` ([`Session::close`]).
+    Element(Element),
     /// Send one space.
     KeepAlive,
     /// Send this.
@@ -176,14 +179,17 @@ impl Session {
                     self.close_once(now, None);
                     self.end(SessionEnd::PeerError(error));
                 }
-                None => self.element(now, &element),
+                None => self.element(now, element),
             },
         }
     }
 
-    fn element(&mut self, now: Instant, element: &Element) {
-        match Nonza::from_element(element) {
+    fn element(&mut self, now: Instant, element: Element) {
+        match Nonza::from_element(&element) {
             Some(nonza) if self.agreement != Agreement::Off => self.manage(now, nonza),
+            None if element.namespace() != namespace::STREAM_MANAGEMENT => {
+                self.outputs.push_back(SessionOutput::Element(element));
+            }
             _ => self.fail(now, StreamCondition::UnsupportedStanzaType.into()),
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use convoke_xmpp::session::{Session, SessionEnd, SessionOutput};
 use convoke_xmpp::stream::{StreamCondition, StreamError};
-use convoke_xmpp::{ReadError, Stanza, StreamEvent, StreamReader};
+use convoke_xmpp::{Element, ReadError, Stanza, StreamEvent, StreamReader};
 use tokio::time::{Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFuture;
 
@@ -165,7 +165,7 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
     async fn wait(&mut self, socket: &mut impl Socket, signals: Signals<'_, '_>, timer: Pin<&mut Sleep>) -> Wake {
         let outbox = self.outbox;
         let open = self.closing.is_none() && !self.closed;
-        let is_free = self.serving && !self.session.is_held();
+        let is_free = self.is_free();
         let takes = is_free && !self.writer.has_work() && !self.closed && !self.unwritable;
         let hold = signals.stop.hold.as_ref().filter(|_| !self.serving);
         tokio::select! {
@@ -184,8 +184,9 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
     /// Reads once and writes once, each if it can be done.
     fn poll_turn(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> Poll<()> {
         let has_read = self.poll_read(socket, cx);
+        let has_said = self.poll_say(cx);
         let has_written = self.poll_write(socket, cx);
-        if has_read || has_written { Poll::Ready(()) } else { Poll::Pending }
+        if has_read || has_said || has_written { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn poll_read(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> bool {
@@ -201,6 +202,20 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
             Poll::Pending => return false,
         }
         true
+    }
+
+    /// Takes what the handler has to say, behind what is being written.
+    fn poll_say(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.writer.is_drained() || self.closed || self.unwritable {
+            return false;
+        }
+        let (mut has_said, held) = (false, self.handler.holds());
+        while let Poll::Ready(element) = self.handler.poll_element(cx) {
+            self.push_text(&element.to_stream_xml());
+            has_said = true;
+        }
+        // What need not wait any more is taken in the next turn.
+        has_said || held != self.handler.holds()
     }
 
     /// The timer rings when it is over: else a peer that is not read would never be read again.
@@ -260,6 +275,7 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
         while let Some(output) = self.session.poll_output() {
             match output {
                 SessionOutput::Deliver(stanza) => self.deliver(stanza),
+                SessionOutput::Element(element) => self.take(element),
                 SessionOutput::KeepAlive => self.push_text(" "),
                 SessionOutput::Send(nonza) => self.push_nonza(&nonza),
                 SessionOutput::Management(news) => self.manage(news),
@@ -280,11 +296,21 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
         }
         match self.handler.stanza(stanza) {
             Ok(()) => self.session.taken(),
-            Err(error) => {
-                self.refused = true;
-                self.session.close(self.now, Some(error));
-            }
+            Err(error) => self.refuse(error),
         }
+    }
+
+    fn take(&mut self, element: Element) {
+        if !self.refused
+            && let Err(error) = self.handler.element(element)
+        {
+            self.refuse(error);
+        }
+    }
+
+    fn refuse(&mut self, error: StreamError) {
+        self.refused = true;
+        self.session.close(self.now, Some(error));
     }
 
     /// Fills the write buffer, unless it is full already or the stream is closed to us.
@@ -305,11 +331,16 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
     }
 
     fn refill(&mut self) -> usize {
-        if !self.serving || self.session.is_held() {
+        if !self.is_free() {
             return 0;
         }
         let most = self.closing.as_ref().map_or(usize::MAX, |closing| closing.ahead);
         self.writer.refill(most, self.session.is_managed())
+    }
+
+    /// Whether the stanzas of the outbox may be sent now.
+    fn is_free(&self) -> bool {
+        self.serving && !self.session.is_held() && !self.handler.holds()
     }
 
     fn nothing_more(&mut self) {

@@ -1,28 +1,32 @@
 //! What a stream delivers to its link, and what it asks of it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use convoke_net::Agreed;
 use convoke_net::session::SessionHandler;
 use convoke_xmpp::session::{Grant, Management};
 use convoke_xmpp::stream::{StreamCondition, StreamError};
-use convoke_xmpp::{IqType, JidRef, Kind, Origin, Stanza};
+use convoke_xmpp::{Element, IqType, JidRef, Kind, Stanza};
 use tracing::warn;
 
+use super::further::Further;
 use super::state::Resumable;
 use super::{Link, Pair, in_doubt};
 use crate::federation::Shared;
 
 /// One stream, in either role: lets through what the peer may send, from its proved domain to the domain that it was
-/// authenticated towards or another that is served here.
+/// authenticated towards or another that is served here, and from further domains as it was granted.
 pub(super) struct Handler {
     pub(super) link: Arc<Link>,
     pub(super) shared: Arc<Shared>,
-    pub(super) origin: Origin,
+    /// What the stream carries besides.
+    pub(super) further: Further,
     /// The number of an incoming stream; `None` for one that was dialled here.
     pub(super) incoming: Option<u64>,
+    /// Whether the queue of the link can be emptied by this stream.
+    pub(super) sends: bool,
     /// Whether the peer may send stanzas.
     pub(super) receives: bool,
     /// The language of its stanzas that name none, where it is not that of our own streams.
@@ -38,10 +42,8 @@ impl SessionHandler for Handler {
             return Err(StreamError::new(StreamCondition::NotAuthorized)
                 .with_text("this stream carries stanzas in the other direction only"));
         }
-        self.link.stanzas_in.fetch_add(1, Ordering::Relaxed);
-        self.link.bytes_in.fetch_add(stanza.bytes().len() as u64, Ordering::Relaxed);
-        let _pause_is_asked_for_after_the_read = self.link.spend(stanza.bytes().len());
-        self.check(&stanza).map_err(|condition| self.refused(&stanza, condition))?;
+        let link = self.check(&stanza).map_err(|condition| self.refused(&stanza, condition))?;
+        link.count(&stanza);
         if self.is_answer_to_us(&stanza) {
             return Ok(());
         }
@@ -50,10 +52,28 @@ impl SessionHandler for Handler {
             Some(lang) => stanza.or_lang(lang),
             None => stanza,
         };
-        if let Err(undelivered) = self.shared.router.route(stanza, &self.origin) {
+        if let Err(undelivered) = self.shared.router.route(stanza, &link.origin) {
             self.shared.router.undelivered(undelivered);
         }
         Ok(())
+    }
+
+    fn element(&mut self, element: Element) -> Result<(), StreamError> {
+        self.further.element(&element)
+    }
+
+    fn poll_element(&mut self, cx: &mut Context<'_>) -> Poll<Element> {
+        self.further.poll(cx)
+    }
+
+    fn serves(&mut self) {
+        if self.sends {
+            self.further.serves();
+        }
+    }
+
+    fn holds(&self) -> bool {
+        self.further.holds()
     }
 
     fn pause(&mut self) -> Option<Duration> {
@@ -106,19 +126,21 @@ impl SessionHandler for Handler {
 }
 
 impl Handler {
-    /// RFC 6120, sections 8.1.1.2 and 8.1.2.2.
-    fn check(&self, stanza: &Stanza) -> Result<(), StreamCondition> {
+    /// RFC 6120, sections 8.1.1.2 and 8.1.2.2. Gives the link of the pair, or the one of the
+    /// stream if that is towards another of our domains.
+    fn check(&self, stanza: &Stanza) -> Result<&Link, StreamCondition> {
         let (Some(to), Some(from)) = (stanza.to(), stanza.from()) else {
             return Err(StreamCondition::ImproperAddressing);
         };
         // Exactly the proved domain: a sub-domain is another one.
         if from.domain() != self.link.pair.remote.as_str() {
-            return Err(StreamCondition::InvalidFrom);
+            let further = self.further.accepted(to.domain(), from.domain());
+            return further.ok_or(StreamCondition::InvalidFrom);
         }
         if !self.shared.serves(to.domain()) {
             return Err(StreamCondition::HostUnknown);
         }
-        Ok(())
+        Ok(&self.link)
     }
 
     /// Whether this is the answer to a ping of the link itself, and nobody else's business. It may come by a stream that
@@ -137,6 +159,7 @@ impl Handler {
 
     fn refused(&self, stanza: &Stanza, condition: StreamCondition) -> StreamError {
         let reason = format!("a {} from {:?} to {:?}", stanza.kind().name(), text(stanza.from()), text(stanza.to()));
+        self.link.count(stanza);
         warn!(remote = %self.link.pair.remote, %condition, reason, "incoming stanza refused");
         StreamError::new(condition)
     }

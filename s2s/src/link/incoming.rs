@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use convoke_net::session::{self, Stop};
 use convoke_net::{Connection, End, FirstWord, Outbox, SessionSettings};
+use convoke_xmpp::Stanza;
 use convoke_xmpp::session::{Management, SessionEnd};
-use convoke_xmpp::{Origin, Stanza};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::further::Further;
 use super::handler::Handler;
 use super::outgoing::Outgoing;
 use super::state::{Phase, Resumable, State, Stream};
@@ -115,7 +116,7 @@ impl Incoming {
     pub(crate) async fn carry(self, mut connection: Connection, established: &Established, settings: SessionSettings) {
         let (local, remote) = (&established.local, established.identity.domain());
         info!(%local, %remote, tls = established.tls_version, bidi = established.bidi, "incoming stream established");
-        self.end_pause();
+        self.link.lock().end_pause();
         let word = self.first_word(&mut connection, established).await;
         let (has_spoken, is_gone) = (word.is_some(), word == Some(FirstWord::Gone));
         let management = match word {
@@ -129,32 +130,26 @@ impl Incoming {
         let stop =
             Stop { shutdown: self.shared.tasks.shutdown_token().clone(), cut: self.cut.clone(), ..Stop::default() };
         let (nothing, hold) = (Outbox::default(), CancellationToken::new());
-        let (outbox, stop) = if established.bidi && !is_gone {
+        let sends = established.bidi && !is_gone;
+        let (outbox, stop) = if sends {
             self.offer(&hold, established.peer_max_bytes, is_heard);
             (&self.link.outbox, Stop { hold: Some(hold), ..stop })
         } else {
             (&nothing, stop)
         };
-        let mut handler = self.handler(established, management);
+        let mut handler = self.handler(established, management, sends);
         let end = session::run(connection, outbox, &mut handler, settings, &stop).await;
         info!(%local, %remote, ?end, "incoming stream ended");
         self.finish(&end, handler.handled);
     }
 
-    /// The domain is there: it need not be left alone any longer. Else an answer to what it asks now would go nowhere.
-    fn end_pause(&self) {
-        let mut state = self.link.lock();
-        if matches!(state.phase, Phase::Waiting { .. }) {
-            state.phase = Phase::Idle;
-        }
-    }
-
-    fn handler(&self, established: &Established, management: Management) -> Handler {
+    fn handler(&self, established: &Established, management: Management, sends: bool) -> Handler {
         Handler {
             link: Arc::clone(&self.link),
             shared: Arc::clone(&self.shared),
-            origin: Origin::Remote(self.link.pair.remote.clone()),
+            further: Further::new(&self.link, &self.shared, established),
             incoming: Some(self.number),
+            sends,
             receives: true,
             lang: established.lang.clone(),
             management,
@@ -234,6 +229,7 @@ impl Incoming {
             given_up = self.hand_over(&mut state, end);
         }
         drop(state);
+        self.link.release_riders(&self.shared);
         // Only now: who waits to go on with this session finds everything in order.
         stream.ended.cancel();
         self.link.bounce(&self.shared, given_up.in_doubt, &in_doubt());

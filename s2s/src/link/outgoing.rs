@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use convoke_net::session::{self, Stop};
 use convoke_net::{Connection, End};
-use convoke_xmpp::Origin;
 use convoke_xmpp::session::{Management, SessionEnd};
 use convoke_xmpp::stream::StreamCondition;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::further::Further;
 use super::handler::Handler;
 use super::state::{Phase, State};
 use super::{Link, Pair, in_doubt, now, too_large};
@@ -50,6 +50,9 @@ enum Next {
 
 impl Outgoing {
     pub(super) async fn run(self) {
+        if self.board().await {
+            return;
+        }
         let mut dialed = None;
         loop {
             let stream = match dialed.take() {
@@ -135,6 +138,7 @@ impl Outgoing {
             (false, _) => state.phase = Phase::Idle,
         }
         drop(state);
+        self.link.release_riders(&self.shared);
         self.link.bounce(&self.shared, lost, &in_doubt());
         self.link.bounce(&self.shared, rejected.unwrap_or_default(), &too_large());
         is_wanted
@@ -190,8 +194,9 @@ impl Outgoing {
         Handler {
             link: Arc::clone(&self.link),
             shared: Arc::clone(&self.shared),
-            origin: Origin::Remote(self.link.pair.remote.clone()),
+            further: Further::new(&self.link, &self.shared, established),
             incoming: None,
+            sends: true,
             receives: established.bidi,
             lang: established.lang.clone(),
             management,
@@ -271,6 +276,7 @@ impl Outgoing {
             (Next::Rest, self.link.serve_by_incoming(&mut state))
         };
         drop(state);
+        self.link.release_riders(&self.shared);
         self.link.bounce(&self.shared, lost, &in_doubt());
         self.link.bounce(&self.shared, rejected.unwrap_or_default(), &too_large());
         next
@@ -304,7 +310,8 @@ impl Outgoing {
             }
             None => {
                 let next = self.give_up(state, error);
-                self.link.route.missed(&self.link.pair, &*self.shared.router);
+                self.link.miss(&self.shared);
+                self.link.release_riders(&self.shared);
                 next
             }
         }
@@ -346,6 +353,7 @@ impl Outgoing {
             (state.phase, state.at_work) = (Phase::Idle, false);
             self.link.outbox.take_all()
         };
+        self.link.release_riders(&self.shared);
         self.link.bounce_unacknowledged(&self.shared);
         self.link.bounce(&self.shared, stanzas, &shutting_down());
     }

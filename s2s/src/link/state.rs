@@ -1,14 +1,15 @@
 //! What a link knows of its streams.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use convoke_xmpp::session::Ticket;
 use convoke_xmpp::{Stanza, StanzaError};
 use tokio_util::sync::CancellationToken;
 
-use super::{now, too_large};
+use super::requests::Requests;
+use super::{Link, Pair, now, too_large};
 use crate::dialer::{DialError, DialReport};
 use crate::statistics::LinkState;
 
@@ -41,6 +42,12 @@ pub(super) struct State {
     pub(super) lost_at: Option<Instant>,
     /// Streams that were lost early, since the last one that lasted.
     pub(super) early_losses: u32,
+    /// The links whose stanzas wait in the queue of this one.
+    pub(super) riders: Vec<Weak<Link>>,
+    /// Where the stream that empties the queue takes requests, as long as there is one.
+    pub(super) requests: Option<Arc<Requests>>,
+    /// The link on whose stream the peer has asked for this pair.
+    pub(super) met: Weak<Link>,
     pub(super) last_report: Option<Arc<DialReport>>,
     pub(super) last_failure: Option<String>,
     pub(super) resumed: u64,
@@ -61,6 +68,10 @@ pub(super) enum Phase {
     /// An incoming stream in both directions.
     Served {
         by: u64,
+    },
+    /// The stanzas wait in the queue of another link, whose stream carries them.
+    Riding {
+        on: Arc<Link>,
     },
     /// The incoming stream that did was lost; its peer is expected to be back.
     Awaited,
@@ -134,7 +145,15 @@ impl State {
             _ => false,
         };
         let is_resumable = self.kept.iter().any(|kept| kept.until > now());
-        rests && !self.at_work && !self.persistent && self.incoming.is_empty() && !is_resumable
+        let is_alone = self.incoming.is_empty() && self.riders.is_empty();
+        rests && !self.at_work && !self.persistent && is_alone && !is_resumable
+    }
+
+    /// The domain is there: it need not be left alone any longer. Else an answer to what it asks now would go nowhere.
+    pub(super) fn end_pause(&mut self) {
+        if matches!(self.phase, Phase::Waiting { .. }) {
+            self.phase = Phase::Idle;
+        }
     }
 
     pub(super) fn fail(&mut self, error: &DialError) {
@@ -185,11 +204,19 @@ impl Stream {
 }
 
 impl Phase {
+    /// The pair whose stream carries the stanzas, if it is another's.
+    pub(super) fn carrier(&self) -> Option<&Pair> {
+        match self {
+            Self::Riding { on } => Some(on.pair()),
+            _ => None,
+        }
+    }
+
     pub(super) fn as_public(&self) -> LinkState {
         match self {
             Self::Idle | Self::Retired => LinkState::Idle,
             Self::Dialing | Self::Awaited => LinkState::Dialing,
-            Self::Open { .. } | Self::Served { .. } => LinkState::Open,
+            Self::Open { .. } | Self::Served { .. } | Self::Riding { .. } => LinkState::Open,
             Self::Waiting { until, .. } if *until <= now() => LinkState::Idle,
             Self::Waiting { .. } => LinkState::Waiting,
         }

@@ -179,6 +179,7 @@ struct ExpectFinalHeader {
 
 struct ExpectFinalFeatures {
     secured: Secured,
+    id: String,
     lang: Option<String>,
 }
 
@@ -213,7 +214,8 @@ impl Role for Dialing {
                 State::SecuredFeatures(ExpectSecuredFeatures { secured })
             }
             State::FinalHeader(ExpectFinalHeader { secured }) => {
-                State::FinalFeatures(ExpectFinalFeatures { secured, lang: foreign_language(&header) })
+                let (id, lang) = (header.id.clone().unwrap_or_default(), foreign_language(&header));
+                State::FinalFeatures(ExpectFinalFeatures { secured, id, lang })
             }
             _ => return unexpected_header(stage),
         };
@@ -376,6 +378,7 @@ impl ExpectFinalFeatures {
         let dialback = config.dialback && features.dialback;
         Ok(Step::Done(Established {
             local: config.local.clone(),
+            id: self.id,
             identity,
             peer_max_bytes: features.max_bytes,
             bidi,

@@ -235,24 +235,25 @@ impl Role for Listening {
 
 impl Listening {
     fn offer_tls(&self, header: &StreamHeader, wire: &mut Wire) -> Outcome {
-        let local = self.answer(header, wire)?;
+        let (local, _) = self.answer(header, wire)?;
         wire.send(Features::element().child(Features::starttls_required()));
         Ok(Step::Next(State::StartTls(ExpectStartTls { local, failures: Failures::default() })))
     }
 
     /// Answers with our own header, and only then says what is wrong with the peer's (RFC 6120, section 4.9.1.2).
     ///
-    /// Gives the domain that is asked for.
-    fn answer(&self, header: &StreamHeader, wire: &mut Wire) -> Result<Domainpart, NegotiationFailure> {
-        let served = header.to.as_ref().and_then(|to| self.served(to));
-        wire.open(self.response(header, served.or(self.config.domains.first()))?);
+    /// Gives the domain that is asked for, and the identifier of the stream.
+    fn answer(&self, header: &StreamHeader, wire: &mut Wire) -> Result<(Domainpart, String), NegotiationFailure> {
+        let (served, id) = (header.to.as_ref().and_then(|to| self.served(to)), stream_id()?);
+        wire.open(response(header, served.or(self.config.domains.first()), &id));
         if !matches!(header.content, Content::Server | Content::Undeclared) {
             return Err(NegotiationFailure::ContentNamespace);
         }
         if header.version.is_none_or(|version| version < Version::XMPP_1_0) {
             return Err(NegotiationFailure::UnsupportedVersion { version: header.version });
         }
-        served.cloned().ok_or_else(|| NegotiationFailure::HostUnknown { to: header.to.clone() })
+        let local = served.cloned().ok_or_else(|| NegotiationFailure::HostUnknown { to: header.to.clone() })?;
+        Ok((local, id))
     }
 
     /// What a peer is offered once it is known: nothing that it would have to take.
@@ -266,14 +267,14 @@ impl Listening {
     fn served(&self, to: &Jid) -> Option<&Domainpart> {
         self.config.domains.iter().find(|domain| domain.as_str() == to.as_str())
     }
+}
 
-    fn response(&self, header: &StreamHeader, from: Option<&Domainpart>) -> Result<StreamHeader, NegotiationFailure> {
-        let mut response = StreamHeader::server(from, None).with_id(stream_id()?);
-        response.to = header.from.as_ref().map(|from| Jid::from(from.to_domainpart()));
-        // The lower version; none in answer to none (RFC 6120, section 4.7.5, rules 2 and 4).
-        response.version = header.version.map(|version| version.min(Version::XMPP_1_0));
-        Ok(response)
-    }
+fn response(header: &StreamHeader, from: Option<&Domainpart>, id: &str) -> StreamHeader {
+    let mut response = StreamHeader::server(from, None).with_id(id);
+    response.to = header.from.as_ref().map(|from| Jid::from(from.to_domainpart()));
+    // The lower version; none in answer to none (RFC 6120, section 4.7.5, rules 2 and 4).
+    response.version = header.version.map(|version| version.min(Version::XMPP_1_0));
+    response
 }
 
 impl ExpectStartTls {
@@ -311,7 +312,7 @@ impl ExpectSecuredHeader {
 
     /// The certificate is judged by the name that the peer gives itself within TLS (RFC 6120, section 5.4.3.3).
     fn opened(self, header: &StreamHeader, role: &Listening, wire: &mut Wire) -> Outcome {
-        let local = role.answer(header, wire)?;
+        let (local, _) = role.answer(header, wire)?;
         let reference = claimed_domain(header)?;
         // Before its certificate costs anything.
         if !role.config.policy.allows(reference.as_str()) {
@@ -417,7 +418,7 @@ impl Failures {
 impl ExpectFinalHeader {
     fn opened(self, header: &StreamHeader, role: &Listening, wire: &mut Wire) -> Outcome {
         let Proved { local, identity, evidence, bidi, tls_version, resumed } = self.proved;
-        let to = role.answer(header, wire)?;
+        let (to, id) = role.answer(header, wire)?;
         if to != local {
             // The peer was authenticated towards another domain of ours.
             return Err(NegotiationFailure::HostUnknown { to: header.to.clone() });
@@ -426,6 +427,7 @@ impl ExpectFinalHeader {
         wire.send(role.last_features());
         Ok(Step::Done(Established {
             local,
+            id,
             identity,
             peer_max_bytes: bidi.as_ref().and_then(|bidi| bidi.peer_max_bytes),
             bidi: bidi.is_some(),

@@ -13,6 +13,7 @@ mod dial_records;
 mod direct;
 mod exchange;
 mod incoming;
+mod multiplexing;
 mod peer;
 mod pings;
 mod policy;

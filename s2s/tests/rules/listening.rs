@@ -11,7 +11,7 @@ pub(crate) const AUTHZID: &str = "Yi5leGFtcGxl";
 
 /// Without the extensions: RFC 6120 alone.
 pub(crate) fn plain(config: &mut FederationConfig) {
-    (config.bidi, config.stream_management) = (false, false);
+    (config.bidi, config.stream_management, config.multiplexing) = (false, false, false);
 }
 
 pub(crate) struct Listening {

@@ -41,11 +41,13 @@ fn does_not_wait_for_ever_for_the_closing_tag() {
 }
 
 #[test]
-fn refuses_a_first_level_element_it_does_not_know() {
+fn hands_a_first_level_element_that_it_does_not_know_to_who_may() {
     let now = Instant::now();
     let mut session = Session::new(SessionConfig::default(), Management::Off, now);
     session.handle(now, StreamEvent::Element(Element::new("x", "urn:x")));
+    assert_eq!(outputs(&mut session), [SessionOutput::Element(Element::new("x", "urn:x"))]);
     let error = StreamError::new(StreamCondition::UnsupportedStanzaType);
+    session.close(now, Some(error.clone()));
     assert_eq!(outputs(&mut session), [SessionOutput::Close(Some(error))]);
 }
 

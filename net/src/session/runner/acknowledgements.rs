@@ -12,6 +12,7 @@ impl<H: SessionHandler> Runner<'_, H> {
         if !self.serving && stop.hold.as_ref().is_none_or(CancellationToken::is_cancelled) {
             self.serving = true;
             self.count();
+            self.handler.serves();
         }
     }
 
