@@ -7,10 +7,15 @@
 
 mod access;
 mod client;
+mod configuration;
 mod entity;
+mod kinds;
 mod limits;
+mod management;
+mod options;
 mod ordering;
 mod owner;
+mod paging;
 mod publisher;
 mod subscriber;
 mod support;

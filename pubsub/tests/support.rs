@@ -105,6 +105,17 @@ impl House {
         self.done("hamlet@denmark.lit/blogbot", "set", &item)
     }
 
+    /// Configures the node of the examples; gives what follows the result.
+    #[track_caller]
+    pub(crate) fn configure(&self, fields: &[(&str, &[&str])]) -> Vec<Stanza> {
+        let form = form("http://jabber.org/protocol/pubsub#node_config", fields);
+        let configure = format!("<configure node='{NODE}'>{form}</configure>");
+        let mut answers = self.owner_request("hamlet@denmark.lit/elsinore", "set", &configure);
+        assert_eq!(answers[0].error(), None, "{configure}");
+        answers.remove(0);
+        answers
+    }
+
     #[track_caller]
     pub(crate) fn subscribe(&self, jid: &str) -> Vec<Stanza> {
         self.done(jid, "set", &format!("<subscribe node='{NODE}' jid='{jid}'/>"))
@@ -126,6 +137,34 @@ pub(crate) fn open_config() -> PubSubConfig {
 
 pub(crate) fn with_node_config(node: NodeConfig) -> PubSubConfig {
     PubSubConfig { node, ..open_config() }
+}
+
+/// A form that submits these fields.
+pub(crate) fn form(form_type: &str, fields: &[(&str, &[&str])]) -> String {
+    let value = |value: &&str| format!("<value>{value}</value>");
+    let field = |(name, values): &(&str, &[&str])| {
+        format!("<field var='{name}'>{}</field>", values.iter().map(value).collect::<String>())
+    };
+    format!(
+        "<x xmlns='jabber:x:data' type='submit'>\
+         <field var='FORM_TYPE' type='hidden'><value>{form_type}</value></field>{}</x>",
+        fields.iter().map(field).collect::<String>()
+    )
+}
+
+/// The values of a field of the form that a stanza carries, however deep.
+pub(crate) fn field_values(stanza: &Stanza, name: &str) -> String {
+    let field = find_field(&stanza.to_element(), name);
+    let field = field.unwrap_or_else(|| panic!("no {name} in {stanza:?}"));
+    let values = field.children().filter(|child| child.name() == "value").map(Element::content);
+    values.collect::<Vec<_>>().join(" ")
+}
+
+fn find_field(element: &Element, name: &str) -> Option<Element> {
+    if element.name() == "field" && element.attribute("var") == Some(name) {
+        return Some(element.clone());
+    }
+    element.children().find_map(|child| find_field(child, name))
 }
 
 pub(crate) fn request(from: &str, kind: &str, namespace: &str, verb: &str) -> String {
