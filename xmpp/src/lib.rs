@@ -25,6 +25,6 @@ pub mod xml;
 
 pub use address::{AddressError, Domainpart, Jid, JidRef};
 pub use routing::{Origin, Outbound, RouteChange, Router, Service, Undelivered};
-pub use stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
+pub use stanza::{Broadcast, IqType, Kind, MessageType, PresenceType, Stanza};
 pub use stanza_error::{Condition, ErrorType, StanzaError};
 pub use xml::{Element, Limits, ReadError, StreamEvent, StreamReader};

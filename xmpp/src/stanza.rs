@@ -3,6 +3,7 @@
 //! A stanza that only passes through is never a tree: its bytes stay as they came, and the header is where they hold
 //! what routing reads. Only what would not mean the same in another stream, or is not normalised, is written anew.
 
+mod broadcast;
 mod header;
 mod kind;
 
@@ -19,6 +20,7 @@ use crate::stanza_error::{Condition, StanzaError};
 use crate::xml::scanner::{Attribute, Scanned, StreamBindings, Value};
 use crate::xml::{Element, ReadError, parse_with_content_default, stanza_from_text};
 
+pub use self::broadcast::Broadcast;
 pub use self::kind::{IqType, Kind, MessageType, PresenceType};
 
 /// One stanza. Cheap to clone: the bytes are shared. Two are equal if their bytes are.
