@@ -1,5 +1,8 @@
 //! A domain: what a program holds that embeds Convoke.
 
+#[cfg(feature = "pubsub")]
+mod pubsub;
+
 use std::sync::Arc;
 #[cfg(feature = "s2s")]
 use std::sync::Weak;
@@ -193,9 +196,16 @@ impl Domain {
     /// Runs the publish-subscribe service `pubsub@domain` until shutdown; gives its address.
     #[cfg(feature = "pubsub")]
     pub fn serve_pubsub(&self, config: PubSubConfig) -> Result<Jid, DomainError> {
-        let address = self.address("pubsub")?;
+        let service = PubSubService::new(self.address("pubsub")?, config);
+        self.run_pubsub(Arc::new(service))
+    }
+
+    #[cfg(feature = "pubsub")]
+    fn run_pubsub(&self, service: Arc<PubSubService>) -> Result<Jid, DomainError> {
+        let address = service.address().clone();
         let about = About::new("pubsub", "service", "publish-subscribe");
-        self.serve("pubsub", about, Arc::new(PubSubService::new(address.clone(), config)))?;
+        let component = self.register(address.local(), None, about, Mailbox::for_service())?;
+        self.shared.tasks.spawn(pubsub::run(service, component, self.shared.router.clone()));
         Ok(address)
     }
 

@@ -74,6 +74,11 @@ impl Broker {
         Self { config, state, availability, expiries }
     }
 
+    /// Whether operations since the last call of [`Broker::take_changes`] have changed anything.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.state.has_changes()
+    }
+
     /// What all operations since the last call have changed.
     pub(crate) fn take_changes(&mut self) -> Changes {
         self.state.take_changes()
@@ -84,6 +89,15 @@ impl Broker {
         self.state.undo(undo, cause);
         // What the changes had replaced may end earlier than what they had put in its place.
         self.expiries.note_all(self.state.nodes());
+    }
+
+    /// Ends all subscriptions of an address that takes no notifications any more (XEP-0060, section 12.4).
+    pub(crate) fn remove_subscriber(&mut self, jid: &Jid) {
+        let is_subscribed = |node: &&Node| node.subscriptions().contains_key(jid);
+        let nodes: Vec<_> = self.state.nodes().filter(is_subscribed).map(|node| node.id().clone()).collect();
+        for node in nodes {
+            self.state.edit(&node).map(|mut editor| editor.unsubscribe(jid));
+        }
     }
 
     /// Performs one operation: all of it, or nothing.

@@ -16,6 +16,8 @@ pub(crate) use field::{Configured, Expiry, Field, FieldError, Kind};
 pub(crate) use options::SubscriptionOptions;
 pub(crate) use word::Show;
 
+use crate::delivery::DeliveryConfig;
+
 /// Limits and defaults of a publish-subscribe service.
 ///
 /// Every limit is a number of things or of bytes, is checked before anything is stored, and is answered with the
@@ -57,9 +59,11 @@ pub struct PubSubConfig {
     /// Bytes of one answer that lists items or nodes. Default 192 KiB: less than the 256 KiB that peers take in one
     /// stanza. A longer list is cut and says so (section 6.5.4).
     pub max_answer_bytes: usize,
-    /// Answers and notifications that wait for the router. Default 1,024. They wait only while another thread hands
-    /// earlier ones on; beyond it, requests are refused with resource-constraint.
+    /// Requests that wait for the store, and answers and notifications that wait for the router. Default 1,024: some
+    /// tens of milliseconds. Beyond it, requests are refused with resource-constraint.
     pub max_waiting: usize,
+    /// Bytes of requests that wait for the store. Default 8 MiB.
+    pub max_waiting_bytes: usize,
     /// Addresses of which the service knows that they are available. Default 10,000. Beyond it, an address is taken for
     /// unavailable.
     pub max_available: usize,
@@ -68,6 +72,8 @@ pub struct PubSubConfig {
     pub auto_create: bool,
     /// The configuration that a node has where its creator does not say otherwise (section 8.3).
     pub node: NodeConfig,
+    /// How much may wait for slow subscribers, and for how long.
+    pub delivery: DeliveryConfig,
 }
 
 impl Default for PubSubConfig {
@@ -86,9 +92,11 @@ impl Default for PubSubConfig {
             max_affiliations_per_node: 1_000,
             max_answer_bytes: 192 * 1024,
             max_waiting: 1_024,
+            max_waiting_bytes: 8 * 1024 * 1024,
             max_available: 10_000,
             auto_create: false,
             node: NodeConfig::default(),
+            delivery: DeliveryConfig::default(),
         }
     }
 }

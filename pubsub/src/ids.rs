@@ -1,6 +1,9 @@
 //! Identifiers that nobody can guess.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt::Write;
+use std::hash::{BuildHasher, RandomState};
+
+use convoke_xmpp::Jid;
 
 use crate::broker::Refusal;
 
@@ -21,21 +24,33 @@ impl IdSource for RandomIds {
     }
 }
 
-/// The `id` of notifications: unique within the service (XEP-0060, section 13.4).
+/// The `id` of notifications: unique within the service (XEP-0060, section 13.4), and known to their recipient alone.
+///
+/// An id is a count and a keyed hash of it and of the recipient. So nothing need be kept to tell whether somebody got a
+/// notification of that id, and nobody can make one up.
+#[derive(Default)]
 pub(crate) struct MessageIds {
-    prefix: String,
-    next: AtomicU64,
+    key: RandomState,
+    count: u64,
 }
 
 impl MessageIds {
-    /// Ids that differ from those of an earlier run; without randomness they are still unique within this one.
-    pub(crate) fn new() -> Self {
-        let prefix = RandomIds.fresh().map(|id| id[..12].to_owned()).unwrap_or_default();
-        Self { prefix, next: AtomicU64::new(1) }
+    /// Writes the id of the next notification for this recipient in place of what is there.
+    pub(crate) fn write_next(&mut self, recipient: &Jid, out: &mut String) {
+        self.count += 1;
+        out.clear();
+        // Text takes whatever is written into it.
+        let _ = write!(out, "{:x}-{:016x}", self.count, self.proof(self.count, recipient));
     }
 
-    pub(crate) fn next(&self) -> String {
-        format!("{}-{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed))
+    /// Whether the id is one that was written for this recipient.
+    pub(crate) fn is_of(&self, id: &str, recipient: &Jid) -> bool {
+        let parts = id.split_once('-').map(|(count, proof)| (u64::from_str_radix(count, 16), proof));
+        matches!(parts, Some((Ok(count), proof)) if proof == format!("{:016x}", self.proof(count, recipient)))
+    }
+
+    fn proof(&self, count: u64, recipient: &Jid) -> u64 {
+        self.key.hash_one((count, recipient.as_str()))
     }
 }
 
@@ -50,8 +65,25 @@ mod tests {
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), 100);
-        let messages = MessageIds::new();
-        assert_ne!(messages.next(), messages.next());
-        assert_ne!(MessageIds::new().next(), messages.next());
+    }
+
+    #[test]
+    fn only_the_recipient_of_a_notification_knows_its_id() {
+        let (mut ids, mut other) = (MessageIds::default(), MessageIds::default());
+        let jid = |text: &str| Jid::new(text).unwrap();
+        let next = |ids: &mut MessageIds, recipient: &str| {
+            let mut id = "before".to_owned();
+            ids.write_next(&jid(recipient), &mut id);
+            id
+        };
+        let first = next(&mut ids, "a@a.example");
+        let second = next(&mut ids, "a@a.example");
+        assert_ne!(first, second);
+        assert!(ids.is_of(&first, &jid("a@a.example")) && ids.is_of(&second, &jid("a@a.example")));
+        assert!(!ids.is_of(&first, &jid("b@a.example")));
+        assert!(!ids.is_of(&next(&mut other, "a@a.example"), &jid("a@a.example")));
+        for made_up in ["", "1", "1-0", "3-0000000000000000", "-"] {
+            assert!(!ids.is_of(made_up, &jid("a@a.example")), "{made_up}");
+        }
     }
 }

@@ -1,16 +1,18 @@
 //! The publish-subscribe service of Convoke (XEP-0060): a pure broker and its protocol mapping.
 //!
-//! Four rooms, each of which knows only those before it:
+//! Five rooms, each of which knows only those before it:
 //!
 //! * `state`: nodes, their subscriptions, affiliations and items in memory, and the journal of their changes, which go to
 //!   a store and can be taken back.
 //! * `broker`: what may be done with them. Operations go in, an answer and notifications come out. It knows no XML beyond the opaque payload of an item.
 //! * `protocol`: what stanzas mean as operations, and what answers, refusals and events look like on the wire.
-//! * `service`: [`PubSubService`], the entity that takes stanzas and gives its answers to a router.
+//! * `delivery`: the way out, from one change of a node to the messages of all its subscribers.
+//! * `service`: [`PubSubService`], the entity that takes stanzas, has the store keep what they change, and gives its
+//!   answers to a router.
 //!
 //! [`client`] is the other side: payloads of requests, and events read from notifications.
 //!
-//! There is no clock, no I/O and no task in here; everything lives in memory and ends with the service.
+//! There is no I/O and no task in here. Time comes from a [`Clock`].
 
 // What the service does not use yet: reading back, undoing, pages of items.
 #[allow(dead_code)]
@@ -18,9 +20,9 @@ mod broker;
 pub mod client;
 mod config;
 mod contacts;
+mod delivery;
 mod form;
 mod ids;
-mod outbox;
 #[allow(dead_code)]
 mod protocol;
 mod service;
@@ -35,5 +37,6 @@ pub use config::{
     AccessModel, Creators, ItemReply, NodeConfig, NodeFull, NotificationType, PubSubConfig, PublishModel, SendLast,
 };
 pub use contacts::{Contacts, NoContacts};
-pub use service::PubSubService;
+pub use delivery::{DeliveryConfig, PubSubStatistics};
+pub use service::{Clock, PubSubService, SystemClock};
 pub use state::OpenError;

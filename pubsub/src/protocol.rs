@@ -15,9 +15,9 @@ mod publication;
 mod request;
 mod rsm;
 
-pub(crate) use answer::answer;
+pub(crate) use answer::{answer, position_element};
 #[allow(unused_imports)]
 pub(crate) use approval::read_approval;
 pub(crate) use error::RequestError;
-pub(crate) use event::event;
+pub(crate) use event::{delay, event, message_type};
 pub(crate) use request::{Request, read};

@@ -1,39 +1,78 @@
 //! The publish-subscribe service as an entity that takes stanzas.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+mod clock;
+mod commit;
+mod host;
+mod landing;
+mod work;
 
-use convoke_xmpp::{Condition, IqType, Jid, JidRef, Kind, MessageType, Origin, Router, Service, Stanza};
+use std::sync::Arc;
+use std::time::Instant;
 
-use crate::PubSubConfig;
-use crate::broker::{Broker, Context, Notification, Operation, Outcome, Requester};
-use crate::contacts::NoContacts;
-use crate::ids::RandomIds;
-use crate::outbox::{Outbox, Outgoing, deliver};
-use crate::protocol::{self, Request, RequestError};
+use convoke_store::Store;
+use convoke_xmpp::{Condition, IqType, Jid, Kind, MessageType, Origin, PresenceType, Router, Service, Stanza};
 
-/// A publish-subscribe service (XEP-0060) that keeps everything in memory.
+use crate::broker::Broker;
+use crate::delivery::{Counters, Delivery, Outbox, Outgoing, deliver};
+use crate::state::OpenError;
+use crate::{PubSubConfig, PubSubStatistics};
+
+use commit::{Commits, bounce};
+use host::SingleBroker;
+use work::{Limits, Work};
+
+pub use clock::{Clock, SystemClock};
+
+/// A publish-subscribe service (XEP-0060).
 ///
 /// Every iq of type get or set is answered exactly once, from the address that it was sent to. Notifications come from
 /// the service's own address, each node's in the order of its changes, after the answer to the request that caused
 /// them. Subscribers may live in any domain. A requester is whoever `from` says: the router and the links have proved
 /// it before.
 ///
-/// Nodes have the access model `open` and the publish model `publishers`; whoever creates a node owns it. Forms are
-/// not supported yet, and refused by the name of the feature.
+/// A service with a store tells nobody of anything before the store has made it durable: neither by an answer nor by a
+/// notification. Requests that come while a batch is on its way to the store wait, and share the next one. If the
+/// store fails, what was asked is refused with resource-constraint and taken back.
+///
+/// Whoever runs the service hands stanzas to [`Service::handle`], and calls [`PubSubService::advance`] when it is woken
+/// ([`PubSubService::on_wake`]) and at [`PubSubService::next_deadline`].
 pub struct PubSubService {
     address: Jid,
-    config: PubSubConfig,
-    broker: Mutex<Broker>,
+    commits: Commits<SingleBroker>,
     outbox: Outbox,
+    counters: Arc<Counters>,
+    clock: Arc<dyn Clock>,
 }
 
 impl PubSubService {
-    /// A service at this address, without nodes.
+    /// A service at this address, without nodes, that keeps everything in memory.
     pub fn new(address: Jid, config: PubSubConfig) -> Self {
         let broker = Broker::new(address.clone(), config.clone());
-        let outbox = Outbox::new(config.max_waiting);
-        Self { address, config, broker: Mutex::new(broker), outbox }
+        Self::with(address, config, broker, None)
+    }
+
+    /// The service at this address as the store has it; nothing is a new service.
+    ///
+    /// Fails if the store cannot be read, or holds what this version cannot read.
+    pub fn open(address: Jid, config: PubSubConfig, store: Arc<dyn Store>) -> Result<Self, OpenError> {
+        let broker = Broker::open(&*store, address.clone(), config.clone())?;
+        Ok(Self::with(address, config, broker, Some(store)))
+    }
+
+    /// The same service by another clock than that of the operating system.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.commits.host_mut().set_clock(clock.clone());
+        self.clock = clock;
+        self
+    }
+
+    fn with(address: Jid, config: PubSubConfig, broker: Broker, store: Option<Arc<dyn Store>>) -> Self {
+        let (counters, clock) = (Arc::<Counters>::default(), Arc::new(SystemClock));
+        let outbox = Outbox::new(Delivery::new(config.delivery.clone(), counters.clone()));
+        let limits = Limits { count: config.max_waiting, bytes: config.max_waiting_bytes };
+        let host = SingleBroker::new(address.clone(), config, broker, clock.clone());
+        let commits = Commits::new(host, store, limits, counters.clone());
+        Self { address, commits, outbox, counters, clock }
     }
 
     /// The address that notifications come from.
@@ -41,68 +80,85 @@ impl PubSubService {
         &self.address
     }
 
-    fn answer(&self, iq: &Stanza, origin: &Origin, router: &dyn Router) {
-        if self.outbox.is_full() {
-            return deliver_if_any(iq.bounce(&RequestError::Busy.into()), router);
+    /// What was done so far.
+    pub fn statistics(&self) -> PubSubStatistics {
+        self.counters.read()
+    }
+
+    /// Sets what is called when [`PubSubService::advance`] has something to do, from any thread.
+    ///
+    /// It must only pass the word on, and not call the service itself.
+    pub fn on_wake(&self, wake: impl Fn() + Send + Sync + 'static) {
+        self.commits.on_wake(Box::new(wake));
+    }
+
+    /// Goes on with whatever can go on: tells what has become durable, serves what waited for it, sends what is due.
+    pub fn advance(&self, router: &dyn Router) {
+        loop {
+            self.commits.progress(&self.outbox);
+            let dead = self.outbox.drain(self.clock.now(), router);
+            if dead.is_empty() {
+                return;
+            }
+            dead.into_iter().map(Work::Remove).for_each(|work| self.commits.submit_own(work));
         }
-        if let Err(error) = self.serve(iq, origin) {
-            self.outbox.extend(iq.bounce(&error.into()).map(Outgoing::Answer));
+    }
+
+    /// When [`PubSubService::advance`] is to be called next, by the service's clock; it changes with every call of that
+    /// and of [`Service::handle`].
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.outbox.next_deadline()
+    }
+
+    /// Takes no more requests: those that wait are refused, and digests are sent before their time.
+    ///
+    /// A batch that is on its way to the store is still answered for, by [`PubSubService::advance`], until
+    /// [`PubSubService::is_committing`] says that there is none.
+    pub fn close(&self, router: &dyn Router) {
+        self.commits.close(&self.outbox);
+        self.advance(router);
+        self.outbox.close(self.clock.now(), router);
+    }
+
+    /// Whether a batch is on its way to the store.
+    pub fn is_committing(&self) -> bool {
+        self.commits.is_committing()
+    }
+
+    fn submit(&self, work: Work, router: &dyn Router) {
+        if let Err(work) = self.commits.submit(work, &self.outbox) {
+            self.counters.refused_requests.increment();
+            deliver_if_any(work.request().and_then(bounce), router);
         }
     }
 
-    fn serve(&self, iq: &Stanza, origin: &Origin) -> Result<(), RequestError> {
-        let from = iq.from().ok_or(RequestError::Malformed("a request has a sender"))?;
-        match protocol::read(iq, &self.config)? {
-            Request::Constant(payload) => self.outbox.extend([Outgoing::Answer(iq.result(payload))]),
-            Request::Operation(operation) => self.perform(iq, from, origin, operation)?,
+    /// Who sends something is there: what came back from it before is forgotten.
+    fn note_sign_of_life(&self, stanza: &Stanza) {
+        if !self.outbox.is_untroubled()
+            && let Some(from) = stanza.from()
+        {
+            self.outbox.extend([Outgoing::Alive(from.to_bare())]);
         }
-        Ok(())
-    }
-
-    fn perform(
-        &self,
-        iq: &Stanza,
-        from: JidRef<'_>,
-        origin: &Origin,
-        operation: Operation,
-    ) -> Result<(), RequestError> {
-        let requester = Requester { jid: from.to_owned(), is_local: *origin == Origin::Local };
-        // What comes of it is queued under the same lock: otherwise two changes of a node could change places.
-        let mut broker = self.broker();
-        let mut context = Context { now: SystemTime::now(), ids: &mut RandomIds, contacts: &NoContacts };
-        let outcome = broker.apply(&requester, operation, &mut context)?;
-        // Nothing is kept beyond memory.
-        drop(broker.take_changes());
-        self.outbox.extend(self.outgoing(iq, outcome));
-        Ok(())
-    }
-
-    fn outgoing(&self, iq: &Stanza, outcome: Outcome) -> impl Iterator<Item = Outgoing> {
-        let answer = protocol::answer(iq, &outcome.answer, &self.config);
-        let notify = |notification: Notification| Outgoing::Notification {
-            message: protocol::event(&notification, &self.address),
-            recipients: notification.recipients,
-        };
-        [Outgoing::Answer(answer)].into_iter().chain(outcome.notifications.into_iter().map(notify))
-    }
-
-    fn broker(&self) -> MutexGuard<'_, Broker> {
-        self.broker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Service for PubSubService {
-    /// Answers requests; results, errors, headlines and presence need no answer and change nothing.
+    /// Takes requests, presence, and notifications that came back; results, other errors and headlines change nothing.
     fn handle(&self, stanza: Stanza, origin: &Origin, router: &dyn Router) {
         match stanza.kind() {
-            Kind::Iq(IqType::Get | IqType::Set) => self.answer(&stanza, origin, router),
+            Kind::Iq(IqType::Get | IqType::Set) | Kind::Presence(PresenceType::Available) => {
+                self.note_sign_of_life(&stanza);
+                self.submit(Work::Stanza(stanza, origin.clone()), router);
+            }
+            Kind::Presence(PresenceType::Unavailable) => self.submit(Work::Stanza(stanza, origin.clone()), router),
+            Kind::Message(MessageType::Error) => self.outbox.extend([Outgoing::Bounce(stanza)]),
             // Nobody reads messages here; their senders learn it (RFC 6121, section 8.5.2.2).
             Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::GroupChat) => {
                 deliver_if_any(stanza.bounce(&Condition::ServiceUnavailable.into()), router);
             }
             _ => return,
         }
-        self.outbox.drain(router);
+        self.advance(router);
     }
 }
 

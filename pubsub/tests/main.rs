@@ -5,9 +5,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+use convoke_counting_allocator::CountingAllocator;
+
 mod access;
 mod client;
+mod commit;
 mod configuration;
+mod delivery;
 mod entity;
 mod kinds;
 mod limits;
@@ -19,3 +23,7 @@ mod paging;
 mod publisher;
 mod subscriber;
 mod support;
+
+/// Tells what a notification costs.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;

@@ -27,7 +27,7 @@ fn notified(to: &str, item: &str) -> String {
 fn a_publisher_publishes_an_item_and_every_subscriber_is_notified() {
     let house = House::with_node(open_config());
     let subscribers =
-        ["bard@shakespeare.lit", "bernardo@denmark.lit", "francisco@denmark.lit", "horatio@denmark.lit/full"];
+        ["bernardo@denmark.lit", "francisco@denmark.lit", "horatio@denmark.lit/full", "bard@shakespeare.lit"];
     for jid in subscribers {
         house.subscribe(jid);
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use convoke_pubsub::{Creators, NodeConfig, PubSubConfig, PubSubService};
+use convoke_pubsub::{Creators, NodeConfig, PubSubConfig, PubSubService, client};
 use convoke_xmpp::xml::Node;
 use convoke_xmpp::{Condition, Domainpart, Element, Jid, Kind, Origin, Router, Service, Stanza, Undelivered};
 
@@ -183,6 +183,17 @@ pub(crate) fn verdict(answers: &[Stanza]) -> String {
     let Some(specific) = error.application else { return error.condition.as_str().to_owned() };
     let feature = specific.attribute("feature").map(|feature| format!(" {feature}")).unwrap_or_default();
     format!("{}/{}{feature}", error.condition.as_str(), specific.name())
+}
+
+/// The id of the item that an event tells of as published.
+pub(crate) fn published(event: &Stanza) -> Option<String> {
+    match client::parse_event(event)? {
+        client::Event::Items { changes, .. } => changes.into_iter().find_map(|change| match change {
+            client::Change::Published(item) => Some(item.id),
+            _ => None,
+        }),
+        _ => None,
+    }
 }
 
 /// The ids of the items in an answer.

@@ -1,6 +1,7 @@
 //! The options of one subscription.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::field::{Configured, Expiry, Field, FieldError, Value, fields};
 use super::word::{Show, Word};
@@ -37,6 +38,11 @@ impl Default for SubscriptionOptions {
 }
 
 impl SubscriptionOptions {
+    /// For how long notifications are collected, if they are.
+    pub(crate) fn digest_period(&self) -> Option<Duration> {
+        self.digest.then(|| Duration::from_millis(self.digest_frequency as u64))
+    }
+
     /// Whether notifications depend on the subscriber's availability.
     pub(crate) fn needs_presence(&self) -> bool {
         self.expire == Expiry::Presence || self.show_values.len() < Show::ALL.len()

@@ -121,7 +121,7 @@ fn retrieved(
 }
 
 /// Where the history of a node stands (the position of a snapshot).
-pub(super) fn position_element(position: &Position) -> Element {
+pub(crate) fn position_element(position: &Position) -> Element {
     Element::new("position", crate::POSITION).attr("inc", &position.incarnation).attr("seq", position.sequence)
 }
 

@@ -1,31 +1,24 @@
 //! Events: the messages by which the service tells of a change (XEP-0060, sections 4.3, 7 and 8).
 
 use convoke_xmpp::namespace::{DELAY, PUBSUB, PUBSUB_EVENT};
-use convoke_xmpp::{Element, Jid, MessageType, Stanza};
+use convoke_xmpp::{Element, MessageType};
 
-use super::answer::{item_element, position_element};
+use super::answer::item_element;
 use super::form;
 use crate::broker::{Change, Notification, SubscriptionState};
 use crate::timestamp;
 
-/// The message that tells of a change, without a recipient; its payload is written once for all of them.
-pub(crate) fn event(notification: &Notification, service: &Jid) -> Stanza {
-    let message = Stanza::message(message_type(notification)).with_from(service);
-    let tree = message.to_element().with_children(children(notification));
-    // The tree is that of a message, with children of other namespaces alone.
-    Stanza::from_element(tree).unwrap_or(message)
-}
-
-/// What owners have to answer must not be lost because they are away.
-fn message_type(notification: &Notification) -> MessageType {
+/// The type of the message that tells of a change: what owners have to answer must not be lost because they are away.
+pub(crate) fn message_type(notification: &Notification) -> MessageType {
     match notification.change {
         Change::Authorization { .. } => MessageType::Normal,
         _ => notification.style.notification_type.message_type(),
     }
 }
 
-fn children(notification: &Notification) -> Vec<Element> {
-    let content = match &notification.change {
+/// The payload of that message.
+pub(crate) fn event(notification: &Notification) -> Element {
+    match &notification.change {
         Change::Authorization { subscriber } => form::authorization(&notification.node, subscriber),
         Change::Affiliation { jid, affiliation } => {
             let named = |name| Element::new(name, PUBSUB);
@@ -33,9 +26,7 @@ fn children(notification: &Notification) -> Vec<Element> {
             named("pubsub").child(named("affiliations").attr("node", &notification.node).child(entry))
         }
         _ => element("event").child(content(notification)),
-    };
-    let position = notification.position.as_ref().map(position_element);
-    [content].into_iter().chain(position).chain(delay(notification)).collect()
+    }
 }
 
 fn content(notification: &Notification) -> Element {
@@ -68,7 +59,7 @@ fn without_payload(item: &Element) -> Element {
 }
 
 /// When an item was published that is sent late (section 6.1.7; XEP-0203).
-fn delay(notification: &Notification) -> Option<Element> {
+pub(crate) fn delay(notification: &Notification) -> Option<Element> {
     match &notification.change {
         Change::Recalled { item } => {
             Some(Element::new("delay", DELAY).attr("stamp", timestamp::format(item.published())))

@@ -103,6 +103,11 @@ impl State {
         }
     }
 
+    /// Whether anything has changed since the changes were taken last.
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.journal.steps.is_empty()
+    }
+
     /// All changes since the last call.
     pub(crate) fn take_changes(&mut self) -> Changes {
         let Journal { steps, doubtful } = mem::take(&mut self.journal);

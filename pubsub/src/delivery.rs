@@ -1,0 +1,217 @@
+//! The way out: answers, and notifications for all who are to have them.
+//!
+//! A change is written once; each recipient costs a head in front of it. Who cannot take it now has it wait, in order
+//! and within bounds; who never takes anything loses its subscriptions.
+
+mod agenda;
+mod backlog;
+mod config;
+mod digest;
+mod notice;
+mod outbox;
+mod statistics;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use convoke_xmpp::{Condition, Jid, Origin, Router, Stanza, StanzaError};
+
+use crate::broker::NodeId;
+use crate::ids::MessageIds;
+use crate::state::{Subscription, Subscriptions};
+
+use backlog::{Admission, Backlogs, Release};
+use digest::Digests;
+use notice::{Letter, Pending};
+
+pub use config::DeliveryConfig;
+pub(crate) use notice::Notice;
+pub(crate) use outbox::Outbox;
+pub(crate) use statistics::Counters;
+pub use statistics::PubSubStatistics;
+
+/// One step of the way out.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// The answer to a request, addressed.
+    Answer(Stanza),
+    /// One change for many recipients.
+    Notification { notice: Notice, recipients: Arc<Subscriptions> },
+    /// What was sent to this address came back: a message of type error.
+    Bounce(Stanza),
+    /// Somebody with this bare address is at work.
+    Alive(Jid),
+    /// A subscription has ended: what waits for it is forgotten.
+    Ended { subscriber: Jid, service: Jid, node: NodeId },
+}
+
+/// Everything that is on its way to subscribers.
+pub(crate) struct Delivery {
+    config: DeliveryConfig,
+    ids: MessageIds,
+    id: String,
+    backlogs: Backlogs,
+    digests: Digests,
+    counters: Arc<Counters>,
+    dead: Vec<Jid>,
+}
+
+impl Delivery {
+    pub(crate) fn new(config: DeliveryConfig, counters: Arc<Counters>) -> Self {
+        let (backlogs, digests) = (Backlogs::new(config.clone()), Digests::new(config.clone()));
+        let ids = MessageIds::default();
+        Self { config, ids, id: String::new(), backlogs, digests, counters, dead: Vec::new() }
+    }
+
+    /// When there is something to do next.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.backlogs.next_deadline().into_iter().chain(self.digests.next_deadline()).min()
+    }
+
+    /// Whether nobody is held back.
+    pub(crate) fn is_untroubled(&self) -> bool {
+        self.backlogs.is_empty()
+    }
+
+    /// The subscribers whose subscriptions should end, since the last call.
+    pub(crate) fn take_dead(&mut self) -> Vec<Jid> {
+        std::mem::take(&mut self.dead)
+    }
+
+    /// Takes one step.
+    pub(crate) fn step(&mut self, outgoing: Outgoing, now: Instant, router: &dyn Router) {
+        match outgoing {
+            Outgoing::Answer(stanza) => deliver(stanza, router),
+            Outgoing::Notification { notice, recipients } => self.notify(notice, &recipients, now, router),
+            Outgoing::Bounce(message) => self.returned(&message, now),
+            Outgoing::Alive(bare) => self.backlogs.alive(bare.bare(), now),
+            Outgoing::Ended { subscriber, service, node } => self.end(&subscriber, (&service, &node)),
+        }
+    }
+
+    /// Sends what was waiting for its time.
+    pub(crate) fn catch_up(&mut self, now: Instant, router: &dyn Router) {
+        while let Some((subscriber, digest)) = self.digests.take_due(now) {
+            self.send_or_wait(&subscriber, digest, now, router);
+        }
+        while let Some((subscriber, release)) = self.backlogs.take_due(now) {
+            self.release(&subscriber, release, now, router);
+        }
+    }
+
+    /// Sends every digest before its time, and gives up what waits.
+    pub(crate) fn close(&mut self, now: Instant, router: &dyn Router) {
+        while let Some((subscriber, digest)) = self.digests.take_any() {
+            self.send_or_wait(&subscriber, digest, now, router);
+        }
+        self.counters.given_up.add(self.backlogs.clear());
+    }
+
+    fn notify(&mut self, notice: Notice, recipients: &Subscriptions, now: Instant, router: &dyn Router) {
+        let letter = Arc::new(Letter::new(notice));
+        for (recipient, subscription) in by_domain(recipients) {
+            let pending = Pending::new(letter.clone());
+            match subscription.options.digest_period() {
+                Some(period) => self.collect(recipient, pending, period, now, router),
+                None => self.send_or_wait(recipient, pending, now, router),
+            }
+        }
+    }
+
+    fn collect(&mut self, subscriber: &Jid, pending: Pending, period: Duration, now: Instant, router: &dyn Router) {
+        let room = self.room();
+        for digest in self.digests.collect(subscriber, pending, period, room, now) {
+            self.send_or_wait(subscriber, digest, now, router);
+        }
+    }
+
+    /// Sends a notification, unless the subscriber is held back: then it waits.
+    fn send_or_wait(&mut self, subscriber: &Jid, pending: Pending, now: Instant, router: &dyn Router) {
+        if self.backlogs.is_empty() || !self.backlogs.is_held(subscriber) {
+            self.send(subscriber, pending, now, router);
+            return;
+        }
+        match self.backlogs.admit(subscriber, pending, self.room(), now) {
+            Admission::Waits => {}
+            Admission::Replaces => self.counters.replaced.increment(),
+            Admission::GivenUp => self.counters.given_up.increment(),
+            Admission::Trial(pending) => {
+                self.send(subscriber, pending, now, router);
+            }
+        }
+    }
+
+    /// Hands a notification to the router; `false` if the subscriber is to be left alone from now on.
+    fn send(&mut self, subscriber: &Jid, pending: Pending, now: Instant, router: &dyn Router) -> bool {
+        self.ids.write_next(subscriber, &mut self.id);
+        let Err(undelivered) = router.route(pending.message(subscriber, &self.id), &Origin::Local) else {
+            self.counters.sent.increment();
+            return true;
+        };
+        if undelivered.error.condition != Condition::ResourceConstraint {
+            self.counters.given_up.increment();
+            self.judge(subscriber, &undelivered.error, now);
+        } else if pending.bytes() <= self.room() && self.backlogs.full(subscriber, pending, now) {
+            self.counters.deferred.increment();
+        } else {
+            self.counters.given_up.increment();
+        }
+        false
+    }
+
+    fn release(&mut self, subscriber: &Jid, release: Release, now: Instant, router: &dyn Router) {
+        if release == Release::OneOnTrial {
+            let pending = self.backlogs.pop(subscriber);
+            pending.map(|pending| self.send(subscriber, pending, now, router));
+            return;
+        }
+        while let Some(pending) = self.backlogs.pop(subscriber) {
+            if !self.send(subscriber, pending, now, router) {
+                return;
+            }
+        }
+        self.backlogs.release(subscriber);
+    }
+
+    /// A notification came back, if the id is one that this service gave to a notification for that address.
+    fn returned(&mut self, message: &Stanza, now: Instant) {
+        let (Some(from), Some(id), Some(error)) = (message.from(), message.id(), message.error()) else { return };
+        let from = from.to_owned();
+        if self.ids.is_of(id, &from) {
+            self.judge(&from, &error, now);
+        }
+    }
+
+    fn judge(&mut self, subscriber: &Jid, error: &StanzaError, now: Instant) {
+        self.counters.bounced.increment();
+        if self.backlogs.bounced(subscriber, error, now) {
+            self.counters.ended_subscribers.increment();
+            self.counters.given_up.add(self.backlogs.release(subscriber));
+            self.dead.push(subscriber.clone());
+        }
+    }
+
+    fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId)) {
+        self.digests.end(subscriber, source);
+        self.backlogs.end(subscriber, source);
+    }
+
+    /// How much more may wait for all subscribers together.
+    fn room(&self) -> usize {
+        self.config.max_waiting_bytes_together.saturating_sub(self.backlogs.bytes() + self.digests.bytes())
+    }
+}
+
+/// Hands one stanza on; what cannot be delivered goes where such stanzas are answered.
+pub(crate) fn deliver(stanza: Stanza, router: &dyn Router) {
+    if let Err(undelivered) = router.route(stanza, &Origin::Local) {
+        router.undelivered(undelivered);
+    }
+}
+
+/// The recipients, those of a domain beside each other: its link gets them as one run.
+fn by_domain(recipients: &Subscriptions) -> Vec<(&Jid, &Subscription)> {
+    let mut sorted: Vec<_> = recipients.iter().collect();
+    sorted.sort_by(|(a, _), (b, _)| a.domain().cmp(b.domain()));
+    sorted
+}

@@ -1,0 +1,121 @@
+//! Notifications that are collected for subscribers who want few messages (XEP-0060, `pubsub#digest`).
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use convoke_xmpp::Jid;
+
+use super::agenda::Agenda;
+use super::config::DeliveryConfig;
+use super::notice::Pending;
+use crate::broker::NodeId;
+
+/// All digests that are being collected.
+pub(super) struct Digests {
+    config: DeliveryConfig,
+    collected: BTreeMap<Key, Pending>,
+    agenda: Agenda<Key>,
+    bytes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    subscriber: Jid,
+    service: Jid,
+    node: NodeId,
+}
+
+impl Key {
+    fn new(subscriber: &Jid, (service, node): (&Jid, &NodeId)) -> Self {
+        Self { subscriber: subscriber.clone(), service: service.clone(), node: node.clone() }
+    }
+}
+
+impl Digests {
+    pub(super) fn new(config: DeliveryConfig) -> Self {
+        Self { config, collected: BTreeMap::new(), agenda: Agenda::default(), bytes: 0 }
+    }
+
+    /// The bytes that are collected.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.agenda.next()
+    }
+
+    /// Collects a notification; gives what has to leave now, in order.
+    ///
+    /// What is no change of items is not collected: it leaves at once, behind the digest. So does a digest that is full.
+    pub(super) fn collect(
+        &mut self,
+        subscriber: &Jid,
+        pending: Pending,
+        period: Duration,
+        room: usize,
+        now: Instant,
+    ) -> Vec<Pending> {
+        let key = Key::new(subscriber, pending.source());
+        let mut leaving = Vec::new();
+        let collected = match self.take(&key) {
+            Some(mut digest) if digest.can_absorb(&pending) => {
+                digest.absorb(pending);
+                digest
+            }
+            before => {
+                leaving.extend(before);
+                // Its time begins now.
+                self.agenda.cancel(&key);
+                pending
+            }
+        };
+        if !collected.is_of_items() || self.is_full(&collected, room) {
+            self.agenda.cancel(&key);
+            leaving.push(collected);
+            return leaving;
+        }
+        if !self.agenda.has(&key) {
+            self.agenda.set(key.clone(), now + period.clamp(self.config.shortest_digest, self.config.longest_digest));
+        }
+        self.bytes += collected.bytes();
+        self.collected.insert(key, collected);
+        leaving
+    }
+
+    /// The next digest whose time is over, and its subscriber.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<(Jid, Pending)> {
+        loop {
+            let key = self.agenda.take_due(now)?;
+            if let Some(digest) = self.take(&key) {
+                return Some((key.subscriber, digest));
+            }
+        }
+    }
+
+    /// Any digest, whether or not its time is over.
+    pub(super) fn take_any(&mut self) -> Option<(Jid, Pending)> {
+        let key = self.collected.keys().next()?.clone();
+        self.agenda.cancel(&key);
+        self.take(&key).map(|digest| (key.subscriber, digest))
+    }
+
+    /// Forgets what is collected for a subscriber of a node; says how much.
+    pub(super) fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId)) -> usize {
+        let key = Key::new(subscriber, source);
+        self.agenda.cancel(&key);
+        self.take(&key).map_or(0, |digest| digest.changes())
+    }
+
+    fn take(&mut self, key: &Key) -> Option<Pending> {
+        let digest = self.collected.remove(key)?;
+        self.bytes -= digest.bytes();
+        Some(digest)
+    }
+
+    fn is_full(&self, digest: &Pending, room: usize) -> bool {
+        digest.changes() >= self.config.max_digest_changes
+            || digest.bytes() >= self.config.max_waiting_bytes
+            || digest.bytes() > room
+    }
+}

@@ -1,0 +1,188 @@
+//! Single-flight group commit: what waits is served together, and told when it is durable.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use convoke_store::{Batch, Store, StoreError};
+use convoke_xmpp::Stanza;
+
+use super::landing::{Landing, Wake};
+use super::work::{Limits, Waiting, Work};
+use crate::delivery::{Counters, Outbox, Outgoing};
+use crate::protocol::RequestError;
+
+/// How many bytes of requests make one group at most: well within what a store takes in one batch.
+const GROUP_BYTES: usize = 4 * 1024 * 1024;
+
+/// What serves work in memory: one broker, or many that share a store.
+pub(super) trait Host: Send {
+    /// The way back from changes that the store did not keep.
+    type Undo: Send;
+
+    /// Does one thing; what comes of it is told once it is durable.
+    fn perform(&mut self, work: &Work) -> Vec<Outgoing>;
+
+    /// All changes since the last call; `None` if there are none.
+    fn take_changes(&mut self) -> Option<(Batch, Self::Undo)>;
+
+    /// Takes back changes that the store did not keep, for this reason.
+    fn undo(&mut self, undo: Self::Undo, cause: &StoreError);
+}
+
+/// Serves work in order, in groups of which one at a time is under way to the store.
+///
+/// While a group is under way everything else waits: nobody sees what is not durable, and a burst shares one
+/// synchronisation of the disk. Without a store everything is done at once.
+pub(super) struct Commits<H: Host> {
+    core: Mutex<Core<H>>,
+    landing: Arc<Landing>,
+    store: Option<Arc<dyn Store>>,
+    counters: Arc<Counters>,
+}
+
+struct Core<H: Host> {
+    host: H,
+    waiting: Waiting,
+    flight: Option<Group<H::Undo>>,
+    is_closed: bool,
+}
+
+/// Requests that become durable together, or are refused together.
+struct Group<U> {
+    undo: U,
+    members: Vec<(Work, Vec<Outgoing>)>,
+}
+
+/// What is to be done after a group was served.
+enum Next {
+    /// Nothing waits, or a group is under way.
+    Nothing,
+    /// It changed nothing; there may be more.
+    Again,
+    Commit(Arc<dyn Store>, Batch),
+}
+
+impl<H: Host> Commits<H> {
+    pub(super) fn new(host: H, store: Option<Arc<dyn Store>>, limits: Limits, counters: Arc<Counters>) -> Self {
+        let waiting = Waiting::new(limits);
+        let core = Core { host, waiting, flight: None, is_closed: false };
+        let landing = Arc::default();
+        Self { core: Mutex::new(core), landing, store, counters }
+    }
+
+    /// What to call when [`Commits::progress`] has something to do.
+    pub(super) fn on_wake(&self, wake: Wake) {
+        self.landing.set_wake(wake);
+    }
+
+    /// Takes work for its turn; gives it back if too much waits, here and in the outbox, or if it is closed.
+    pub(super) fn submit(&self, work: Work, outbox: &Outbox) -> Result<(), Work> {
+        let mut core = self.core();
+        if core.is_closed {
+            return Err(work);
+        }
+        core.waiting.push(work, outbox.len())
+    }
+
+    /// Takes work that the service itself came upon.
+    pub(super) fn submit_own(&self, work: Work) {
+        self.core().waiting.push_anyway(work);
+    }
+
+    /// Takes every step that is possible now; what may be told goes to the outbox.
+    pub(super) fn progress(&self, outbox: &Outbox) {
+        loop {
+            let next = self.next(&mut self.core(), outbox);
+            match next {
+                Next::Nothing => return,
+                Next::Again => {}
+                // No lock is held: the store may call back at once.
+                Next::Commit(store, batch) => store.commit(batch, self.landing.callback()),
+            }
+        }
+    }
+
+    /// Takes no more work, and refuses what waits. What is under way is still told.
+    pub(super) fn close(&self, outbox: &Outbox) {
+        let mut core = self.core();
+        core.is_closed = true;
+        while let Some(work) = core.waiting.pop() {
+            outbox.extend(refused(&work));
+        }
+    }
+
+    /// Whether a group is under way to the store.
+    pub(super) fn is_committing(&self) -> bool {
+        self.core().flight.is_some()
+    }
+
+    /// The host, before it is at work.
+    pub(super) fn host_mut(&mut self) -> &mut H {
+        &mut self.core.get_mut().unwrap_or_else(PoisonError::into_inner).host
+    }
+
+    fn next(&self, core: &mut Core<H>, outbox: &Outbox) -> Next {
+        if core.flight.is_some() {
+            let Some(outcome) = self.landing.take() else { return Next::Nothing };
+            self.land(core, outcome, outbox);
+        }
+        let members = core.serve();
+        if members.is_empty() {
+            return Next::Nothing;
+        }
+        match (core.host.take_changes(), &self.store) {
+            (Some((batch, undo)), Some(store)) => {
+                core.flight = Some(Group { undo, members });
+                Next::Commit(store.clone(), batch)
+            }
+            _ => {
+                outbox.extend(members.into_iter().flat_map(|(_, outgoing)| outgoing));
+                Next::Again
+            }
+        }
+    }
+
+    /// Tells what came of a group, or refuses all of it. Under the lock of the core: otherwise two groups could
+    /// change places.
+    fn land(&self, core: &mut Core<H>, outcome: Result<(), StoreError>, outbox: &Outbox) {
+        let Some(group) = core.flight.take() else { return };
+        match outcome {
+            Ok(()) => {
+                self.counters.committed_groups.increment();
+                outbox.extend(group.members.into_iter().flat_map(|(_, outgoing)| outgoing));
+            }
+            Err(error) => {
+                self.counters.failed_groups.increment();
+                core.host.undo(group.undo, &error);
+                outbox.extend(group.members.iter().filter_map(|(work, _)| refused(work)));
+            }
+        }
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core<H>> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<H: Host> Core<H> {
+    /// Serves what waits, up to the size of a group.
+    fn serve(&mut self) -> Vec<(Work, Vec<Outgoing>)> {
+        let (mut members, mut bytes) = (Vec::new(), 0);
+        while bytes < GROUP_BYTES
+            && let Some(work) = self.waiting.pop()
+        {
+            bytes += work.bytes();
+            let outgoing = self.host.perform(&work);
+            members.push((work, outgoing));
+        }
+        members
+    }
+}
+
+fn refused(work: &Work) -> Option<Outgoing> {
+    bounce(work.request()?).map(Outgoing::Answer)
+}
+
+/// The answer to a request that cannot be served now, and may be tried again.
+pub(super) fn bounce(request: &Stanza) -> Option<Stanza> {
+    request.bounce(&RequestError::Busy.into())
+}

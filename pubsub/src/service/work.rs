@@ -1,0 +1,102 @@
+//! What waits to be served.
+
+use std::collections::VecDeque;
+
+use convoke_xmpp::{Jid, Kind, Origin, PresenceType, Stanza};
+
+/// One thing to be done, in its turn.
+#[derive(Debug, Clone)]
+pub(super) enum Work {
+    /// A stanza that somebody sent.
+    Stanza(Stanza, Origin),
+    /// Ends all subscriptions of an address that does not exist any more.
+    Remove(Jid),
+}
+
+impl Work {
+    /// The request that has to be answered, if it is one.
+    pub(super) fn request(&self) -> Option<&Stanza> {
+        match self {
+            Self::Stanza(stanza, _) if stanza.is_request() => Some(stanza),
+            _ => None,
+        }
+    }
+
+    /// The bytes that it holds on to.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Stanza(stanza, _) => stanza.bytes().len(),
+            Self::Remove(jid) => jid.as_str().len(),
+        }
+    }
+
+    /// The address whose availability it tells.
+    fn availability(&self) -> Option<&str> {
+        match self {
+            Self::Stanza(stanza, _) if is_availability(stanza.kind()) => stanza.from().map(|from| from.as_str()),
+            _ => None,
+        }
+    }
+}
+
+fn is_availability(kind: Kind) -> bool {
+    matches!(kind, Kind::Presence(PresenceType::Available | PresenceType::Unavailable))
+}
+
+/// How much work may wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) count: usize,
+    pub(super) bytes: usize,
+}
+
+/// Work in the order in which it came, within bounds.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    queue: VecDeque<Work>,
+    bytes: usize,
+    limits: Limits,
+}
+
+impl Waiting {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { queue: VecDeque::new(), bytes: 0, limits }
+    }
+
+    /// Adds work unless too much waits, here and `elsewhere`; gives it back then.
+    ///
+    /// An availability cannot be refused, only missed, and whoever is taken for available stays so for ever. So it may
+    /// take as much room again, and then the place of an older one of the same address.
+    pub(super) fn push(&mut self, work: Work, elsewhere: usize) -> Result<(), Work> {
+        let factor = if work.availability().is_some() { 2 } else { 1 };
+        let has_room = self.queue.len() + elsewhere < factor * self.limits.count
+            && self.bytes + work.bytes() <= factor * self.limits.bytes;
+        if !has_room {
+            return self.replace_availability(work);
+        }
+        self.push_anyway(work);
+        Ok(())
+    }
+
+    /// Adds what has no sender who could be refused.
+    pub(super) fn push_anyway(&mut self, work: Work) {
+        self.bytes += work.bytes();
+        self.queue.push_back(work);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Work> {
+        let work = self.queue.pop_front()?;
+        self.bytes -= work.bytes();
+        Some(work)
+    }
+
+    fn replace_availability(&mut self, work: Work) -> Result<(), Work> {
+        let Some(address) = work.availability() else { return Err(work) };
+        let Some(older) = self.queue.iter_mut().rfind(|older| older.availability() == Some(address)) else {
+            return Err(work);
+        };
+        self.bytes = self.bytes - older.bytes() + work.bytes();
+        *older = work;
+        Ok(())
+    }
+}

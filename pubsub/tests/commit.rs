@@ -1,0 +1,256 @@
+//! Nothing is told before the store has made it durable.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use convoke_pubsub::{PubSubConfig, PubSubService};
+use convoke_store::{Batch, Durability, Entry, MemoryStore, OnDurable, Store, StoreError};
+use convoke_xmpp::{Condition, ErrorType, Jid, Stanza};
+
+use crate::support::{House, NODE, Recorder, item_ids, open_config, published, request, verdict};
+
+const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+const HAMLET: &str = "hamlet@denmark.lit/x";
+
+/// A store whose commits the test completes or fails, one by one.
+#[derive(Default)]
+struct HeldStore {
+    memory: MemoryStore,
+    held: Mutex<VecDeque<(Batch, OnDurable)>>,
+    commits: AtomicUsize,
+}
+
+impl HeldStore {
+    fn waiting(&self) -> usize {
+        self.held.lock().unwrap().len()
+    }
+
+    fn complete(&self) {
+        let (batch, on_durable) = self.held.lock().unwrap().pop_front().expect("no commit is under way");
+        self.memory.commit(batch, on_durable);
+    }
+
+    fn fail(&self, error: StoreError) {
+        let (_, on_durable) = self.held.lock().unwrap().pop_front().expect("no commit is under way");
+        on_durable(Err(error));
+    }
+}
+
+impl Store for HeldStore {
+    fn commit(&self, batch: Batch, on_durable: OnDurable) {
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        self.held.lock().unwrap().push_back((batch, on_durable));
+    }
+
+    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.memory.get(table, key)
+    }
+
+    fn scan(&self, table: &str, prefix: &[u8]) -> Result<Vec<Entry>, StoreError> {
+        self.memory.scan(table, prefix)
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Memory
+    }
+}
+
+fn open(store: Arc<dyn Store>, config: PubSubConfig) -> House {
+    let address = Jid::new("pubsub.shakespeare.lit").unwrap();
+    let service = PubSubService::open(address, config, store).unwrap();
+    House { service, router: Recorder::default() }
+}
+
+/// A service with the node of the examples and one subscriber, all of it durable.
+fn held_house(config: PubSubConfig) -> (House, Arc<HeldStore>) {
+    let store = Arc::new(HeldStore::default());
+    let house = open(store.clone(), config);
+    send(&house, "create", HAMLET, "set", &format!("<create node='{NODE}'/>"));
+    complete(&house, &store);
+    send(&house, "subscribe", "a@a.example", "set", &format!("<subscribe node='{NODE}' jid='a@a.example'/>"));
+    complete(&house, &store);
+    house.router.take();
+    (house, store)
+}
+
+/// Sends a request of this id; gives what comes out at once.
+fn send(house: &House, id: &str, from: &str, kind: &str, verb: &str) -> Vec<String> {
+    told(house.send(&request(from, kind, PUBSUB, verb).replace("id='r'", &format!("id='{id}'"))))
+}
+
+fn publish(house: &House, id: &str) -> Vec<String> {
+    let item = format!("<publish node='{NODE}'><item id='{id}'><a xmlns='urn:a'/></item></publish>");
+    send(house, id, HAMLET, "set", &item)
+}
+
+fn read(house: &House, id: &str) -> Vec<String> {
+    send(house, id, "a@a.example", "get", &format!("<items node='{NODE}'/>"))
+}
+
+fn complete(house: &House, store: &HeldStore) -> Vec<String> {
+    store.complete();
+    advance(house)
+}
+
+fn advance(house: &House) -> Vec<String> {
+    house.service.advance(&house.router);
+    told(house.router.take())
+}
+
+/// Answers as `id verdict`, with the items that they hold, and events as `event item`.
+fn told(stanzas: Vec<Stanza>) -> Vec<String> {
+    let tell = |stanza: Stanza| match convoke_pubsub::client::parse_event(&stanza) {
+        Some(_) => format!("event {}", published(&stanza).unwrap_or_default()),
+        None => {
+            let answers = std::slice::from_ref(&stanza);
+            let listed = stanza.payload().and_then(|payload| convoke_pubsub::client::parse_items(&payload));
+            let items = listed.map(|_| format!(" {}", item_ids(answers).join(","))).unwrap_or_default();
+            format!("{} {}{items}", stanza.id().unwrap_or_default(), verdict(answers))
+        }
+    };
+    stanzas.into_iter().map(tell).collect()
+}
+
+fn full_disk() -> StoreError {
+    StoreError::Write { path: "/full".into(), cause: Arc::new(std::io::Error::from(std::io::ErrorKind::StorageFull)) }
+}
+
+#[test]
+fn neither_answer_nor_notification_leaves_before_the_store_made_it_durable() {
+    let (house, store) = held_house(open_config());
+    assert!(publish(&house, "1").is_empty());
+    assert!(advance(&house).is_empty());
+    assert_eq!(complete(&house, &store), ["1 result", "event 1"]);
+}
+
+#[test]
+fn one_commit_is_under_way_at_a_time_and_all_that_waited_share_the_next() {
+    let (house, store) = held_house(open_config());
+    let before = store.commits.load(Ordering::SeqCst);
+    for id in ["1", "2", "3", "4"] {
+        assert!(publish(&house, id).is_empty());
+        assert_eq!(store.waiting(), 1);
+    }
+    assert_eq!(complete(&house, &store), ["1 result", "event 1"]);
+    assert_eq!(store.waiting(), 1);
+    let rest = ["2 result", "event 2", "3 result", "event 3", "4 result", "event 4"];
+    assert_eq!(complete(&house, &store), rest);
+    assert_eq!(store.commits.load(Ordering::SeqCst) - before, 2);
+    assert_eq!(house.service.statistics().committed_groups, 4);
+}
+
+#[test]
+fn a_read_waits_for_the_writes_before_it_and_needs_no_commit_of_its_own() {
+    let (house, store) = held_house(open_config());
+    publish(&house, "1");
+    assert!(read(&house, "r").is_empty());
+    assert_eq!(complete(&house, &store), ["1 result", "event 1", "r result 1"]);
+    assert_eq!((read(&house, "again"), store.waiting()), (vec!["again result 1".to_owned()], 0));
+}
+
+#[test]
+fn a_request_that_the_store_did_not_keep_is_refused_for_now_and_taken_back() {
+    let (house, store) = held_house(open_config());
+    for error in
+        [full_disk(), StoreError::Busy { waiting: 9 }, StoreError::TooLarge { bytes: 9, limit: 1 }, StoreError::Stopped]
+    {
+        publish(&house, "1");
+        publish(&house, "2");
+        store.fail(error);
+        assert_eq!(advance(&house), ["1 resource-constraint"]);
+        store.fail(full_disk());
+        assert_eq!(advance(&house), ["2 resource-constraint"]);
+        assert_eq!(read(&house, "r"), ["r result "], "reading needs no disk");
+    }
+    publish(&house, "3");
+    assert_eq!(complete(&house, &store), ["3 result", "event 3"]);
+    assert_eq!(house.service.statistics().failed_groups, 8);
+    let reopened = open(store, open_config());
+    assert_eq!(read(&reopened, "r"), ["r result 3"]);
+}
+
+#[test]
+fn every_request_of_a_group_that_failed_is_refused_whatever_its_answer_was_to_be() {
+    let (house, store) = held_house(open_config());
+    publish(&house, "0");
+    publish(&house, "1");
+    read(&house, "read");
+    send(&house, "wrong", "a@a.example", "set", &format!("<publish node='{NODE}'><item/></publish>"));
+    complete(&house, &store);
+    store.fail(full_disk());
+    let refused = ["1 resource-constraint", "read resource-constraint", "wrong resource-constraint"];
+    assert_eq!(advance(&house), refused);
+}
+
+#[test]
+fn a_refusal_for_want_of_a_disk_says_that_the_requester_may_try_again() {
+    let (house, store) = held_house(open_config());
+    publish(&house, "1");
+    store.fail(full_disk());
+    house.service.advance(&house.router);
+    let error = house.router.take()[0].error().unwrap();
+    assert_eq!((error.condition, error.error_type), (Condition::ResourceConstraint, ErrorType::Wait));
+}
+
+#[test]
+fn requests_beyond_the_bound_of_those_that_wait_are_refused_at_once() {
+    let (house, store) = held_house(PubSubConfig { max_waiting: 2, ..open_config() });
+    for id in ["under way", "1", "2"] {
+        assert!(publish(&house, id).is_empty());
+    }
+    assert_eq!(publish(&house, "3"), ["3 resource-constraint"]);
+    assert_eq!(read(&house, "r"), ["r resource-constraint"]);
+    assert_eq!(house.service.statistics().refused_requests, 2);
+    assert_eq!(complete(&house, &store), ["under way result", "event under way"]);
+    assert_eq!(complete(&house, &store).len(), 4);
+}
+
+#[test]
+fn the_bytes_of_requests_that_wait_are_bounded() {
+    let (house, store) = held_house(PubSubConfig { max_waiting_bytes: 1_000, ..open_config() });
+    let long = "x".repeat(300);
+    publish(&house, "under way");
+    assert!(publish(&house, &long).is_empty());
+    assert_eq!(publish(&house, &long), [format!("{long} resource-constraint")]);
+    complete(&house, &store);
+    assert!(publish(&house, &long).is_empty());
+}
+
+#[test]
+fn whoever_runs_the_service_is_woken_when_there_is_something_to_tell() {
+    let (house, store) = held_house(open_config());
+    let woken = Arc::new(AtomicUsize::new(0));
+    let count = woken.clone();
+    house.service.on_wake(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    publish(&house, "1");
+    assert_eq!(woken.load(Ordering::SeqCst), 0);
+    std::thread::scope(|scope| scope.spawn(|| store.complete()).join().unwrap());
+    assert_eq!((woken.load(Ordering::SeqCst), house.router.take().len()), (1, 0));
+    assert_eq!(advance(&house), ["1 result", "event 1"]);
+}
+
+#[test]
+fn a_service_that_closes_answers_for_what_is_under_way_and_refuses_the_rest() {
+    let (house, store) = held_house(open_config());
+    publish(&house, "1");
+    publish(&house, "2");
+    house.service.close(&house.router);
+    assert_eq!(told(house.router.take()), ["2 resource-constraint"]);
+    assert!(house.service.is_committing());
+    assert_eq!(publish(&house, "3"), ["3 resource-constraint"]);
+    assert_eq!(complete(&house, &store), ["1 result", "event 1"]);
+    assert!(!house.service.is_committing());
+}
+
+#[test]
+fn a_store_that_answers_at_once_makes_no_difference_to_be_seen() {
+    let store = Arc::new(MemoryStore::new());
+    let house = open(store.clone(), open_config());
+    send(&house, "create", HAMLET, "set", &format!("<create node='{NODE}'/>"));
+    assert_eq!(publish(&house, "1"), ["1 result"]);
+    let reopened = open(store, open_config());
+    assert_eq!(read(&reopened, "r"), ["r result 1"]);
+}
