@@ -68,6 +68,11 @@ impl Delivery {
         self.backlogs.next_deadline().into_iter().chain(self.digests.next_deadline()).min()
     }
 
+    /// Whether there is something to do.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.next_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
     /// Whether nobody is held back.
     pub(crate) fn is_untroubled(&self) -> bool {
         self.backlogs.is_empty()

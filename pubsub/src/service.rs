@@ -148,9 +148,11 @@ impl Service for PubSubService {
         match stanza.kind() {
             Kind::Iq(IqType::Get | IqType::Set) | Kind::Presence(PresenceType::Available) => {
                 self.note_sign_of_life(&stanza);
-                self.submit(Work::Stanza(stanza, origin.clone()), router);
+                self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router);
             }
-            Kind::Presence(PresenceType::Unavailable) => self.submit(Work::Stanza(stanza, origin.clone()), router),
+            Kind::Presence(PresenceType::Unavailable) => {
+                self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router)
+            }
             Kind::Message(MessageType::Error) => self.outbox.extend([Outgoing::Bounce(stanza)]),
             // Nobody reads messages here; their senders learn it (RFC 6121, section 8.5.2.2).
             Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::GroupChat) => {

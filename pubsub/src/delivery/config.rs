@@ -68,8 +68,11 @@ impl Default for DeliveryConfig {
     }
 }
 
+/// Without any pause, a way that stays full would be tried for ever.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
 /// The pause after so many failures, of which the first is 1: it doubles up to the longest.
 pub(super) fn pause(first: Duration, longest: Duration, failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(31);
-    first.saturating_mul(1 << doublings).min(longest)
+    first.saturating_mul(1 << doublings).min(longest).max(SHORTEST_PAUSE)
 }

@@ -56,13 +56,13 @@ impl Outbox {
     pub(crate) fn drain(&self, now: Instant, router: &dyn Router) -> Vec<Jid> {
         let Some(mut attendance) = Attendance::begin(self) else { return Vec::new() };
         let mut dead = Vec::new();
-        while let Some(work) = attendance.next(now) {
-            let Some(delivery) = attendance.delivery.as_mut() else { break };
-            match work {
-                Work::Step(outgoing) => delivery.step(outgoing, now, router),
-                Work::CatchUp => delivery.catch_up(now, router),
+        while let Some(delivery) = attendance.delivery.as_mut() {
+            while let Some(step) = self.pop() {
+                delivery.step(step, now, router);
             }
+            delivery.catch_up(now, router);
             dead.append(&mut delivery.take_dead());
+            attendance.leave_if_done(now);
         }
         dead
     }
@@ -76,14 +76,13 @@ impl Outbox {
         }
     }
 
+    fn pop(&self) -> Option<Outgoing> {
+        self.lock().steps.pop_front()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-enum Work {
-    Step(Outgoing),
-    CatchUp,
 }
 
 /// The right to empty the queue; given back when it is empty, or when the router panics.
@@ -98,18 +97,14 @@ impl<'a> Attendance<'a> {
         Some(Self { outbox, delivery: Some(delivery) })
     }
 
-    /// What is to be done next. Finding nothing and leaving are one, so that nothing added in between stays behind.
-    fn next(&mut self, now: Instant) -> Option<Work> {
+    /// Leaves if nothing is to be done. Finding nothing and leaving are one, so that nothing added in between stays
+    /// behind.
+    fn leave_if_done(&mut self, now: Instant) {
+        let is_due = self.delivery.as_ref().is_some_and(|delivery| delivery.is_due(now));
         let mut queue = self.outbox.lock();
-        if let Some(step) = queue.steps.pop_front() {
-            return Some(Work::Step(step));
+        if queue.steps.is_empty() && !is_due {
+            queue.leave(self.delivery.take());
         }
-        let next_deadline = self.delivery.as_ref().and_then(|delivery| delivery.next_deadline());
-        if next_deadline.is_some_and(|deadline| deadline <= now) {
-            return Some(Work::CatchUp);
-        }
-        queue.leave(self.delivery.take());
-        None
     }
 }
 

@@ -8,7 +8,7 @@ use convoke_xmpp::{Jid, Kind, Origin, PresenceType, Stanza};
 #[derive(Debug, Clone)]
 pub(super) enum Work {
     /// A stanza that somebody sent.
-    Stanza(Stanza, Origin),
+    Stanza(Box<Stanza>, Origin),
     /// Ends all subscriptions of an address that does not exist any more.
     Remove(Jid),
 }
