@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use convoke::net::{Credentials, CredentialsError, PemError, pem};
 use convoke::s2s::resolver::DnsSetupError;
-use convoke::s2s::{DnsResolver, LocalDomain, Trust, TrustAnchors, TrustError};
+use convoke::s2s::{DaneError, DnsResolver, EvidenceRule, LocalDomain, Trust, TrustAnchors, TrustError};
 use convoke::xmpp::Domainpart;
 use thiserror::Error;
 
 use crate::cli::CallerArguments;
-use crate::config::{Config, ConfigError, Problem, system_roots};
+use crate::config::{Config, ConfigError, EvidenceConfig, Problem, system_roots};
+use crate::evidence;
 
 /// As whom to turn to another server, whom to believe and whom to ask.
 pub(crate) struct Caller {
@@ -18,6 +20,8 @@ pub(crate) struct Caller {
     pub(crate) local: LocalDomain,
     /// By what the other server is judged.
     pub(crate) trust: Trust,
+    /// Which domains may vouch for themselves; none on the command line.
+    evidence: EvidenceConfig,
     /// `None` for the system's.
     nameservers: Option<Vec<SocketAddr>>,
 }
@@ -32,7 +36,7 @@ impl Caller {
                 let credentials = Credentials::from_files(certificate, key)?;
                 let local = LocalDomain { name: name.clone(), credentials };
                 let nameservers = Some(nameservers.clone()).filter(|named| !named.is_empty());
-                Ok(Self { local, trust: anchors(trust)?.into(), nameservers })
+                Ok(Self { local, trust: anchors(trust)?.into(), evidence: EvidenceConfig::default(), nameservers })
             }
             _ => Err(CallerError::Nobody { does }),
         }
@@ -42,11 +46,16 @@ impl Caller {
     pub(crate) fn resolver(&self) -> Result<DnsResolver, DnsSetupError> {
         self.nameservers.as_deref().map_or_else(DnsResolver::system, DnsResolver::new)
     }
+
+    /// Whom the caller asks what other domains vouch for.
+    pub(crate) fn evidence(&self, resolver: &Arc<DnsResolver>) -> Result<Vec<EvidenceRule>, DaneError> {
+        evidence::rules(&self.evidence, self.nameservers.as_deref(), resolver)
+    }
 }
 
 /// A domain of a configuration: the first one, unless another is named.
 fn configured(file: &Path, from: Option<&Domainpart>) -> Result<Caller, CallerError> {
-    let Config { domains, trust, nameservers, .. } = Config::load(file)?;
+    let Config { domains, trust, evidence, nameservers, .. } = Config::load(file)?;
     // A configuration without a domain was refused.
     let from = from.unwrap_or(&domains[0].name);
     let Some(domain) = domains.iter().find(|domain| domain.name == *from) else {
@@ -54,7 +63,7 @@ fn configured(file: &Path, from: Option<&Domainpart>) -> Result<Caller, CallerEr
         return Err(CallerError::UnknownDomain { from: from.clone(), config: file.into(), known });
     };
     let local = LocalDomain { name: domain.name.clone(), credentials: domain.credentials.clone() };
-    Ok(Caller { local, trust, nameservers })
+    Ok(Caller { local, trust, evidence, nameservers })
 }
 
 /// The roots of these files, or the system's.

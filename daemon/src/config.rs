@@ -8,6 +8,7 @@ mod addresses;
 mod check;
 mod credentials;
 mod error;
+mod evidence;
 mod file;
 mod gateway;
 mod named;
@@ -29,6 +30,7 @@ use tracing_subscriber::EnvFilter;
 
 pub(crate) use credentials::Certified;
 pub(crate) use error::{ConfigError, Problem};
+pub(crate) use evidence::EvidenceConfig;
 pub(crate) use file::LogFormat;
 pub(crate) use named::{Named, Part, Read};
 pub(crate) use roles::Role;
@@ -44,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) domains: Vec<DomainConfig>,
     /// Whom to believe about other domains.
     pub(crate) trust: Trust,
+    /// Which domains may vouch for themselves.
+    pub(crate) evidence: EvidenceConfig,
     /// Where certificates and trust are kept, to be read again.
     pub(crate) named: Named,
     /// How to federate.

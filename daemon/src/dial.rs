@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use convoke::s2s::resolver::DnsSetupError;
-use convoke::s2s::{DialReport, Federation, FederationConfig, FederationError};
+use convoke::s2s::{DaneError, DialReport, Federation, FederationConfig, FederationError};
 use convoke::xmpp::{Domainpart, Origin, Router, Stanza, Undelivered};
 use thiserror::Error;
 use tokio::runtime::Builder;
@@ -29,6 +29,9 @@ pub(crate) enum DialError {
     /// DNS cannot be used.
     #[error(transparent)]
     Dns(#[from] DnsSetupError),
+    /// DNSSEC cannot be used.
+    #[error(transparent)]
+    Dane(#[from] DaneError),
     /// TLS cannot be used.
     #[error(transparent)]
     Federation(#[from] FederationError),
@@ -51,7 +54,7 @@ pub(crate) enum DialError {
 impl DialError {
     /// Whether the command line or what it names is wrong.
     pub(crate) fn is_wrong_input(&self) -> bool {
-        !matches!(self, Self::Dns(_) | Self::Runtime(_) | Self::Output(_) | Self::NotReached { .. })
+        !matches!(self, Self::Dns(_) | Self::Dane(_) | Self::Runtime(_) | Self::Output(_) | Self::NotReached { .. })
     }
 }
 
@@ -64,8 +67,9 @@ pub(crate) fn run(arguments: &DialArguments) -> Result<(), DialError> {
     }
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(DialError::Runtime)?;
     let report = runtime.block_on(async {
-        let resolver = caller.resolver()?;
-        let config = FederationConfig::new(vec![caller.local], caller.trust, Arc::new(resolver));
+        let resolver = Arc::new(caller.resolver()?);
+        let evidence = caller.evidence(&resolver)?;
+        let config = FederationConfig { evidence, ..FederationConfig::new(vec![caller.local], caller.trust, resolver) };
         let federation = Federation::new(config, Arc::new(Nobody))?;
         Ok::<_, DialError>(federation.dial(&local, remote).await)
     })?;

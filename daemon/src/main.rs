@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod demo;
 mod dial;
+mod evidence;
 mod failure;
 mod logging;
 mod serve;

@@ -10,6 +10,7 @@ use crate::identity::Trust;
 use crate::negotiation::Authzid;
 use crate::policy::{DomainPolicy, RateRule};
 use crate::resolver::Resolver;
+use crate::vouching::EvidenceRule;
 
 /// A domain that is served here, and what it proves itself with.
 #[derive(Debug, Clone)]
@@ -35,6 +36,9 @@ pub struct FederationConfig {
     pub domains: Vec<LocalDomain>,
     /// Whose certificates prove other domains, and which.
     pub trust: Trust,
+    /// Which domains may vouch for their certificates themselves, and by what. Default none: a look-up more for each dial,
+    /// and somebody else to believe, are for an operator to decide.
+    pub evidence: Vec<EvidenceRule>,
     /// How other domains are found.
     pub resolver: Arc<dyn Resolver>,
     /// With whom to federate. Default everybody whose certificate proves who it is.
@@ -173,6 +177,7 @@ impl FederationConfig {
         Self {
             domains,
             trust: trust.into(),
+            evidence: Vec::new(),
             resolver,
             policy: DomainPolicy::default(),
             rates: Vec::new(),

@@ -6,16 +6,19 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use async_trait::async_trait;
 use convoke_xmpp::Domainpart;
-use hickory_resolver::TokioResolver;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
 use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use thiserror::Error;
+use tokio::time::timeout;
 
-use crate::identity::{Evidence, TlsaRecord};
+use crate::identity::{Evidence, IdentityVerifier, TlsaRecord};
 use crate::resolver::nameservers;
 use crate::target::Service;
+use crate::vouching::{EvidenceError, EvidenceSource};
 
 /// How many servers of a domain, and records of each, are looked at: DNS answers are under the control of others.
 const MAX_RECORDS: usize = 16;
@@ -29,6 +32,9 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long it is believed that there are none: whoever publishes the first ones wants them to count soon.
 const NONE: Duration = Duration::from_secs(10 * 60);
 
+/// How long all questions about one domain may take: those about some servers, each with a retry.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Why it is not known whether a domain has TLSA records.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -36,9 +42,6 @@ pub enum DaneError {
     /// DNS cannot be used.
     #[error("DNS cannot be used: {0}")]
     Setup(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The keys that are to be trusted cannot be read.
-    #[error("the trust anchor is no list of DNSKEY records: {0}")]
-    Anchor(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// DNS gave no answer, or none that passes DNSSEC where it should.
     #[error("DNS gave no answer about {name} that can be believed: {cause}")]
     Lookup {
@@ -48,12 +51,46 @@ pub enum DaneError {
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// DNS gave no answer in time.
+    #[error("DNS gave no answer about the TLSA records of {domain} in time")]
+    TimedOut {
+        /// The domain.
+        domain: Domainpart,
+    },
     /// An answer should have been secured and was not.
     #[error("the answer of DNS about {name} fails DNSSEC")]
     Bogus {
         /// The name that was asked for.
         name: String,
     },
+}
+
+/// The DNSSEC keys from which everything is proved: by default those of the root of the internet.
+#[derive(Clone, Default)]
+pub struct DnssecAnchors(Arc<TrustAnchors>);
+
+/// A text holds no keys that could be trusted.
+#[derive(Debug, Error)]
+#[error("it is no list of DNSKEY records: {0}")]
+pub struct DnssecAnchorsError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+impl FromStr for DnssecAnchors {
+    type Err = DnssecAnchorsError;
+
+    /// Reads DNSKEY records as zone files write them; they are believed, and no others.
+    fn from_str(text: &str) -> Result<Self, DnssecAnchorsError> {
+        let anchors = TrustAnchors::from_str(text).map_err(|cause| DnssecAnchorsError(Box::new(cause)))?;
+        if anchors.is_empty() {
+            return Err(DnssecAnchorsError("there is none".into()));
+        }
+        Ok(Self(Arc::new(anchors)))
+    }
+}
+
+impl fmt::Debug for DnssecAnchors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DnssecAnchors").field("keys", &self.0.len()).finish()
+    }
 }
 
 /// Asks DNS for TLSA records, and verifies DNSSEC itself: what the nameserver says of its own checks is not believed.
@@ -70,19 +107,19 @@ struct Secure<T> {
 }
 
 impl DaneResolver {
-    /// Asks these nameservers, which have to pass on what DNSSEC needs, and believes keys of the root of the internet.
-    pub fn new(nameservers: &[SocketAddr]) -> Result<Self, DaneError> {
-        Self::with(nameservers, TrustAnchors::default())
+    /// Asks these nameservers, which have to pass on what DNSSEC needs, by UDP and by TCP on the same port.
+    pub fn new(nameservers: &[SocketAddr], anchors: &DnssecAnchors) -> Result<Self, DaneError> {
+        let config = self::nameservers(nameservers);
+        Self::build(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()), anchors)
     }
 
-    /// Believes these keys and no others: DNSKEY records as zone files write them.
-    pub fn with_anchor(nameservers: &[SocketAddr], anchor: &str) -> Result<Self, DaneError> {
-        Self::with(nameservers, TrustAnchors::from_str(anchor).map_err(|cause| DaneError::Anchor(Box::new(cause)))?)
+    /// Asks the nameservers of the operating system, which have to pass on what DNSSEC needs.
+    pub fn system(anchors: &DnssecAnchors) -> Result<Self, DaneError> {
+        Self::build(TokioResolver::builder_tokio().map_err(|cause| DaneError::Setup(Box::new(cause)))?, anchors)
     }
 
-    fn with(servers: &[SocketAddr], anchors: TrustAnchors) -> Result<Self, DaneError> {
-        let builder = TokioResolver::builder_with_config(nameservers(servers), TokioRuntimeProvider::default());
-        let mut builder = builder.with_trust_anchor(Arc::new(anchors));
+    fn build(builder: ResolverBuilder<TokioRuntimeProvider>, anchors: &DnssecAnchors) -> Result<Self, DaneError> {
+        let mut builder = builder.with_trust_anchor(Arc::clone(&anchors.0));
         builder.options_mut().validate = true;
         Ok(Self { dns: builder.build().map_err(|cause| DaneError::Setup(Box::new(cause)))? })
     }
@@ -92,7 +129,9 @@ impl DaneResolver {
     ///
     /// Fails where it cannot be told, be it by an accident or by somebody who suppresses answers: what was known before
     /// had better be believed until its end.
-    pub async fn evidence(&self, domain: &Domainpart) -> Result<Evidence, DaneError> {
+    pub async fn records(&self, domain: &Domainpart) -> Result<Evidence, DaneError> {
+        // Whoever asks again wants to know what DNS says now.
+        self.dns.clear_cache();
         let (mut tlsa, mut until) = (Vec::new(), Instant::now() + LONGEST);
         for service in [Service::StartTls, Service::DirectTls] {
             let name = format!("{}.{}", service.label(), domain.to_ascii());
@@ -129,6 +168,14 @@ impl DaneResolver {
         }
         let unsigned = answers.iter().all(|record| matches!(record.proof, Proof::Secure | Proof::Insecure));
         if unsigned { Ok(None) } else { Err(DaneError::Bogus { name }) }
+    }
+}
+
+#[async_trait]
+impl EvidenceSource for DaneResolver {
+    async fn evidence(&self, domain: &Domainpart, _: &Arc<IdentityVerifier>) -> Result<Evidence, EvidenceError> {
+        let late = |_| Err(DaneError::TimedOut { domain: domain.clone() });
+        Ok(timeout(PATIENCE, self.records(domain)).await.unwrap_or_else(late)?)
     }
 }
 

@@ -33,10 +33,11 @@ use crate::identity::IdentityVerifier;
 use crate::negotiation::{Authzid, Established, Initiating, InitiatingConfig};
 use crate::resolver::{Family, ResolveError, Resolver, literal};
 use crate::target::{DEFAULT_PORT, Located, Service, SrvRecord, Target};
+use crate::vouching::{EvidenceError, Vouched, Vouching};
 
 pub use code::FaultCode;
 pub use fault::Fault;
-pub use report::{Attempt, DialReport, Lookup, Record, RecordKind, StreamReport, TlsReport, Verdict};
+pub use report::{Attempt, DialReport, EvidenceReport, Lookup, Record, RecordKind, StreamReport, TlsReport, Verdict};
 
 use fault::Cause;
 use observer::{Observed, Progress};
@@ -105,6 +106,8 @@ pub(crate) struct Dialer {
     pub(crate) limits: Limits,
     /// Which targets and addresses have failed lately.
     pub(crate) penalties: Penalties,
+    /// What domains vouch for themselves.
+    pub(crate) vouching: Arc<Vouching>,
 }
 
 impl Dialer {
@@ -187,8 +190,11 @@ enum Outcome {
 impl Dial<'_> {
     async fn run(&mut self) -> Result<Negotiated<Established>, Fault> {
         let remote = self.report.remote.clone();
-        let located = self.locate(&remote).await;
+        let vouching = Arc::clone(&self.dialer.vouching);
+        // RFC 7711, section 5: in parallel with the records of the domain.
+        let (located, vouched) = tokio::join!(self.locate(&remote), vouching.before_dial(&remote));
         let mut targets = VecDeque::from(located.map_err(|error| Fault::from(&Cause::from(error)))?);
+        self.check_vouched(vouched).map_err(|cause| Fault::from(&cause))?;
         while let Some(target) = targets.pop_front() {
             match self.reach(&target).await {
                 Outcome::Established(negotiated) => return Ok(*negotiated),
@@ -205,6 +211,16 @@ impl Dial<'_> {
         }
         let timed_out = || Fault::from(&Cause::Resolve(ResolveError::TimedOut { name: remote.to_ascii() }));
         Err(self.report.furthest_fault().unwrap_or_else(timed_out))
+    }
+
+    /// Keeps what the domain vouches for. Where its TLSA records are wanted and it cannot be told whether there are any, it
+    /// must not be dialled (RFC 7673, section 3.1); a POSH document that is out of reach is as good as none.
+    fn check_vouched(&mut self, vouched: Option<Vouched>) -> Result<(), Cause> {
+        self.report.evidence = vouched.as_ref().map(EvidenceReport::from);
+        match vouched {
+            Some(Err(EvidenceError::Dane(error))) => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// The targets of a domain, in the order in which they are to be tried.

@@ -20,6 +20,7 @@ use crate::listener::listen;
 use crate::negotiation::ReceivingConfig;
 use crate::policy::DomainPolicy;
 use crate::statistics::LinkStatistics;
+use crate::vouching::Vouching;
 
 /// Why a federation cannot start.
 #[derive(Debug, Error)]
@@ -85,6 +86,7 @@ impl Federation {
     pub fn new(config: FederationConfig, router: Arc<dyn Router>) -> Result<Self, FederationError> {
         let shared = Arc::new(Shared::new(config, router)?);
         let _owner = Arc::new(AbortOnDrop(shared.tasks.clone()));
+        shared.keep_evidence();
         for PersistentLink { local, remote } in &shared.persistent {
             // Beyond the bound on links there is none for it: what is sent to it will say so.
             shared.links.link(local.as_str(), remote.as_str()).iter().for_each(|link| link.persist(&shared));
@@ -120,6 +122,13 @@ impl Federation {
     /// Takes note of what a domain vouches for from now on, in place of what it did; `None` if it vouches for nothing.
     pub fn replace_evidence(&self, domain: &Domainpart, evidence: Option<Evidence>) {
         self.shared.verifier.replace_evidence(domain, evidence);
+    }
+
+    /// Has what domains vouch for looked up again at once, by the rules of [`FederationConfig::evidence`]; returns at once.
+    ///
+    /// What is known counts until the answers are there.
+    pub fn refresh_evidence(&self) {
+        self.shared.dialer.vouching.refresh_all();
     }
 
     /// Judges every certificate from now on by these roots, revocation lists and pins.
@@ -192,6 +201,7 @@ impl Shared {
         let FederationConfig {
             domains,
             trust,
+            evidence,
             resolver,
             policy,
             admission,
@@ -236,6 +246,7 @@ impl Shared {
             timeouts,
             limits,
             penalties: Penalties::default(),
+            vouching: Arc::new(Vouching::new(evidence, Arc::clone(&verifier), backoff)),
         };
         Ok(Self {
             domains: names,
@@ -270,6 +281,15 @@ impl Shared {
 
     pub(crate) fn links_to(&self, remote: &str) -> Vec<Arc<Link>> {
         self.links.to(remote)
+    }
+
+    /// Keeps what domains vouch for fresh, if there is any rule for it.
+    fn keep_evidence(self: &Arc<Self>) {
+        let (vouching, shared) = (Arc::clone(&self.dialer.vouching), Arc::clone(self));
+        if vouching.has_rules() {
+            let is_linked = move |domain: &Domainpart| !shared.links_to(domain.as_str()).is_empty();
+            self.tasks.spawn(vouching.run(self.tasks.shutdown_token().clone(), is_linked));
+        }
     }
 
     pub(crate) fn serves(&self, domain: &str) -> bool {

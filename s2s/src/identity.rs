@@ -115,6 +115,12 @@ impl IdentityVerifier {
         };
     }
 
+    /// What is known to be vouched for by the domain and still in force at this time.
+    pub fn evidence(&self, domain: &Domainpart, at: SystemTime) -> Option<Arc<Evidence>> {
+        let known = self.evidence.read().unwrap_or_else(PoisonError::into_inner).get(domain).map(Arc::clone);
+        known.filter(|evidence| at < evidence.until)
+    }
+
     /// Verifies that the certificates which the peer showed prove the domain `reference`.
     ///
     /// The reference is the domain that was asked for or that the peer claims to be, never a name out of DNS
@@ -123,22 +129,39 @@ impl IdentityVerifier {
         self.verify_chain(tls.peer_chain, tls.at, reference)
     }
 
+    /// Verifies the certificates, each as DER, of a web server that speaks for a domain (RFC 7711, section 3).
+    ///
+    /// They have to name the host as dNSName (RFC 2818, section 3.1) and to lead to a root that is asked about the domain:
+    /// whoever may not issue for a domain may not vouch for it by this detour either.
+    pub fn verify_web_server(
+        &self,
+        chain: &[impl AsRef<[u8]>],
+        at: SystemTime,
+        host: &Domainpart,
+        speaks_for: &Domainpart,
+    ) -> Result<(), IdentityError> {
+        let (leaf, rest) = split(chain, host)?;
+        let trust = self.trust();
+        let entity = EndEntityCert::try_from(&leaf).map_err(|error| IdentityError::path(error, &leaf))?;
+        let path = verified_path(&entity, &rest, at, trust.of(speaks_for).anchors, self.algorithms)
+            .map_err(|error| IdentityError::path(error, &leaf))?;
+        let ders: Vec<_> = path.intermediate_certificates().map(|issuer| issuer.der()).collect();
+        parsed_issuers(&ders)?;
+        // SRVNames and xmppAddrs are names of XMPP servers: they count as little as where they are not constrained.
+        names::matching(&parse(&leaf)?, host, true).map(drop)
+    }
+
     pub(crate) fn verify_chain(
         &self,
         chain: &[impl AsRef<[u8]>],
         at: SystemTime,
         reference: &Domainpart,
     ) -> Result<PeerIdentity, IdentityError> {
-        let (first, rest) = chain.split_first().ok_or_else(|| IdentityError::NoCertificate(reference.clone()))?;
-        if chain.len() > MAX_CHAIN_LENGTH {
-            return Err(IdentityError::ChainTooLong { certificates: chain.len() });
-        }
-        let leaf = CertificateDer::from(first.as_ref());
-        let rest: Vec<_> = rest.iter().map(|der| CertificateDer::from(der.as_ref())).collect();
+        let (leaf, rest) = split(chain, reference)?;
         let trust = self.trust();
         let judgement = trust.of(reference);
-        if let Some(identity) = self.vouched(first.as_ref(), at, reference)? {
-            judgement.check_pins([SpkiPin::of_certificate(first.as_ref())?], reference)?;
+        if let Some(identity) = self.vouched(&leaf, at, reference)? {
+            judgement.check_pins([SpkiPin::of_certificate(&leaf)?], reference)?;
             return Ok(identity);
         }
         let entity = EndEntityCert::try_from(&leaf).map_err(|error| IdentityError::path(error, &leaf))?;
@@ -154,10 +177,7 @@ impl IdentityVerifier {
         at: SystemTime,
         reference: &Domainpart,
     ) -> Result<Option<PeerIdentity>, IdentityError> {
-        let known = self.evidence.read().unwrap_or_else(PoisonError::into_inner).get(reference).map(Arc::clone);
-        known
-            .filter(|evidence| at < evidence.until)
-            .map_or(Ok(None), |evidence| evidence.prove(certificate, at, reference))
+        self.evidence(reference, at).map_or(Ok(None), |evidence| evidence.prove(certificate, at, reference))
     }
 
     /// What is in force now; one judgement is made by one state of it.
@@ -170,6 +190,19 @@ impl fmt::Debug for IdentityVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IdentityVerifier").field("trust", &self.trust()).finish_non_exhaustive()
     }
+}
+
+/// The certificate that is judged, and those that may lead to a root.
+fn split<'c>(
+    chain: &'c [impl AsRef<[u8]>],
+    reference: &Domainpart,
+) -> Result<(CertificateDer<'c>, Vec<CertificateDer<'c>>), IdentityError> {
+    if chain.len() > MAX_CHAIN_LENGTH {
+        return Err(IdentityError::ChainTooLong { certificates: chain.len() });
+    }
+    let mut certificates = chain.iter().map(|der| CertificateDer::from(der.as_ref()));
+    let leaf = certificates.next().ok_or_else(|| IdentityError::NoCertificate(reference.clone()))?;
+    Ok((leaf, certificates.collect()))
 }
 
 fn verified_path<'p>(
@@ -200,10 +233,7 @@ fn identify(
     judgement: &Judgement<'_>,
 ) -> Result<PeerIdentity, IdentityError> {
     let ders: Vec<_> = path.intermediate_certificates().map(|issuer| issuer.der()).collect();
-    let issuers = ders.iter().map(|der| parse(der)).collect::<Result<Vec<_>, _>>()?;
-    if issuers.iter().any(may_not_sign) {
-        return Err(IdentityError::IssuerIsNoAuthority);
-    }
+    let issuers = parsed_issuers(&ders)?;
     let certificate = parse(leaf)?;
     let constrained = path.anchor().name_constraints.is_some()
         || issuers.iter().any(|issuer| issuer.name_constraints().map_or(true, |found| found.is_some()));
@@ -214,6 +244,12 @@ fn identify(
     judgement.check_pins(keys.chain([root]), reference)?;
     let not_after = certificates().map(expiry).fold(expiry(&certificate), SystemTime::min);
     Ok(PeerIdentity { domain: reference.clone(), matched, not_after })
+}
+
+/// The issuers of a path, each of which has to be one.
+fn parsed_issuers<'i>(ders: &'i [CertificateDer<'_>]) -> Result<Vec<X509Certificate<'i>>, IdentityError> {
+    let issuers = ders.iter().map(|der| parse(der)).collect::<Result<Vec<_>, _>>()?;
+    if issuers.iter().any(may_not_sign) { Err(IdentityError::IssuerIsNoAuthority) } else { Ok(issuers) }
 }
 
 /// The key usage of an issuer has to include `keyCertSign`, if it has one (RFC 5280, section 6.1.4); webpki does not look.

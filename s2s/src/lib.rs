@@ -134,6 +134,8 @@ mod links;
 mod listener;
 pub mod negotiation;
 pub mod policy;
+#[cfg(feature = "posh")]
+pub mod posh;
 mod printable;
 #[cfg(feature = "net")]
 mod random;
@@ -143,6 +145,8 @@ mod sasl;
 #[cfg(feature = "net")]
 pub mod statistics;
 pub mod target;
+#[cfg(feature = "net")]
+pub mod vouching;
 
 pub use error::{NegotiationFailure, Stage};
 pub use identity::{
@@ -155,12 +159,16 @@ pub use target::{Located, Service, SrvRecord, Target};
 #[cfg(feature = "net")]
 pub use config::{Backoff, FederationConfig, LocalDomain, PersistentLink, Timeouts};
 #[cfg(feature = "net")]
-pub use dane::{DaneError, DaneResolver};
+pub use dane::{DaneError, DaneResolver, DnssecAnchors, DnssecAnchorsError};
 #[cfg(feature = "net")]
 pub use dialer::{DialError, DialReport, Fault, FaultCode};
 #[cfg(feature = "net")]
 pub use federation::{Federation, FederationError};
+#[cfg(feature = "posh")]
+pub use posh::{PoshClient, PoshFetchError};
 #[cfg(feature = "net")]
 pub use resolver::{DnsResolver, Family, ResolveError, Resolver};
 #[cfg(feature = "net")]
 pub use statistics::{LinkState, LinkStatistics};
+#[cfg(feature = "net")]
+pub use vouching::{EvidenceError, EvidenceRule, EvidenceSource};

@@ -1,5 +1,6 @@
 //! With whom to federate, and how much of others is taken.
 
+use std::fmt;
 use std::str::FromStr;
 #[cfg(feature = "net")]
 use std::time::{Duration, Instant};
@@ -33,12 +34,24 @@ pub struct DomainPattern {
 }
 
 impl DomainPattern {
+    /// The domain, if the pattern means one alone.
+    pub fn exact(&self) -> Option<&Domainpart> {
+        (!self.below).then_some(&self.domain)
+    }
+
     /// Whether the pattern means this domain.
     pub fn matches(&self, domain: &str) -> bool {
         if !self.below {
             return self.domain.as_str() == domain;
         }
         domain.strip_suffix(self.domain.as_str()).is_some_and(|left| left.len() > 1 && left.ends_with('.'))
+    }
+}
+
+impl fmt::Display for DomainPattern {
+    /// As it is read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.below { "*." } else { "" }, self.domain)
     }
 }
 
@@ -126,6 +139,9 @@ mod tests {
         for other in ["b.example", ".b.example", "ab.example", "b.example.org"] {
             assert!(!pattern("*.b.example").matches(other), "{other}");
         }
+        assert_eq!(pattern("B.example").exact().map(Domainpart::as_str), Some("b.example"));
+        assert_eq!(pattern("*.b.example").exact(), None);
+        assert_eq!(["B.example", "*.b.example"].map(|text| pattern(text).to_string()), ["b.example", "*.b.example"]);
         assert!("".parse::<DomainPattern>().is_err() && "*.".parse::<DomainPattern>().is_err());
     }
 

@@ -9,7 +9,7 @@ use super::error::{ConfigError, Problem};
 use super::file::{AllowTable, DomainTable, File, LogTable, SchedulerTable, StoreTable, TrustTable};
 use super::source::Source;
 use super::{AllowConfig, Config, DomainConfig, LogConfig, Named, Role, RolesConfig};
-use super::{addresses, credentials, gateway, names, roles, s2s, trust};
+use super::{addresses, credentials, evidence, gateway, names, roles, s2s, trust};
 use crate::logging;
 
 /// Starts, ends, and what an operator may have to act upon, but no line per stanza.
@@ -28,6 +28,7 @@ pub(super) fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
     let gateway = file.gateway.as_ref().filter(|_| run.contains(&Role::Gateway));
     Ok(Config {
         trust,
+        evidence: evidence::evidence(source, &file.trust, &file.dns)?,
         gateway: gateway.map(|table| gateway::gateway(source, table, &s2s.addresses())).transpose()?,
         nameservers: addresses::nameservers(source, &file.dns)?,
         log: log(source, &file.log)?,
@@ -85,7 +86,8 @@ fn check_needs(source: &Source<'_>, file: &File, roles: &[Role]) -> Result<(), C
     Ok(())
 }
 
-/// What is configured for roles that do not run: no fault, since roles are switched on and off, but worth a word.
+/// What is configured for roles that do not run, and the like: no fault, since roles are switched on and off, but worth a
+/// word.
 fn unused(file: &File, roles: &[Role]) -> Vec<&'static str> {
     let mut unused = Vec::new();
     if file.gateway.is_some() && !roles.contains(&Role::Gateway) {
@@ -96,6 +98,12 @@ fn unused(file: &File, roles: &[Role]) -> Vec<&'static str> {
     }
     if file.scheduler.managers.is_some() && !roles.contains(&Role::Scheduler) {
         unused.push("[scheduler] is not used: the role \"scheduler\" is not run");
+    }
+    if file.trust.posh_port.is_some() && file.trust.posh.is_empty() {
+        unused.push("trust.posh_port is not used: trust.posh names no domain");
+    }
+    if file.dns.dnssec_anchors.is_some() && file.trust.dane.is_empty() {
+        unused.push("dns.dnssec_anchors is not used: trust.dane names no domain");
     }
     unused
 }

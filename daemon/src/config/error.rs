@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use convoke::gateways::{TargetError, TokenError};
 use convoke::net::{CredentialsError, PemError, roots::RootsError};
-use convoke::s2s::{IdentityError, PinError, TrustError};
+use convoke::s2s::{DnssecAnchorsError, IdentityError, PinError, TrustError};
 use convoke::xmpp::{AddressError, Domainpart};
 use thiserror::Error;
 use tracing_subscriber::filter::ParseError;
@@ -208,6 +208,30 @@ pub(crate) enum Problem {
         /// What is wrong with it.
         #[source]
         cause: AddressError,
+    },
+    /// An address is to vouch for itself.
+    #[error("{text:?} is an address, which vouches for nothing; use a domain such as b.example")]
+    AddressVouches {
+        /// What is written.
+        text: String,
+    },
+    /// The file of DNSSEC keys cannot be read.
+    #[error("cannot read {file}: {cause}; name a file with DNSKEY records", file = file.display())]
+    DnssecAnchorsFile {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// The file of DNSSEC keys holds something else.
+    #[error("{file}: {cause}; name a file with DNSKEY records", file = file.display())]
+    DnssecAnchors {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        cause: DnssecAnchorsError,
     },
     /// There is no such role.
     #[error("there is no role {name:?}; {remedy}")]

@@ -2,6 +2,7 @@
 //!
 //! Every value that a check may complain about is [`Spanned`], so that the complaint can name its place.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -56,6 +57,15 @@ pub(super) struct TrustTable {
     /// PEM files of certificate revocation lists. Default none: not every authority publishes one, and a list that has
     /// expired refuses all certificates of its issuer.
     pub(super) crls: Vec<Spanned<PathBuf>>,
+    /// Domains that may vouch for their certificates by TLSA records that DNSSEC secures, each `b.example` or `*.b.example`.
+    /// Default none: whether the keys of the root and of a top-level domain are to be believed is an operator's decision.
+    pub(super) dane: Vec<Spanned<String>>,
+    /// Domains that may vouch for their certificates by a POSH document on their web server, each `b.example` or
+    /// `*.b.example`. Default none: whoever has the web server would have the domain.
+    pub(super) posh: Vec<Spanned<String>>,
+    /// The port of these web servers. Default 443 (RFC 7711 knows no other); another one is for rehearsals on a machine
+    /// where that is not to be had.
+    pub(super) posh_port: Option<NonZeroU16>,
     /// `[[trust.group]]`. Default none: the roots above are asked about everybody.
     pub(super) group: Vec<TrustGroupTable>,
 }
@@ -169,6 +179,9 @@ pub(super) struct DnsTable {
     /// Nameservers, each `ADDRESS` or `ADDRESS:PORT`. Default the system's, with which everything else on the machine
     /// agrees.
     pub(super) nameservers: Option<Spanned<Vec<Spanned<String>>>>,
+    /// A file of the DNSKEY records from which DNSSEC proves everything, as a zone file writes them. Default those of the
+    /// root of the internet; others are for a closed network with a root of its own.
+    pub(super) dnssec_anchors: Option<Spanned<PathBuf>>,
 }
 
 /// `[store]`

@@ -71,7 +71,8 @@ fn addresses(
     Ok(taken.split_off(in_use.len()))
 }
 
-fn patterns(source: &Source<'_>, texts: &[Spanned<String>]) -> Result<Vec<DomainPattern>, ConfigError> {
+/// The patterns of a list.
+pub(super) fn patterns(source: &Source<'_>, texts: &[Spanned<String>]) -> Result<Vec<DomainPattern>, ConfigError> {
     let read = |text: &Spanned<String>| {
         let malformed = |cause| source.at(text, Problem::Pattern { text: text.get_ref().clone(), cause });
         text.get_ref().parse().map_err(malformed)

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use convoke::s2s::DialReport;
-use convoke::s2s::dialer::{Attempt, Lookup, StreamReport, TlsReport, Verdict};
+use convoke::s2s::dialer::{Attempt, EvidenceReport, Lookup, StreamReport, TlsReport, Verdict};
 
 use crate::failure::one_line;
 
@@ -22,6 +22,7 @@ impl fmt::Display for Table<'_> {
         if report.lookups.is_empty() {
             writeln!(f, "  not asked: the domain is an address")?;
         }
+        report.evidence.as_ref().map_or(Ok(()), |evidence| write_evidence(f, evidence))?;
         for (attempt, number) in report.attempts.iter().zip(1..) {
             write_attempt(f, attempt, number)?;
         }
@@ -44,6 +45,23 @@ fn write_lookup(f: &mut fmt::Formatter<'_>, lookup: &Lookup, width: usize) -> fm
         }
     }
     Ok(())
+}
+
+fn write_evidence(f: &mut fmt::Formatter<'_>, evidence: &EvidenceReport) -> fmt::Result {
+    let EvidenceReport { tlsa, posh, seconds, fault, .. } = evidence;
+    writeln!(f, "\nEvidence")?;
+    match fault {
+        Some(fault) => row(f, "fault", fault),
+        None => {
+            row(f, "DANE", &counted(*tlsa, "TLSA record"))?;
+            row(f, "POSH", &counted(*posh, "fingerprint"))?;
+            row(f, "good for", &format!("{seconds} s"))
+        }
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn write_attempt(f: &mut fmt::Formatter<'_>, attempt: &Attempt, number: usize) -> fmt::Result {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convoke::Domain;
-use convoke::s2s::{DnsResolver, FederationConfig, LocalDomain, PersistentLink, Trust};
+use convoke::s2s::{DnsResolver, EvidenceRule, FederationConfig, LocalDomain, PersistentLink, Trust};
 use convoke::store::{RedbStore, Store};
 use tracing::info;
 
@@ -15,6 +15,7 @@ use super::listeners::Listeners;
 use super::reload::Reloading;
 use super::{ServeError, names, roles};
 use crate::config::{Config, DomainConfig, S2sConfig};
+use crate::evidence;
 use crate::signals::Hangup;
 
 /// How long the domains may take to close their streams. Peers are given 5 s for the closing handshake; twice that
@@ -38,7 +39,8 @@ impl Daemon {
         let store = config.store.as_deref().map(open).transpose()?;
         let listeners = Listeners::bind(&config).await?;
         let resolver = names::resolver(config.nameservers.as_deref())?;
-        let domain = start_domains(&config.domains, &config.s2s, config.trust, Arc::clone(&resolver)).await?;
+        let rules = evidence::rules(&config.evidence, config.nameservers.as_deref(), &resolver)?;
+        let domain = start_domains(&config.domains, &config.s2s, config.trust, rules, Arc::clone(&resolver)).await?;
         for served in &config.domains {
             if let Some(domain) = domain.sibling(served.name.as_str()) {
                 roles::start(&domain, &config.roles, store.as_ref()).await?;
@@ -82,6 +84,7 @@ async fn start_domains(
     domains: &[DomainConfig],
     s2s: &S2sConfig,
     trust: Trust,
+    evidence: Vec<EvidenceRule>,
     resolver: Arc<DnsResolver>,
 ) -> Result<Domain, ServeError> {
     let local =
@@ -91,6 +94,7 @@ async fn start_domains(
         s2s.persistent.iter().map(move |remote| PersistentLink { local: local.clone(), remote: remote.clone() })
     };
     let federation = FederationConfig {
+        evidence,
         policy: s2s.policy.clone(),
         rates: s2s.rates.clone(),
         persistent: domains.iter().flat_map(keeps).collect(),

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use convoke::DomainError;
 use convoke::cloud::ResourceManagerError;
 use convoke::gateways::GatewayError;
+use convoke::s2s::DaneError;
 use convoke::s2s::resolver::DnsSetupError;
 use convoke::store::StoreError;
 use thiserror::Error;
@@ -31,6 +32,9 @@ pub(crate) enum ServeError {
     /// The system's nameservers cannot be found out.
     #[error("{0}; name nameservers under [dns]")]
     Dns(#[from] DnsSetupError),
+    /// DNS cannot be asked for TLSA records.
+    #[error("{0}; name nameservers under [dns]")]
+    Dane(#[from] DaneError),
     /// A domain cannot be started.
     #[error(transparent)]
     Domain(#[from] DomainError),

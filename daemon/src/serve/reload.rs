@@ -2,12 +2,14 @@
 //!
 //! The files are looked at every few seconds and read at once on SIGHUP. To look is more robust than to be notified:
 //! it does not matter whether a file is written over, renamed into place, or reached by a symbolic link that changes.
+//! What other domains vouch for keeps itself fresh; on SIGHUP it is looked up at once too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use convoke::Domain;
+use convoke::s2s::Federation;
 use convoke::xmpp::Domainpart;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -50,6 +52,10 @@ async fn run(mut watch: Watch, domain: Domain, mut hangup: Hangup) {
         let Ok((back, read)) = looking.await else { return };
         watch = back;
         read.into_iter().for_each(|read| apply(read, &domain));
+        if all {
+            // By the trust that was just read.
+            domain.federation().into_iter().for_each(Federation::refresh_evidence);
+        }
     }
 }
 

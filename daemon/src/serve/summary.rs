@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use convoke::s2s::DomainPattern;
+
 use crate::config::{Config, GatewayConfig};
 
 /// The answer of `convoke serve --check`: one line, and one for each thing that is configured but not used.
@@ -33,9 +35,17 @@ fn parts(config: &Config) -> Vec<String> {
         format!("servers connect to: {}", listed(s2s)),
         format!("nodes allowed: {}", listed(allow)),
     ];
+    parts.extend(evidence("DANE", &config.evidence.dane));
+    parts.extend(evidence("POSH", &config.evidence.posh));
     parts.extend(config.gateway.as_ref().map(gateway));
     parts.push(config.store.as_ref().map_or("store: memory".to_owned(), |path| format!("store: {}", path.display())));
     parts
+}
+
+/// Who may vouch for himself in this way.
+fn evidence(way: &str, domains: &[DomainPattern]) -> Option<String> {
+    let listed: Vec<_> = domains.iter().map(ToString::to_string).collect();
+    (!listed.is_empty()).then(|| format!("certificates by {way}: {}", listed.join(", ")))
 }
 
 fn gateway(gateway: &GatewayConfig) -> String {

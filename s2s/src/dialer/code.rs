@@ -7,6 +7,7 @@ use convoke_net::NegotiationError;
 use convoke_xmpp::stream::{SaslFailure, StreamCondition};
 
 use super::fault::Cause;
+use crate::dane::DaneError;
 use crate::error::NegotiationFailure;
 use crate::resolver::ResolveError;
 
@@ -208,6 +209,8 @@ impl From<&Cause> for FaultCode {
     fn from(cause: &Cause) -> Self {
         match cause {
             Cause::Resolve(error) => error.into(),
+            Cause::Dane(DaneError::TimedOut { .. }) => Self::DnsTimeout,
+            Cause::Dane(_) => Self::DnsFailed,
             Cause::Connect(error) => of_tcp(error),
             Cause::Negotiation(error) => of_negotiation(error),
         }

@@ -7,6 +7,7 @@ use convoke_net::NegotiationError;
 use thiserror::Error;
 
 use super::code::FaultCode;
+use crate::dane::DaneError;
 use crate::error::NegotiationFailure;
 use crate::resolver::ResolveError;
 
@@ -16,6 +17,9 @@ pub(super) enum Cause {
     /// DNS led nowhere.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    /// It cannot be told whether the domain has TLSA records, which are wanted.
+    #[error(transparent)]
+    Dane(#[from] DaneError),
     /// No TCP connection could be made.
     #[error("no connection: {0}")]
     Connect(#[source] io::Error),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use convoke_xmpp::Domainpart;
 
@@ -13,6 +13,7 @@ use crate::identity::{IdentityError, NameKind};
 use crate::negotiation::Established;
 use crate::resolver::{Family, ResolveError};
 use crate::target::{Service, SrvRecord, Target};
+use crate::vouching::Vouched;
 
 /// Everything that happened when a domain was dialled.
 ///
@@ -30,6 +31,8 @@ pub struct DialReport {
     pub remote: Domainpart,
     /// What DNS was asked, in the order of the answers.
     pub lookups: Vec<Lookup>,
+    /// What the domain vouches for by DNS or HTTPS; `None` if policy does not name it.
+    pub evidence: Option<EvidenceReport>,
     /// What was tried, in order; the last one is the one that succeeded, if any did.
     pub attempts: Vec<Attempt>,
     /// What the stream offers that was established, if one was.
@@ -79,6 +82,21 @@ pub enum Record {
     Srv(SrvRecord),
     /// Of the others.
     Address(IpAddr),
+}
+
+/// What a domain vouches for itself, see [`Evidence`](crate::identity::Evidence).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct EvidenceReport {
+    /// How many TLSA records it has for all its servers; if there is one, nothing else proves the domain.
+    pub tlsa: usize,
+    /// How many fingerprints its POSH document has.
+    pub posh: usize,
+    /// For how many seconds they are believed.
+    pub seconds: u64,
+    /// Why it is not known what the domain vouches for, if so, in English.
+    pub fault: Option<String>,
 }
 
 /// One address of a target that was tried, or a target without one.
@@ -146,6 +164,7 @@ impl DialReport {
             local: local.clone(),
             remote: remote.clone(),
             lookups: Vec::new(),
+            evidence: None,
             attempts: Vec::new(),
             established: None,
             fault: None,
@@ -174,6 +193,20 @@ impl Lookup {
         let records = answer.iter().flatten().cloned().map(Into::into).collect();
         let fault = answer.as_ref().err().map(Fault::from);
         Self { name, kind, records, fault, milliseconds: milliseconds(took) }
+    }
+}
+
+impl From<&Vouched> for EvidenceReport {
+    fn from(vouched: &Vouched) -> Self {
+        match vouched {
+            Ok(evidence) => Self {
+                tlsa: evidence.tlsa.len(),
+                posh: evidence.posh.len(),
+                seconds: evidence.until.duration_since(SystemTime::now()).unwrap_or_default().as_secs(),
+                fault: None,
+            },
+            Err(fault) => Self { tlsa: 0, posh: 0, seconds: 0, fault: Some(fault.to_string()) },
+        }
     }
 }
 

@@ -23,6 +23,26 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Nothing is vouched for until then.
+    #[must_use]
+    pub fn none(until: SystemTime) -> Self {
+        Self { tlsa: Vec::new(), posh: Vec::new(), until }
+    }
+
+    /// What both say, until the first of them ends.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.tlsa.extend(other.tlsa);
+        self.posh.extend(other.posh);
+        Self { until: self.until.min(other.until), ..self }
+    }
+
+    /// Whether they differ in nothing but their ends.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        (&self.tlsa, &self.posh) == (&other.tlsa, &other.posh)
+    }
+
     /// Whether it proves that the certificate, given as DER, is one of the domain's; `None` if that is left to its path.
     pub(super) fn prove(
         &self,

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use convoke_dev::LoopbackDns;
 use convoke_net::TlsContext;
 use convoke_s2s::identity::NameKind::Tlsa;
-use convoke_s2s::{DaneError, DaneResolver};
+use convoke_s2s::{DaneError, DaneResolver, DnssecAnchors};
 
 use crate::forge::{Authority, DAY, DOMAIN, Shown, self_signed, usual};
 use crate::judge::{Bench, Peer, domain, verifier};
@@ -29,7 +29,7 @@ fn publish(dns: &LoopbackDns, first: &Shown, second: &Shown) {
 }
 
 fn validating(dns: &LoopbackDns, anchor: &str) -> DaneResolver {
-    DaneResolver::with_anchor(&[dns.address()], anchor).unwrap()
+    DaneResolver::new(&[dns.address()], &anchor.parse().unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn records_that_dnssec_secures_prove_the_servers_of_a_domain() {
     let dns = LoopbackDns::start_signed(loopback()).await.unwrap();
     let [first, second, other] = [(); 3].map(|()| self_signed(&usual(|_| {})));
     publish(&dns, &first, &second);
-    let evidence = validating(&dns, &dns.trust_anchor().unwrap()).evidence(&domain(DOMAIN)).await.unwrap();
+    let evidence = validating(&dns, &dns.trust_anchor().unwrap()).records(&domain(DOMAIN)).await.unwrap();
     assert_eq!(evidence.tlsa.len(), 2);
     let now = SystemTime::now();
     assert!(evidence.until > now + Duration::from_secs(30) && evidence.until <= now + DAY);
@@ -63,7 +63,7 @@ async fn records_that_dnssec_secures_prove_the_servers_of_a_domain() {
 async fn a_domain_without_records_vouches_for_nothing() {
     let dns = LoopbackDns::start_signed(loopback()).await.unwrap();
     let resolver = validating(&dns, &dns.trust_anchor().unwrap());
-    let nothing = async || assert_eq!(resolver.evidence(&domain("nowhere.example")).await.unwrap().tlsa, []);
+    let nothing = async || assert_eq!(resolver.records(&domain("nowhere.example")).await.unwrap().tlsa, []);
     // The server's proofs of denial are good between two names that have records, so there is one behind.
     dns.a("zz.example", Ipv4Addr::LOCALHOST).unwrap();
     nothing().await;
@@ -85,8 +85,8 @@ async fn records_that_somebody_else_has_signed_or_nobody_are_refused() {
     for liar in [&forged, &resigned] {
         publish(liar, &shown, &shown);
         let resolver = validating(liar, &dns.trust_anchor().unwrap());
-        let refused = resolver.evidence(&domain(DOMAIN)).await;
+        let refused = resolver.records(&domain(DOMAIN)).await;
         assert!(matches!(refused, Err(DaneError::Lookup { .. } | DaneError::Bogus { .. })), "{refused:?}");
     }
-    assert!(matches!(DaneResolver::with_anchor(&[dns.address()], "no DNSKEY"), Err(DaneError::Anchor(_))));
+    assert!(["no DNSKEY", "", "; none"].iter().all(|text| text.parse::<DnssecAnchors>().is_err()));
 }
