@@ -9,6 +9,8 @@ mod check_s2s;
 #[cfg(unix)]
 mod dial;
 #[cfg(unix)]
+mod evidence;
+#[cfg(unix)]
 mod federation;
 #[cfg(unix)]
 mod reload;

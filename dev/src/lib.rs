@@ -2,7 +2,8 @@
 //!
 //! Several domains on one machine need what the internet gives to real ones: certificates from an authority that all of
 //! them trust ([`CertificateAuthority`]) and SRV records that lead to each other ([`LoopbackDns`]). Both are real: real
-//! X.509 and a real DNS server, so that a rehearsal takes every step that production takes. The feature `peers` adds what
+//! X.509 and a real DNS server, so that a rehearsal takes every step that production takes; and so is the web server for
+//! what domains publish by HTTPS ([`LoopbackWeb`]). The feature `peers` adds what
 //! starts servers of other makers beside them.
 //!
 //! ```
@@ -21,6 +22,7 @@ mod http;
 mod names;
 #[cfg(feature = "peers")]
 pub mod peers;
+mod web;
 mod zone_key;
 
 pub use certificates::{
@@ -28,3 +30,4 @@ pub use certificates::{
 };
 pub use dns::{DnsError, LoopbackDns};
 pub use http::{HttpClientError, http_client};
+pub use web::{LoopbackWeb, WebError};

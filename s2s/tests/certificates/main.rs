@@ -8,5 +8,7 @@ mod dane;
 mod forge;
 mod judge;
 mod live;
+#[cfg(feature = "posh")]
+mod posh;
 mod resumption;
 mod table;

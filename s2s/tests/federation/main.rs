@@ -20,6 +20,7 @@ mod policy;
 mod proxy;
 mod renewal;
 mod resumption;
+mod vouched;
 #[path = "../rules/wire.rs"]
 #[allow(dead_code)]
 mod wire;

@@ -1,0 +1,175 @@
+//! Domains that vouch for their certificates by DNS and by HTTPS, between daemons.
+
+use std::fs;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use convoke_dev::{CertificateAuthority, LoopbackDns, LoopbackWeb, Subject};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Runtime;
+
+use crate::support::{Served, Site, configuration, request};
+
+const PATH: &str = "/.well-known/posh/xmpp-server.json";
+
+/// `a` trusts the site's authority, `b` shows the certificate of another one.
+struct Rehearsal {
+    site: Site,
+    dns: LoopbackDns,
+    runtime: Runtime,
+    /// The certificate of `b`, as DER.
+    certificate: Vec<u8>,
+}
+
+impl Rehearsal {
+    fn new() -> Self {
+        let site = Site::new(&["a.example"]);
+        assert_eq!(site.run(&["certs", "--out", "other", "b.example"]).code, 0);
+        let runtime = Runtime::new().unwrap();
+        let dns = runtime.block_on(LoopbackDns::start_signed("127.0.0.1:0".parse().unwrap())).unwrap();
+        site.write("root.key", &dns.trust_anchor().unwrap());
+        let nameserver = format!("[dns]\nnameservers = [\"{}\"]\n", dns.address());
+        let b = configuration("b.example").replace("certs/b.example", "other/b.example");
+        site.write("b.toml", &(b + &nameserver));
+        let certificate = der(&fs::read_to_string(site.path("other/b.example.pem")).unwrap());
+        Self { site, dns, runtime, certificate }
+    }
+
+    /// The configuration of `a` with these lines under `[trust]` and under `[dns]`.
+    fn write_a(&self, trust: &str, dns: &str) {
+        let a = configuration("a.example").replace("[s2s]\n", &format!("{trust}\n[s2s]\n"));
+        self.site.write("a.toml", &format!("{a}[dns]\nnameservers = [\"{}\"]\n{dns}\n", self.dns.address()));
+    }
+
+    /// A daemon that others are led to.
+    fn started(&self, name: &str) -> Served {
+        let daemon = Served::start(self.site.directory(), &format!("{name}.toml"));
+        let (domain, host) = (format!("{name}.example"), format!("xmpp.{name}.example"));
+        let port = daemon.address("s2s.listen").port();
+        self.dns.srv(&domain, "_xmpp-server._tcp", 0, 0, port, &host).unwrap();
+        self.dns.a(&host, "127.0.0.1".parse().unwrap()).unwrap();
+        daemon
+    }
+
+    /// How `a` finds the certificate of `b`.
+    fn dialled(&self) -> Value {
+        let told = self.site.run(&["dial", "b.example", "--config", "a.toml", "--json"]);
+        serde_json::from_str(&told.stdout).unwrap_or_else(|error| panic!("{error}: {told:?}"))
+    }
+
+    fn web_server(&self) -> LoopbackWeb {
+        let authority = CertificateAuthority::load(self.site.path("certs")).unwrap();
+        let issued = authority.issue(&Subject::domain("b.example")).unwrap();
+        let web = self.runtime.block_on(LoopbackWeb::start(&issued)).unwrap();
+        self.dns.a("b.example", "127.0.0.1".parse().unwrap()).unwrap();
+        web
+    }
+}
+
+/// The first certificate of a PEM text.
+fn der(pem: &str) -> Vec<u8> {
+    let body: String = pem.lines().skip(1).take_while(|line| !line.starts_with('-')).collect();
+    STANDARD.decode(body).unwrap()
+}
+
+fn posh_document(certificate: &[u8]) -> String {
+    let hash = STANDARD.encode(Sha256::digest(certificate));
+    format!(r#"{{"fingerprints": [{{"sha-256": "{hash}"}}], "expires": 3600}}"#)
+}
+
+/// `b` calls first: `a` has to know already what it vouches for.
+fn b_reaches_a(b: &Served, site: &Site) {
+    let ping =
+        r#"{"kind":"iq","type":"get","to":"pubsub@a.example","children":[{"name":"ping","xmlns":"urn:xmpp:ping"}]}"#;
+    let answer = request(b.address("gateway.listen"), "POST /v1/stanzas", &site.token, ping);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.body.contains(r#""from":"pubsub@a.example""#), "{answer:?}");
+}
+
+/// The configuration of `b` believes whoever `a` is.
+#[test]
+fn a_domain_is_believed_by_its_tlsa_records_when_it_calls_and_when_it_is_dialled() {
+    let here = Rehearsal::new();
+    here.write_a("dane = [\"b.example\"]", "dnssec_anchors = \"root.key\"");
+    let b = here.started("b");
+    let port = b.address("s2s.listen").port();
+    here.dns.tlsa("xmpp.b.example", port, [3, 1, 1], &[7; 32]).unwrap();
+    let mut a = here.started("a");
+    let found = a.wait_for("evidence replaced");
+    assert_eq!((&found["domain"], &found["tlsa"], &found["posh"]), (&"b.example".into(), &1.into(), &0.into()));
+    let report = here.dialled();
+    assert_eq!(report["fault"]["code"], "certificate-not-vouched", "{report:#}");
+    // Records are added, and SIGHUP has them looked up at once.
+    here.dns.tlsa("xmpp.b.example", port, [3, 0, 0], &here.certificate).unwrap();
+    a.signal("HUP");
+    assert_eq!(a.wait_for("evidence replaced")["tlsa"], 2);
+    let report = here.dialled();
+    assert_eq!(report["attempts"][0]["tls"]["certificate"]["proved"], "TLSA record", "{report:#}");
+    assert_eq!((&report["evidence"]["tlsa"], &report["evidence"]["fault"]), (&2.into(), &Value::Null), "{report:#}");
+    let table = here.site.run(&["dial", "b.example", "--config", "a.toml"]);
+    assert!(
+        table.stdout.contains("\nEvidence\n  DANE        2 TLSA records\n  POSH        0 fingerprints\n"),
+        "{table:?}"
+    );
+    assert!(table.stdout.contains("proves the domain by its TLSA record"), "{table:?}");
+    b_reaches_a(&b, &here.site);
+}
+
+#[test]
+fn a_domain_is_believed_by_its_posh_document_when_it_calls_and_when_it_is_dialled() {
+    let here = Rehearsal::new();
+    let web = here.web_server();
+    here.write_a(&format!("posh = [\"b.example\"]\nposh_port = {}", web.address().port()), "");
+    web.refuse("b.example", PATH, 500, None);
+    let b = here.started("b");
+    let mut a = here.started("a");
+    let failed = a.wait_for("evidence not found");
+    assert!(failed["fault"].as_str().unwrap().contains("HTTP status 500"), "{failed}");
+    let report = here.dialled();
+    assert_eq!(report["fault"]["code"], "certificate-unknown-issuer", "{report:#}");
+    assert!(report["evidence"]["fault"].as_str().unwrap().contains("HTTP status 500"), "{report:#}");
+    web.publish("b.example", PATH, posh_document(&here.certificate));
+    a.signal("HUP");
+    assert_eq!(a.wait_for("evidence replaced")["posh"], 1);
+    let report = here.dialled();
+    assert_eq!(report["attempts"][0]["tls"]["certificate"]["proved"], "POSH document", "{report:#}");
+    assert_eq!(report["evidence"]["posh"], 1, "{report:#}");
+    b_reaches_a(&b, &here.site);
+    // What is known counts on when it cannot be looked up any more.
+    web.refuse("b.example", PATH, 503, None);
+    a.signal("HUP");
+    let kept = a.wait_for("evidence not replaced");
+    assert!(kept["fault"].as_str().unwrap().contains("HTTP status 503"), "{kept}");
+    assert!(kept["seconds"].as_u64().unwrap() > 3000, "{kept}");
+}
+
+#[test]
+fn the_check_of_a_configuration_tells_who_may_vouch_for_himself() {
+    let here = Rehearsal::new();
+    here.write_a("dane = [\"b.example\", \"*.c.example\"]\nposh = [\"c.example\"]", "dnssec_anchors = \"root.key\"");
+    let told = here.site.run(&["serve", "--check", "--config", "a.toml"]);
+    let expected = "; certificates by DANE: b.example, *.c.example; certificates by POSH: c.example; ";
+    assert!(told.code == 0 && told.stdout.contains(expected), "{told:?}");
+    here.write_a("posh_port = 8443", "dnssec_anchors = \"root.key\"");
+    let told = here.site.run(&["serve", "--check", "--config", "a.toml"]);
+    for note in ["trust.posh_port is not used: ", "dns.dnssec_anchors is not used: "] {
+        assert!(told.code == 0 && told.stdout.contains(&format!("note: {note}")), "{told:?}");
+    }
+    for (trust, dns, words) in [
+        (
+            "dane = [\"192.0.2.1\"]",
+            "",
+            "a.toml:7:9: trust.dane: \"192.0.2.1\" is an address, which vouches for nothing",
+        ),
+        ("posh = [\"b..example\"]", "", "a.toml:7:9: trust.posh: \"b..example\" is no domain"),
+        ("posh_port = 0", "", "a.toml:7:13: trust.posh_port: "),
+        ("", "dnssec_anchors = \"none.key\"", "dns.dnssec_anchors: cannot read none.key"),
+        ("", "dnssec_anchors = \"certs/ca.pem\"", "dns.dnssec_anchors: certs/ca.pem: it is no list of DNSKEY records"),
+    ] {
+        here.write_a(trust, dns);
+        let refused = here.site.run(&["serve", "--check", "--config", "a.toml"]);
+        assert_eq!((refused.code, refused.stderr.lines().count()), (2, 1), "{refused:?}");
+        assert!(refused.stderr.contains(words), "{refused:?}");
+    }
+}
