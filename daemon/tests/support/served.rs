@@ -42,11 +42,16 @@ impl Served {
             let line = self.lines.recv_timeout(deadline - Instant::now());
             let line = line.unwrap_or_else(|error| panic!("no {message:?}: {error}; {:#?}", self.seen));
             self.seen.push(line.clone());
-            let Ok(log) = serde_json::from_str::<Value>(&line) else { continue };
-            if log["message"].as_str().is_some_and(|found| found.starts_with(message)) {
+            if let Some(log) = said(&line, message) {
                 return log;
             }
         }
+    }
+
+    /// The first log line whose message begins so, whether it was read already or not.
+    pub(crate) fn logged(&mut self, message: &str) -> Value {
+        let seen = self.seen.iter().find_map(|line| said(line, message));
+        seen.unwrap_or_else(|| self.wait_for(message))
     }
 
     /// Where it listens, by the key of the configuration; it serves already.
@@ -76,6 +81,12 @@ impl Served {
         // Its stderr is closed: it has ended.
         (self.process.wait().unwrap().code().unwrap(), rest)
     }
+}
+
+/// The log line, if its message begins so.
+fn said(line: &str, message: &str) -> Option<Value> {
+    let log: Value = serde_json::from_str(line).ok()?;
+    log["message"].as_str()?.starts_with(message).then_some(log)
 }
 
 impl Drop for Served {

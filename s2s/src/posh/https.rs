@@ -1,6 +1,7 @@
 //! The HTTP client: HTTPS alone, no redirects, no proxies, and certificates judged by the roots of the domain in question.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -54,8 +55,22 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
+        if let Some(fault) = source.downcast_ref::<io::Error>().and_then(certificate_fault) {
+            return fault.to_string();
+        }
     }
     innermost.to_string()
+}
+
+/// What is wrong with the certificate, if that was the cause: TLS would tell it as programmers see it.
+fn certificate_fault(error: &io::Error) -> Option<&OtherError> {
+    let inner = error.get_ref()?;
+    match inner.downcast_ref() {
+        Some(Error::InvalidCertificate(CertificateError::Other(fault))) => Some(fault),
+        Some(_) => None,
+        // One I/O error may stand for another, which is then no `source` of it.
+        None => inner.downcast_ref().and_then(certificate_fault),
+    }
 }
 
 fn possession() -> PossessionVerifier {

@@ -60,6 +60,8 @@ async fn a_domain_that_policy_names_proves_itself_by_its_tlsa_records_in_both_di
     assert_eq!(tls.certificate, Verdict::Proved(NameKind::Tlsa), "{report:?}");
     near.send(message("a.example", "b.example", "1"));
     assert_eq!(named.routed().await.0.id(), Some("1"));
+    named.send(message("b.example", "a.example", "2"));
+    assert_eq!(near.routed().await.0.id(), Some("2"));
 }
 
 /// No look-up on behalf of a stranger: it has to have been dialled from here, or to be named itself.
