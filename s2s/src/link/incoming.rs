@@ -15,7 +15,7 @@ use super::further::Further;
 use super::handler::Handler;
 use super::outgoing::Outgoing;
 use super::state::{Phase, Resumable, State, Stream};
-use super::{Link, in_doubt, too_large};
+use super::{Link, in_doubt, now, too_large};
 use crate::federation::{Shared, shutting_down};
 use crate::negotiation::Established;
 use crate::random::unguessable;
@@ -79,7 +79,7 @@ impl Link {
         let Some(stream) = state.incoming.get_mut(&number) else { return };
         stream.is_heard = true;
         let can_serve = stream.serve.is_some();
-        if !can_serve || !matches!(state.phase, Phase::Idle | Phase::Waiting { .. } | Phase::Awaited) {
+        if !can_serve || !matches!(state.phase, Phase::Idle | Phase::Waiting { .. } | Phase::Awaited { .. }) {
             return;
         }
         state.ticket = None;
@@ -164,6 +164,8 @@ impl Incoming {
             return Some(FirstWord::Other);
         }
         tokio::select! {
+            // What has been said counts, however late it is looked at.
+            biased;
             word = connection.first_word() => Some(word),
             () = self.cut.cancelled() => None,
             () = self.shared.tasks.shutdown_token().cancelled() => None,
@@ -246,16 +248,26 @@ impl Incoming {
             given_up.unsent = self.link.outbox.take_all();
         } else if let Some(too_large) = self.link.serve_by_incoming(state) {
             given_up.too_large = too_large;
-        } else if may_return && !state.at_work {
-            (state.phase, state.at_work) = (Phase::Awaited, true);
-            let task = Outgoing { link: Arc::clone(&self.link), shared: Arc::clone(&self.shared) };
-            self.shared.tasks.spawn(task.run_unless_the_peer_returns());
+        } else if may_return {
+            self.await_the_peer(state);
             return given_up;
         } else if state.persistent || !self.link.outbox.is_empty() {
             self.link.dial(state, &self.shared);
         }
         given_up.in_doubt = self.link.outbox.take_unacknowledged();
         given_up
+    }
+
+    /// Has a task wait for the peer: a new one, or the one that has waited for it before and has not seen yet that it had
+    /// come.
+    fn await_the_peer(&self, state: &mut State) {
+        state.phase = Phase::Awaited { until: now() + self.shared.timeouts.peer_return };
+        if state.at_work {
+            return self.link.woken.notify_one();
+        }
+        state.at_work = true;
+        let task = Outgoing { link: Arc::clone(&self.link), shared: Arc::clone(&self.shared) };
+        self.shared.tasks.spawn(task.run_unless_the_peer_returns());
     }
 }
 

@@ -70,7 +70,7 @@ impl Outgoing {
                 Next::Carry(stream) => dialed = Some(*stream),
                 Next::Rest => return,
                 Next::Dial(pause) => {
-                    if self.pause(pause).await.is_none() {
+                    if self.pause(pause).await.is_none() || self.await_the_peer().await.is_none() {
                         return self.abandon();
                     }
                     if !self.goes_on() {
@@ -81,17 +81,20 @@ impl Outgoing {
         }
     }
 
-    /// The peer that had dialled us is given time to come back, because it alone knows what has arrived, and perhaps it
-    /// cannot be dialled.
     pub(super) async fn run_unless_the_peer_returns(self) {
-        let until = now() + self.shared.timeouts.peer_return;
-        while until > now() && matches!(self.link.lock().phase, Phase::Awaited) {
-            if self.pause(until.saturating_duration_since(now())).await.is_none() {
-                return self.abandon();
-            }
-        }
-        if self.goes_on() {
+        if self.await_the_peer().await.is_none() {
+            self.abandon();
+        } else if self.goes_on() {
             self.run().await;
+        }
+    }
+
+    /// The peer that had dialled us is given time to come back, because it alone knows what has arrived, and perhaps it
+    /// cannot be dialled. It may come, be lost again and be awaited anew before this task has seen it.
+    async fn await_the_peer(&self) -> Option<()> {
+        loop {
+            let Some(left) = self.link.lock().awaited() else { return Some(()) };
+            self.pause(left).await?;
         }
     }
 
@@ -120,7 +123,7 @@ impl Outgoing {
         let is_wanted = match state.phase {
             Phase::Dialing => true,
             Phase::Served { .. } => false,
-            Phase::Awaited => {
+            Phase::Awaited { .. } => {
                 (state.owner, state.lost_at) = (None, None);
                 lost = self.link.outbox.take_unacknowledged();
                 rejected = self.link.serve_by_incoming(&mut state);

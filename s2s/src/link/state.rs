@@ -73,8 +73,10 @@ pub(super) enum Phase {
     Riding {
         on: Arc<Link>,
     },
-    /// The incoming stream that did was lost; its peer is expected to be back.
-    Awaited,
+    /// The incoming stream that did was lost; its peer is expected to be back, and until then not dialled.
+    Awaited {
+        until: Instant,
+    },
     /// The remote domain could not be reached; until then it is not tried again.
     Waiting {
         until: Instant,
@@ -172,6 +174,14 @@ impl State {
         Some(serve)
     }
 
+    /// How much longer the peer is expected to be back, if it is.
+    pub(super) fn awaited(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Awaited { until } => Some(until.saturating_duration_since(now())).filter(|left| !left.is_zero()),
+            _ => None,
+        }
+    }
+
     /// Whether the outgoing session can still be resumed.
     pub(super) fn can_resume(&self) -> bool {
         self.ticket.as_ref().is_some_and(|session| session.until > now())
@@ -215,7 +225,7 @@ impl Phase {
     pub(super) fn as_public(&self) -> LinkState {
         match self {
             Self::Idle | Self::Retired => LinkState::Idle,
-            Self::Dialing | Self::Awaited => LinkState::Dialing,
+            Self::Dialing | Self::Awaited { .. } => LinkState::Dialing,
             Self::Open { .. } | Self::Served { .. } | Self::Riding { .. } => LinkState::Open,
             Self::Waiting { until, .. } if *until <= now() => LinkState::Idle,
             Self::Waiting { .. } => LinkState::Waiting,

@@ -9,7 +9,9 @@ use tokio::net::TcpListener;
 
 use crate::dialled::Dialled;
 use crate::listening::{AUTHZID, Listening};
-use crate::wire::{END, FEATURES_END, NO_FEATURES, SASL_FEATURES, SUCCESS, Wire, answer, auth, header, stream_error};
+use crate::wire::{
+    END, FEATURES_END, NO_FEATURES, SASL_FEATURES, SUCCESS, Wire, answer, auth, header, stream_error, values,
+};
 use crate::world::{credentials, domain, message};
 
 /// What sends the initiating entity to another host.
@@ -279,4 +281,30 @@ async fn a_peer_that_could_not_resume_is_sent_nothing_before_it_asks_for_acknowl
     here.a.send(message("a.example", "b.example", "late"));
     let heard = peer.hear("</message>").await;
     assert!(heard.starts_with("<message ") && heard.contains(" id='late'"), "{heard}");
+}
+
+/// XEP-0198, section 5: who goes on with a session, is lost in the same moment and goes on with it again has lost nothing.
+#[tokio::test]
+async fn a_peer_that_is_lost_again_as_soon_as_it_has_returned_is_awaited_anew() {
+    let here = Listening::with(|config| (config.bidi, config.stream_management) = (true, true)).await;
+    let mut peer = here.established_with(BIDI).await;
+    peer.say("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
+    let enabled = peer.hear("/>").await;
+    let resume = format!("<resume xmlns='urn:xmpp:sm:3' previd='{}' h='0'/>", values(&enabled, "id")[0]);
+    here.a.send(message("a.example", "b.example", "1"));
+    peer.hear("</message>").await;
+    drop(peer);
+    here.a.link_until("b.example", |link| link.incoming_streams == 0).await;
+    let mut peer = here.established_with(BIDI).await;
+    // Both have arrived by the time that anybody looks.
+    peer.say(&resume).await;
+    drop(peer);
+    here.a.link_until("b.example", |link| link.resumed == 1 && link.incoming_streams == 0).await;
+    let mut peer = here.established_with(BIDI).await;
+    peer.say(&resume).await;
+    assert!(peer.hear("/>").await.starts_with("<resumed "));
+    assert!(peer.hear("</message>").await.contains(" id='1'"));
+    // DNS does not know b.example: had it been dialled, this would have come back.
+    assert!(here.a.has_given_nothing_back().await);
+    assert_eq!(here.a.link("b.example").unwrap().dials, 0);
 }
