@@ -20,4 +20,6 @@ pub(crate) use answer::{answer, position_element};
 pub(crate) use approval::read_approval;
 pub(crate) use error::RequestError;
 pub(crate) use event::{delay, event, message_type};
+pub(crate) use form::AUTHORIZATION;
 pub(crate) use request::{Request, read};
+pub(crate) use rsm::RSM;

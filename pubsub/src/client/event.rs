@@ -1,7 +1,14 @@
 //! Events as a subscriber reads them.
 
-use convoke_xmpp::namespace::PUBSUB_EVENT;
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use convoke_xmpp::namespace::{DELAY, PUBSUB_EVENT};
 use convoke_xmpp::{Element, Jid, Kind, MessageType, Stanza};
+
+use super::form::parse_form;
+use super::result::{Subscription, subscription};
+use crate::timestamp;
 
 /// What a notification tells of a node (XEP-0060, section 4.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +32,20 @@ pub enum Event {
     Purged {
         /// The node.
         node: String,
+    },
+    /// The node is configured otherwise (section 8.2.5.3).
+    Configured {
+        /// The node.
+        node: String,
+        /// The configuration by the names of its fields; `None` if the node does not tell it.
+        fields: Option<BTreeMap<String, Vec<String>>>,
+    },
+    /// A subscription has begun, was refused, or has ended (section 13.14).
+    Subscription {
+        /// The node.
+        node: String,
+        /// The subscription.
+        subscription: Subscription,
     },
 }
 
@@ -78,8 +99,16 @@ pub fn parse_event(stanza: &Stanza) -> Option<Event> {
         }
         ("delete", PUBSUB_EVENT) => Some(Event::Deleted { node, redirect: redirect(content) }),
         ("purge", PUBSUB_EVENT) => Some(Event::Purged { node }),
+        ("configuration", PUBSUB_EVENT) => Some(Event::Configured { node, fields: parse_form(content) }),
+        ("subscription", PUBSUB_EVENT) => Some(Event::Subscription { node, subscription: subscription(content)? }),
         _ => None,
     }
+}
+
+/// When the item was published that a notification tells of late, such as the last one for a new subscriber (section
+/// 6.1.7; XEP-0203); `None` for one that tells of what is new.
+pub fn parse_delay(message: &Stanza) -> Option<SystemTime> {
+    message.to_element().find("delay", DELAY)?.attribute("stamp").and_then(timestamp::parse)
 }
 
 fn change(child: &Element) -> Option<Change> {
