@@ -37,7 +37,6 @@ use expiry::Expiries;
 use notice::Audience;
 
 pub(crate) use affiliation::Affiliation;
-#[allow(unused_imports)]
 pub(crate) use availability::Presence;
 pub(crate) use context::Context;
 pub(crate) use form::Submission;

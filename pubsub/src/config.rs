@@ -14,7 +14,7 @@ pub use word::{AccessModel, ItemReply, NodeFull, NotificationType, PublishModel,
 
 pub(crate) use field::{Configured, Expiry, Field, FieldError, Kind};
 pub(crate) use options::SubscriptionOptions;
-pub(crate) use word::Show;
+pub(crate) use word::{Show, Word};
 
 use crate::delivery::DeliveryConfig;
 

@@ -14,8 +14,6 @@
 //!
 //! There is no I/O and no task in here. Time comes from a [`Clock`].
 
-// What the service does not use yet: reading back, undoing, pages of items.
-#[allow(dead_code)]
 mod broker;
 pub mod client;
 mod config;
@@ -23,10 +21,8 @@ mod contacts;
 mod delivery;
 mod form;
 mod ids;
-#[allow(dead_code)]
 mod protocol;
 mod service;
-#[allow(dead_code)]
 mod state;
 mod timestamp;
 

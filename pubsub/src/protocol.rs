@@ -11,15 +11,16 @@ mod form;
 mod list;
 mod owner;
 mod participant;
+mod presence;
 mod publication;
 mod request;
 mod rsm;
 
 pub(crate) use answer::{answer, position_element};
-#[allow(unused_imports)]
 pub(crate) use approval::read_approval;
 pub(crate) use error::RequestError;
 pub(crate) use event::{delay, event, message_type};
 pub(crate) use form::AUTHORIZATION;
+pub(crate) use presence::read_presence;
 pub(crate) use request::{Request, read};
 pub(crate) use rsm::RSM;

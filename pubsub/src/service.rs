@@ -7,21 +7,24 @@ mod landing;
 mod work;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use convoke_store::Store;
-use convoke_xmpp::{Condition, IqType, Jid, Kind, MessageType, Origin, PresenceType, Router, Service, Stanza};
+use convoke_xmpp::{IqType, Jid, Kind, MessageType, Origin, PresenceType, Router, Service, Stanza};
 
 use crate::broker::Broker;
 use crate::delivery::{Counters, Delivery, Outbox, Outgoing, deliver};
 use crate::state::OpenError;
-use crate::{PubSubConfig, PubSubStatistics};
+use crate::{Contacts, PubSubConfig, PubSubStatistics};
 
 use commit::{Commits, bounce};
 use host::SingleBroker;
 use work::{Limits, Work};
 
 pub use clock::{Clock, SystemClock};
+
+/// How long the service waits at most for something to end by itself before it looks again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// A publish-subscribe service (XEP-0060).
 ///
@@ -66,6 +69,13 @@ impl PubSubService {
         self
     }
 
+    /// The same service with somebody who knows the contacts of owners: without, nobody is admitted by the access models
+    /// presence and roster.
+    pub fn with_contacts(mut self, contacts: Arc<dyn Contacts>) -> Self {
+        self.commits.host_mut().set_contacts(contacts);
+        self
+    }
+
     fn with(address: Jid, config: PubSubConfig, broker: Broker, store: Option<Arc<dyn Store>>) -> Self {
         let (counters, clock) = (Arc::<Counters>::default(), Arc::new(SystemClock));
         let outbox = Outbox::new(Delivery::new(config.delivery.clone(), counters.clone()));
@@ -95,7 +105,7 @@ impl PubSubService {
     /// Goes on with whatever can go on: tells what has become durable, serves what waited for it, sends what is due.
     pub fn advance(&self, router: &dyn Router) {
         loop {
-            self.commits.progress(&self.outbox);
+            self.commits.progress(self.clock.time(), &self.outbox);
             let dead = self.outbox.drain(self.clock.now(), router);
             if dead.is_empty() {
                 return;
@@ -107,7 +117,12 @@ impl PubSubService {
     /// When [`PubSubService::advance`] is to be called next, by the service's clock; it changes with every call of that
     /// and of [`Service::handle`].
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.outbox.next_deadline()
+        let expiry = self.commits.next_expiry().map(|moment| {
+            // A clock that was set back makes nothing wait for long: what is over is looked at again by then.
+            let pause = moment.duration_since(self.clock.time()).unwrap_or_default().min(LONGEST_PAUSE);
+            self.clock.now() + pause
+        });
+        self.outbox.next_deadline().into_iter().chain(expiry).min()
     }
 
     /// Takes no more requests: those that wait are refused, and digests are sent before their time.
@@ -143,7 +158,7 @@ impl PubSubService {
 }
 
 impl Service for PubSubService {
-    /// Takes requests, presence, and notifications that came back; results, other errors and headlines change nothing.
+    /// Takes requests, presence, the decisions of owners, and notifications that came back; results, other errors and headlines change nothing.
     fn handle(&self, stanza: Stanza, origin: &Origin, router: &dyn Router) {
         match stanza.kind() {
             Kind::Iq(IqType::Get | IqType::Set) | Kind::Presence(PresenceType::Available) => {
@@ -154,9 +169,8 @@ impl Service for PubSubService {
                 self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router)
             }
             Kind::Message(MessageType::Error) => self.outbox.extend([Outgoing::Bounce(stanza)]),
-            // Nobody reads messages here; their senders learn it (RFC 6121, section 8.5.2.2).
             Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::GroupChat) => {
-                deliver_if_any(stanza.bounce(&Condition::ServiceUnavailable.into()), router);
+                self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router);
             }
             _ => return,
         }

@@ -8,6 +8,7 @@
 use convoke_counting_allocator::CountingAllocator;
 
 mod access;
+mod approval;
 mod client;
 mod commit;
 mod configuration;

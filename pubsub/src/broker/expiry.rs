@@ -12,7 +12,12 @@ use crate::state::Node;
 #[derive(Debug, Default)]
 pub(super) struct Expiries {
     next: Option<SystemTime>,
+    /// Until when to wait in any case.
+    pause: Option<SystemTime>,
 }
+
+/// The time between two looks at what is over. What the store did not keep is not tried again at once.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl Expiries {
     /// Takes note that something lasts so many seconds from now.
@@ -48,21 +53,23 @@ fn after(moment: SystemTime, seconds: usize) -> Option<SystemTime> {
 impl Broker {
     /// When something may end by itself: [`Broker::expire`] is to be called then.
     pub(crate) fn next_expiry(&self) -> Option<SystemTime> {
-        self.expiries.next
+        let next = self.expiries.next?;
+        Some(self.expiries.pause.map_or(next, |pause| pause.max(next)))
     }
 
     /// Ends what is over by now, and tells of it.
     pub(crate) fn expire(&mut self, context: &Context<'_>) -> Result<Vec<Notification>, Refusal> {
-        if self.expiries.next.is_none_or(|next| next > context.now) {
+        if self.next_expiry().is_none_or(|next| next > context.now) {
             return Ok(Vec::new());
         }
+        self.expiries.pause = context.now.checked_add(PAUSE);
         let nodes: Vec<NodeId> = self.state.nodes().map(|node| node.id().clone()).collect();
         let mut notifications = Vec::new();
         for node in nodes {
             notifications.extend(self.expire_items(&node, context)?);
             notifications.extend(self.expire_subscriptions(&node, context)?);
         }
-        self.expiries = Expiries::default();
+        self.expiries.next = None;
         self.expiries.note_all(self.state.nodes());
         Ok(notifications)
     }

@@ -51,7 +51,6 @@ pub fn parse_authorization(message: &Stanza) -> Option<Authorization> {
 /// An owner's answer to a request for approval (XEP-0060, section 8.6): the payload of a message to the service.
 pub fn authorize(node: &str, subscriber: &Jid, is_allowed: bool) -> Element {
     let allow = if is_allowed { "true" } else { "false" };
-    let fields =
-        [("pubsub#node", node), ("pubsub#subscriber_jid", subscriber.as_str()), ("pubsub#allow", allow)];
+    let fields = [("pubsub#node", node), ("pubsub#subscriber_jid", subscriber.as_str()), ("pubsub#allow", allow)];
     submit(AUTHORIZATION, &fields)
 }

@@ -1,6 +1,6 @@
 //! An owner's answer to a request for approval (XEP-0060, section 8.6).
 
-use convoke_xmpp::{Jid, Kind, MessageType, Stanza};
+use convoke_xmpp::{Jid, Stanza};
 
 use super::RequestError;
 use super::form::AUTHORIZATION;
@@ -8,15 +8,15 @@ use super::request::boolean;
 use crate::broker::{NodeId, Operation};
 use crate::form::Form;
 
-/// What the form in a message decides: `None` if the message is about something else, or decides nothing.
+/// What the form in a message decides. A cancelled form leaves the subscription pending; a message about anything else is
+/// not read.
 pub(crate) fn read_approval(message: &Stanza) -> Result<Option<Operation>, RequestError> {
-    if matches!(message.kind(), Kind::Message(MessageType::Error)) {
-        return Ok(None);
-    }
     let form = Form::within(&message.to_element());
-    let Some(form) = form.filter(|form| form.form_type.as_deref() == Some(AUTHORIZATION)) else { return Ok(None) };
-    if form.kind != "submit" {
-        return Ok(None);
+    let form = form.filter(|form| form.form_type.as_deref() == Some(AUTHORIZATION)).ok_or(RequestError::NotServed)?;
+    match form.kind.as_str() {
+        "cancel" => return Ok(None),
+        "submit" => {}
+        _ => return Err(RequestError::Malformed("a form that is answered is submitted or cancelled")),
     }
     let value = |name| form.value(name).filter(|value| !value.is_empty());
     let node = value("pubsub#node").ok_or(RequestError::NodeIdRequired)?;

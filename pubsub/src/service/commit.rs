@@ -1,6 +1,7 @@
 //! Single-flight group commit: what waits is served together, and told when it is durable.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use convoke_store::{Batch, Store, StoreError};
 use convoke_xmpp::Stanza;
@@ -20,6 +21,9 @@ pub(super) trait Host: Send {
 
     /// Does one thing; what comes of it is told once it is durable.
     fn perform(&mut self, work: &Work) -> Vec<Outgoing>;
+
+    /// When something ends by itself: there is [`Work::Expire`] to do then.
+    fn next_expiry(&self) -> Option<SystemTime>;
 
     /// All changes since the last call; `None` if there are none.
     fn take_changes(&mut self) -> Option<(Batch, Self::Undo)>;
@@ -89,9 +93,9 @@ impl<H: Host> Commits<H> {
     }
 
     /// Takes every step that is possible now; what may be told goes to the outbox.
-    pub(super) fn progress(&self, outbox: &Outbox) {
+    pub(super) fn progress(&self, now: SystemTime, outbox: &Outbox) {
         loop {
-            let next = self.next(&mut self.core(), outbox);
+            let next = self.next(&mut self.core(), now, outbox);
             match next {
                 Next::Nothing => return,
                 Next::Again => {}
@@ -110,6 +114,12 @@ impl<H: Host> Commits<H> {
         }
     }
 
+    /// When something ends by itself, unless a group is under way: its landing comes first.
+    pub(super) fn next_expiry(&self) -> Option<SystemTime> {
+        let core = self.core();
+        if core.flight.is_some() { None } else { core.host.next_expiry() }
+    }
+
     /// Whether a group is under way to the store.
     pub(super) fn is_committing(&self) -> bool {
         self.core().flight.is_some()
@@ -120,12 +130,12 @@ impl<H: Host> Commits<H> {
         &mut self.core.get_mut().unwrap_or_else(PoisonError::into_inner).host
     }
 
-    fn next(&self, core: &mut Core<H>, outbox: &Outbox) -> Next {
+    fn next(&self, core: &mut Core<H>, now: SystemTime, outbox: &Outbox) -> Next {
         if core.flight.is_some() {
             let Some(outcome) = self.landing.take() else { return Next::Nothing };
             self.land(core, outcome, outbox);
         }
-        let members = core.serve();
+        let members = core.serve(now);
         if members.is_empty() {
             return Next::Nothing;
         }
@@ -165,8 +175,13 @@ impl<H: Host> Commits<H> {
 
 impl<H: Host> Core<H> {
     /// Serves what waits, up to the size of a group.
-    fn serve(&mut self) -> Vec<(Work, Vec<Outgoing>)> {
+    ///
+    /// What is over by now ends before anything else: nobody sees it any more.
+    fn serve(&mut self, now: SystemTime) -> Vec<(Work, Vec<Outgoing>)> {
         let (mut members, mut bytes) = (Vec::new(), 0);
+        if self.host.next_expiry().is_some_and(|moment| moment <= now) {
+            members.push((Work::Expire, self.host.perform(&Work::Expire)));
+        }
         while bytes < GROUP_BYTES
             && let Some(work) = self.waiting.pop()
         {

@@ -1,16 +1,17 @@
 //! One broker behind the stanzas that it is asked by.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use convoke_store::{Batch, StoreError};
-use convoke_xmpp::{Jid, JidRef, Origin, Stanza};
+use convoke_xmpp::{Jid, JidRef, Kind, Origin, Stanza};
 
 use super::clock::Clock;
 use super::commit::Host;
 use super::work::Work;
 use crate::PubSubConfig;
-use crate::broker::{Broker, Context, Notification, Operation, Outcome, Requester};
-use crate::contacts::NoContacts;
+use crate::broker::{Broker, Change, Context, NodeId, Notification, Operation, Outcome, Refusal, Requester};
+use crate::contacts::{Contacts, NoContacts};
 use crate::delivery::{Notice, Outgoing};
 use crate::ids::RandomIds;
 use crate::protocol::{self, Request, RequestError};
@@ -22,25 +23,62 @@ pub(super) struct SingleBroker {
     config: PubSubConfig,
     broker: Broker,
     clock: Arc<dyn Clock>,
+    contacts: Arc<dyn Contacts>,
 }
 
 impl SingleBroker {
     pub(super) fn new(address: Jid, config: PubSubConfig, broker: Broker, clock: Arc<dyn Clock>) -> Self {
-        Self { address, config, broker, clock }
+        Self { address, config, broker, clock, contacts: Arc::new(NoContacts) }
     }
 
     pub(super) fn set_clock(&mut self, clock: Arc<dyn Clock>) {
         self.clock = clock;
     }
 
+    pub(super) fn set_contacts(&mut self, contacts: Arc<dyn Contacts>) {
+        self.contacts = contacts;
+    }
+
     fn serve(&mut self, stanza: &Stanza, origin: &Origin) -> Vec<Outgoing> {
-        if !stanza.is_request() {
-            return Vec::new();
-        }
-        match self.answer(stanza, origin) {
+        let served = match stanza.kind() {
+            Kind::Presence(_) => self.note_presence(stanza, origin),
+            Kind::Message(_) => self.decide(stanza, origin),
+            Kind::Iq(_) => self.answer(stanza, origin),
+        };
+        match served {
             Ok(outgoing) => outgoing,
             Err(error) => stanza.bounce(&error.into()).map(Outgoing::Answer).into_iter().collect(),
         }
+    }
+
+    fn note_presence(&mut self, stanza: &Stanza, origin: &Origin) -> Result<Vec<Outgoing>, RequestError> {
+        let Some((jid, presence)) = protocol::read_presence(stanza, origin) else { return Ok(Vec::new()) };
+        self.with_broker(|broker, context| broker.presence(&jid, presence, context))
+    }
+
+    /// An owner's word about a subscription; nobody reads other messages here, and their senders learn it (RFC 6121,
+    /// section 8.5.2.2).
+    fn decide(&mut self, message: &Stanza, origin: &Origin) -> Result<Vec<Outgoing>, RequestError> {
+        let from = message.from().ok_or(RequestError::Malformed("a message has a sender"))?;
+        let Some(operation) = protocol::read_approval(message)? else { return Ok(Vec::new()) };
+        let requester = Requester { jid: from.to_owned(), is_local: *origin == Origin::Local };
+        self.with_broker(|broker, context| Ok(broker.apply(&requester, operation, context)?.notifications))
+    }
+
+    /// Ends what is over.
+    fn expire(&mut self) -> Vec<Outgoing> {
+        // Nobody has asked who could be told of a failure; it is tried again.
+        self.with_broker(|broker, context| broker.expire(context)).unwrap_or_default()
+    }
+
+    fn with_broker(
+        &mut self,
+        operate: impl FnOnce(&mut Broker, &mut Context<'_>) -> Result<Vec<Notification>, Refusal>,
+    ) -> Result<Vec<Outgoing>, RequestError> {
+        let contacts = self.contacts.clone();
+        let mut context = Context { now: self.clock.time(), ids: &mut RandomIds, contacts: &*contacts };
+        let notifications = operate(&mut self.broker, &mut context)?;
+        Ok(notifications.into_iter().flat_map(|notification| self.notices(notification)).collect())
     }
 
     fn answer(&mut self, iq: &Stanza, origin: &Origin) -> Result<Vec<Outgoing>, RequestError> {
@@ -59,7 +97,8 @@ impl SingleBroker {
         operation: Operation,
     ) -> Result<Vec<Outgoing>, RequestError> {
         let requester = Requester { jid: from.to_owned(), is_local: *origin == Origin::Local };
-        let mut context = Context { now: self.clock.time(), ids: &mut RandomIds, contacts: &NoContacts };
+        let contacts = self.contacts.clone();
+        let mut context = Context { now: self.clock.time(), ids: &mut RandomIds, contacts: &*contacts };
         let outcome = self.broker.apply(&requester, operation, &mut context)?;
         Ok(self.outgoing(iq, outcome))
     }
@@ -67,13 +106,23 @@ impl SingleBroker {
     /// The answer first, then who else is told.
     fn outgoing(&self, iq: &Stanza, outcome: Outcome) -> Vec<Outgoing> {
         let answer = protocol::answer(iq, &outcome.answer, &self.config);
-        let ended = outcome.answer.unsubscribed().map(|(node, jid)| Outgoing::Ended {
-            subscriber: jid.clone(),
-            service: self.address.clone(),
-            node: node.clone(),
-        });
-        let notifications = outcome.notifications.into_iter().map(|notification| self.notice(notification));
-        [Outgoing::Answer(answer)].into_iter().chain(ended).chain(notifications).collect()
+        let ended = outcome.answer.unsubscribed().map(|(node, jid)| self.ended(node, jid));
+        let notices = outcome.notifications.into_iter().flat_map(|notification| self.notices(notification));
+        [Outgoing::Answer(answer)].into_iter().chain(ended).chain(notices).collect()
+    }
+
+    fn ended(&self, node: &NodeId, subscriber: &Jid) -> Outgoing {
+        let (subscriber, service, node) = (subscriber.clone(), self.address.clone(), node.clone());
+        Outgoing::Ended { subscriber, service, node }
+    }
+
+    /// A notification; what waits for a subscription that it ends goes first.
+    fn notices(&self, notification: Notification) -> impl Iterator<Item = Outgoing> + use<> {
+        let ended = match &notification.change {
+            Change::Subscription { jid, state: None } => Some(self.ended(&notification.node, jid)),
+            _ => None,
+        };
+        ended.into_iter().chain([self.notice(notification)])
     }
 
     fn notice(&self, notification: Notification) -> Outgoing {
@@ -100,7 +149,12 @@ impl Host for SingleBroker {
                 self.broker.remove_subscriber(jid);
                 Vec::new()
             }
+            Work::Expire => self.expire(),
         }
+    }
+
+    fn next_expiry(&self) -> Option<SystemTime> {
+        self.broker.next_expiry()
     }
 
     fn take_changes(&mut self) -> Option<(Batch, Undo)> {

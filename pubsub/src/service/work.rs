@@ -11,13 +11,15 @@ pub(super) enum Work {
     Stanza(Box<Stanza>, Origin),
     /// Ends all subscriptions of an address that does not exist any more.
     Remove(Jid),
+    /// Ends what is over by now.
+    Expire,
 }
 
 impl Work {
-    /// The request that has to be answered, if it is one.
+    /// The request that has to be answered, if it is one; or the message whose sender learns that nobody has read it.
     pub(super) fn request(&self) -> Option<&Stanza> {
         match self {
-            Self::Stanza(stanza, _) if stanza.is_request() => Some(stanza),
+            Self::Stanza(stanza, _) if stanza.is_request() || matches!(stanza.kind(), Kind::Message(_)) => Some(stanza),
             _ => None,
         }
     }
@@ -27,6 +29,7 @@ impl Work {
         match self {
             Self::Stanza(stanza, _) => stanza.bytes().len(),
             Self::Remove(jid) => jid.as_str().len(),
+            Self::Expire => 0,
         }
     }
 
