@@ -1,7 +1,6 @@
 //! The items of one node, in the order of their publication (XEP-0060, section 13.1).
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{Item, Usage};
@@ -23,16 +22,6 @@ impl Items {
     /// All items, oldest first.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Item>> + Clone {
         self.by_number.values()
-    }
-
-    /// The items published after this one, oldest first.
-    pub(crate) fn after(&self, item: &Item) -> impl DoubleEndedIterator<Item = &Arc<Item>> + Clone {
-        self.by_number.range((Bound::Excluded(item.number()), Bound::Unbounded)).map(|(_, item)| item)
-    }
-
-    /// The items published before this one, oldest first.
-    pub(crate) fn before(&self, item: &Item) -> impl DoubleEndedIterator<Item = &Arc<Item>> + Clone {
-        self.by_number.range(..item.number()).map(|(_, item)| item)
     }
 
     /// How many there are.
