@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use convoke_xmpp::{Condition, ErrorType, Kind, PresenceType, Stanza, StanzaError};
+use convoke_xmpp::{Condition, ErrorType, IqType, Kind, PresenceType, Stanza, StanzaError};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -64,7 +64,7 @@ async fn a_request_without_an_identifier_gets_one() {
         let request = world.request(Method::POST, "/v1/stanzas", &world.alice).header("content-type", media_type);
         let waiting = world.send_apart(request.body(text));
         let request = world.sent().await;
-        assert_eq!(request.fault(), None);
+        assert_eq!((request.kind(), request.fault()), (Kind::Iq(IqType::Set), None));
         world.deliver(request.result(None).as_str());
         let answer = body(waiting.await.unwrap()).await;
         assert!(answer["id"].as_str().unwrap().len() >= 22, "{answer}");

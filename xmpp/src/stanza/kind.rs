@@ -130,8 +130,8 @@ pub(super) fn kind_of(name: &str, kind: Option<&str>, has_id: bool) -> (Kind, Op
         },
         _ => match IqType::parse(kind) {
             Some(kind) if has_id => (Kind::Iq(kind), None),
-            Some(kind @ (IqType::Result | IqType::Error)) => (Kind::Iq(kind), Some(Condition::BadRequest)),
-            _ => (Kind::Iq(IqType::Get), Some(Condition::BadRequest)),
+            Some(kind) => (Kind::Iq(kind), Some(Condition::BadRequest)),
+            None => (Kind::Iq(IqType::Get), Some(Condition::BadRequest)),
         },
     }
 }
