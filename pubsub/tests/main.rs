@@ -22,6 +22,7 @@ mod ordering;
 mod owner;
 mod paging;
 mod publisher;
+mod store;
 mod subscriber;
 mod support;
 

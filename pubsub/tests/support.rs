@@ -220,3 +220,19 @@ fn canonical(element: &Element) -> String {
     let children: Vec<_> = children.filter(|child| !child.is_empty()).collect();
     format!("\n<{{{}}}{} {attributes:?}>{}", element.namespace(), element.name(), children.concat())
 }
+
+/// Numbers that look random and are the same for the same seed (xorshift).
+pub(crate) struct Numbers(u64);
+
+impl Numbers {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
