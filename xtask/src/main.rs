@@ -4,6 +4,7 @@ mod bench;
 mod command;
 mod fuzz;
 mod judges;
+mod kill;
 mod layers;
 mod report;
 mod simulate;
@@ -37,6 +38,8 @@ enum Task {
     },
     /// Runs three federated domains on a simulated network, where a seed decides what goes wrong.
     Simulate(simulate::Seeds),
+    /// Kills publish-subscribe services under load, and looks whether anything that they acknowledged is lost.
+    Kill(kill::Campaign),
     /// Measures, beside other libraries where there are some.
     Bench {
         /// What to measure.
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Fuzz { seconds, target } => told(fuzz::run(seconds, target.as_deref())),
         Task::Simulate(seeds) => told(simulate::run(&seeds)),
+        Task::Kill(campaign) => told(kill::run(&campaign)),
         Task::Bench { group } => told(bench::run(group)),
     }
 }
