@@ -9,9 +9,11 @@ use std::sync::Weak;
 use std::time::Duration;
 
 #[cfg(feature = "pubsub")]
-use convoke_pubsub::{PubSubConfig, PubSubService};
+use convoke_pubsub::{OpenError, PubSubConfig, PubSubService};
 #[cfg(feature = "s2s")]
 use convoke_s2s::{Federation, FederationConfig, FederationError};
+#[cfg(feature = "pubsub")]
+use convoke_store::Store;
 #[cfg(feature = "s2s")]
 use convoke_xmpp::Outbound;
 use convoke_xmpp::{AddressError, Condition, Domainpart, Jid, Router, Service, StanzaError};
@@ -56,6 +58,10 @@ pub enum DomainError {
     #[cfg(feature = "s2s")]
     #[error(transparent)]
     Federation(#[from] FederationError),
+    /// What the store holds of a publish-subscribe service cannot be used.
+    #[cfg(feature = "pubsub")]
+    #[error(transparent)]
+    PubSub(#[from] OpenError),
 }
 
 /// A running domain: its router, its entities and its way to other domains.
@@ -193,10 +199,21 @@ impl Domain {
         Ok(())
     }
 
-    /// Runs the publish-subscribe service `pubsub@domain` until shutdown; gives its address.
+    /// Runs the publish-subscribe service `pubsub@domain` until shutdown; gives its address. All of it ends with the
+    /// process.
     #[cfg(feature = "pubsub")]
     pub fn serve_pubsub(&self, config: PubSubConfig) -> Result<Jid, DomainError> {
         let service = PubSubService::new(self.address("pubsub")?, config);
+        self.run_pubsub(Arc::new(service))
+    }
+
+    /// The same with its nodes, subscriptions and items in a store, which it may share with everybody else who uses it:
+    /// as they were when it ran last, and durable before anybody is told of them.
+    ///
+    /// Reads everything back before it returns. Fails with [`DomainError::PubSub`] if it cannot be read.
+    #[cfg(feature = "pubsub")]
+    pub fn serve_durable_pubsub(&self, config: PubSubConfig, store: Arc<dyn Store>) -> Result<Jid, DomainError> {
+        let service = PubSubService::open(self.address("pubsub")?, config, store)?;
         self.run_pubsub(Arc::new(service))
     }
 

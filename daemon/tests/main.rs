@@ -13,6 +13,8 @@ mod evidence;
 #[cfg(unix)]
 mod federation;
 #[cfg(unix)]
+mod pubsub;
+#[cfg(unix)]
 mod reload;
 #[cfg(unix)]
 mod serve;

@@ -189,7 +189,7 @@ pub(super) struct DnsTable {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct StoreTable {
     /// The directory of the durable store, made if it is not there. Default memory: nothing is written to a disk
-    /// unasked, and a role that cannot do without refuses to run.
+    /// unasked; nodes of publish-subscribe end with the process, and a role that cannot do without refuses to run.
     pub(super) path: Option<Spanned<PathBuf>>,
 }
 

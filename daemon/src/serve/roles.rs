@@ -20,15 +20,23 @@ pub(super) async fn start(
 ) -> Result<(), ServeError> {
     for role in &config.run {
         match role {
-            Role::Pubsub => {
-                domain.serve_pubsub(PubSubConfig::default())?;
-            }
+            Role::Pubsub => pubsub(domain, store)?,
             Role::Resources => resources(domain, config, store).await?,
             Role::Monitor => monitor(domain, config)?,
             Role::Scheduler => scheduler(domain, config)?,
             Role::Gateway => {}
         }
     }
+    Ok(())
+}
+
+/// Nodes outlive a restart where there is a store.
+fn pubsub(domain: &Domain, store: Option<&Arc<dyn Store>>) -> Result<(), ServeError> {
+    let config = PubSubConfig::default();
+    match store {
+        Some(store) => domain.serve_durable_pubsub(config, Arc::clone(store))?,
+        None => domain.serve_pubsub(config)?,
+    };
     Ok(())
 }
 

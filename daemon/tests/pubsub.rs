@@ -1,0 +1,79 @@
+//! Publish-subscribe over restarts of the daemon.
+
+use serde_json::{Value, json};
+
+use crate::support::{Served, Site, configuration, request};
+
+/// A request to the service of `a.example`, sent by HTTP; gives the answer.
+fn ask(daemon: &Served, site: &Site, kind: &str, verb: &str) -> Value {
+    let payload = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{verb}</pubsub>");
+    let iq = json!({ "kind": "iq", "type": kind, "to": "pubsub@a.example", "children": [{ "xml": payload }] });
+    let answer = request(daemon.address("gateway.listen"), "POST /v1/stanzas", &site.token, &iq.to_string());
+    serde_json::from_str(&answer.body).unwrap()
+}
+
+fn set(daemon: &Served, site: &Site, verb: &str) -> Value {
+    let answer = ask(daemon, site, "set", verb);
+    assert_eq!(answer["type"], "result", "{answer}");
+    answer
+}
+
+fn get(daemon: &Served, site: &Site, verb: &str) -> Value {
+    ask(daemon, site, "get", verb)["children"].take()
+}
+
+fn publish(daemon: &Served, site: &Site, id: &str) {
+    set(
+        daemon,
+        site,
+        &format!("<publish node='load'><item id='{id}'><load xmlns='urn:load'>7</load></item></publish>"),
+    );
+}
+
+/// Ends the daemon by a signal.
+fn end(daemon: Served, signal: &str) {
+    match signal {
+        // It is killed when nobody holds it any more.
+        "KILL" => drop(daemon),
+        _ => {
+            daemon.signal(signal);
+            assert_eq!(daemon.end().0, 0);
+        }
+    }
+}
+
+#[test]
+fn nodes_subscriptions_and_items_outlive_the_daemon_however_it_ends() {
+    let site = Site::new(&["a.example"]);
+    site.write("convoke.toml", &configuration("a.example"));
+    let mut daemon = Served::start(site.directory(), "convoke.toml");
+    let created = set(&daemon, &site, "<create node='load'/>");
+    let requester = created["to"].as_str().unwrap();
+    set(&daemon, &site, &format!("<subscribe node='load' jid='{requester}'/>"));
+    let subscribed = get(&daemon, &site, "<subscriptions/>");
+    assert!(subscribed.to_string().contains("\"subscribed\""), "{subscribed}");
+    for signal in ["KILL", "TERM"] {
+        publish(&daemon, &site, signal);
+        let items = get(&daemon, &site, "<items node='load'/>");
+        assert!(items.to_string().contains(signal), "{items}");
+        end(daemon, signal);
+        daemon = Served::start(site.directory(), "convoke.toml");
+        assert_eq!(get(&daemon, &site, "<items node='load'/>"), items);
+        assert_eq!(get(&daemon, &site, "<subscriptions/>"), subscribed);
+    }
+}
+
+/// Nothing is written to a disk unasked.
+#[test]
+fn without_a_path_nodes_end_with_the_daemon() {
+    let site = Site::new(&["a.example"]);
+    let config = configuration("a.example").replace("[store]\npath = \"data-a.example/\"\n", "");
+    site.write("convoke.toml", &config.replace("\"resources\", ", ""));
+    let daemon = Served::start(site.directory(), "convoke.toml");
+    set(&daemon, &site, "<create node='load'/>");
+    publish(&daemon, &site, "first");
+    end(daemon, "TERM");
+    let daemon = Served::start(site.directory(), "convoke.toml");
+    let items = ask(&daemon, &site, "get", "<items node='load'/>");
+    assert_eq!(items["xmpp"]["condition"], "item-not-found", "{items}");
+}
