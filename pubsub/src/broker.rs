@@ -34,7 +34,7 @@ use crate::state::{Changes, Node, NodeEditor, OpenError, State, Undo};
 use access::Access;
 use availability::Availability;
 use expiry::Expiries;
-use notice::Audience;
+use notice::{Audience, told_owners};
 
 pub(crate) use affiliation::Affiliation;
 pub(crate) use availability::Presence;
@@ -90,13 +90,17 @@ impl Broker {
         self.expiries.note_all(self.state.nodes());
     }
 
-    /// Ends all subscriptions of an address that takes no notifications any more (XEP-0060, section 12.4).
-    pub(crate) fn remove_subscriber(&mut self, jid: &Jid) {
+    /// Ends all subscriptions of an address that takes no notifications any more (XEP-0060, section 12.4); owners are
+    /// told who want to know.
+    pub(crate) fn remove_subscriber(&mut self, jid: &Jid) -> Vec<Notification> {
         let is_subscribed = |node: &&Node| node.subscriptions().contains_key(jid);
         let nodes: Vec<_> = self.state.nodes().filter(is_subscribed).map(|node| node.id().clone()).collect();
-        for node in nodes {
-            self.state.edit(&node).map(|mut editor| editor.unsubscribe(jid));
-        }
+        let end = |node: &NodeId| {
+            let mut editor = self.state.edit(node)?;
+            editor.unsubscribe(jid);
+            told_owners(editor.node(), jid, None)
+        };
+        nodes.iter().filter_map(end).collect()
     }
 
     /// Performs one operation: all of it, or nothing.

@@ -54,13 +54,15 @@ pub(crate) struct Delivery {
     digests: Digests,
     counters: Arc<Counters>,
     dead: Vec<Jid>,
+    /// Remote domains whose link had no room in this step: all their recipients would find it full.
+    full: Vec<Box<str>>,
 }
 
 impl Delivery {
     pub(crate) fn new(config: DeliveryConfig, counters: Arc<Counters>) -> Self {
         let (backlogs, digests) = (Backlogs::new(config.clone()), Digests::new(config.clone()));
         let ids = MessageIds::default();
-        Self { config, ids, id: String::new(), backlogs, digests, counters, dead: Vec::new() }
+        Self { config, ids, id: String::new(), backlogs, digests, counters, dead: Vec::new(), full: Vec::new() }
     }
 
     /// When there is something to do next.
@@ -85,6 +87,7 @@ impl Delivery {
 
     /// Takes one step.
     pub(crate) fn step(&mut self, outgoing: Outgoing, now: Instant, router: &dyn Router) {
+        self.full.clear();
         match outgoing {
             Outgoing::Answer(stanza) => deliver(stanza, router),
             Outgoing::Notification { notice, recipients } => self.notify(notice, &recipients, now, router),
@@ -96,6 +99,7 @@ impl Delivery {
 
     /// Sends what was waiting for its time.
     pub(crate) fn catch_up(&mut self, now: Instant, router: &dyn Router) {
+        self.full.clear();
         while let Some((subscriber, digest)) = self.digests.take_due(now) {
             self.send_or_wait(&subscriber, digest, now, router);
         }
@@ -148,20 +152,35 @@ impl Delivery {
 
     /// Hands a notification to the router; `false` if the subscriber is to be left alone from now on.
     fn send(&mut self, subscriber: &Jid, pending: Pending, now: Instant, router: &dyn Router) -> bool {
+        if self.full.iter().any(|domain| **domain == *subscriber.domain()) {
+            self.defer(subscriber, pending, now);
+            return false;
+        }
         self.ids.write_next(subscriber, &mut self.id);
         let Err(undelivered) = router.route(pending.message(subscriber, &self.id), &Origin::Local) else {
             self.counters.sent.increment();
             return true;
         };
-        if undelivered.error.condition != Condition::ResourceConstraint {
+        if undelivered.error.condition == Condition::ResourceConstraint {
+            // Here everybody has a mailbox of their own; another domain has one link for all.
+            if subscriber.domain() != pending.source().0.domain() {
+                self.full.push(subscriber.domain().into());
+            }
+            self.defer(subscriber, pending, now);
+        } else {
             self.counters.given_up.increment();
             self.judge(subscriber, &undelivered.error, now);
-        } else if pending.bytes() <= self.room() && self.backlogs.full(subscriber, pending, now) {
+        }
+        false
+    }
+
+    /// Has a notification wait that found the way full.
+    fn defer(&mut self, subscriber: &Jid, pending: Pending, now: Instant) {
+        if pending.bytes() <= self.room() && self.backlogs.full(subscriber, pending, now) {
             self.counters.deferred.increment();
         } else {
             self.counters.given_up.increment();
         }
-        false
     }
 
     fn release(&mut self, subscriber: &Jid, release: Release, now: Instant, router: &dyn Router) {

@@ -7,7 +7,7 @@ mod landing;
 mod work;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use convoke_store::Store;
 use convoke_xmpp::{IqType, Jid, Kind, MessageType, Origin, PresenceType, Router, Service, Stanza};
@@ -22,9 +22,6 @@ use host::SingleBroker;
 use work::{Limits, Work};
 
 pub use clock::{Clock, SystemClock};
-
-/// How long the service waits at most for something to end by itself before it looks again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// A publish-subscribe service (XEP-0060).
 ///
@@ -105,8 +102,9 @@ impl PubSubService {
     /// Goes on with whatever can go on: tells what has become durable, serves what waited for it, sends what is due.
     pub fn advance(&self, router: &dyn Router) {
         loop {
-            self.commits.progress(self.clock.time(), &self.outbox);
-            let dead = self.outbox.drain(self.clock.now(), router);
+            let now = self.clock.now();
+            self.commits.progress(now, &self.outbox);
+            let dead = self.outbox.drain(now, router);
             if dead.is_empty() {
                 return;
             }
@@ -117,12 +115,7 @@ impl PubSubService {
     /// When [`PubSubService::advance`] is to be called next, by the service's clock; it changes with every call of that
     /// and of [`Service::handle`].
     pub fn next_deadline(&self) -> Option<Instant> {
-        let expiry = self.commits.next_expiry().map(|moment| {
-            // A clock that was set back makes nothing wait for long: what is over is looked at again by then.
-            let pause = moment.duration_since(self.clock.time()).unwrap_or_default().min(LONGEST_PAUSE);
-            self.clock.now() + pause
-        });
-        self.outbox.next_deadline().into_iter().chain(expiry).min()
+        self.outbox.next_deadline().into_iter().chain(self.commits.next_deadline()).min()
     }
 
     /// Takes no more requests: those that wait are refused, and digests are sent before their time.
@@ -158,20 +151,20 @@ impl PubSubService {
 }
 
 impl Service for PubSubService {
-    /// Takes requests, presence, the decisions of owners, and notifications that came back; results, other errors and headlines change nothing.
+    /// Takes requests, presence, the decisions of owners, and notifications that came back; results, other errors and
+    /// headlines change nothing.
     fn handle(&self, stanza: Stanza, origin: &Origin, router: &dyn Router) {
         match stanza.kind() {
-            Kind::Iq(IqType::Get | IqType::Set) | Kind::Presence(PresenceType::Available) => {
+            Kind::Iq(IqType::Get | IqType::Set)
+            | Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::GroupChat)
+            | Kind::Presence(PresenceType::Available) => {
                 self.note_sign_of_life(&stanza);
                 self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router);
             }
             Kind::Presence(PresenceType::Unavailable) => {
-                self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router)
-            }
-            Kind::Message(MessageType::Error) => self.outbox.extend([Outgoing::Bounce(stanza)]),
-            Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::GroupChat) => {
                 self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router);
             }
+            Kind::Message(MessageType::Error) => self.outbox.extend([Outgoing::Bounce(stanza)]),
             _ => return,
         }
         self.advance(router);

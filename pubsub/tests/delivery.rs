@@ -9,9 +9,10 @@ use convoke_counting_allocator::measure;
 use convoke_pubsub::{Clock, DeliveryConfig, NodeConfig, PubSubConfig, PubSubService, PubSubStatistics};
 use convoke_xmpp::{Condition, Element, Jid, Kind, Origin, Router, Service, Stanza, StanzaError, Undelivered};
 
-use crate::support::{NODE, domain, open_config, request};
+use crate::support::{NODE, domain, item_ids, open_config, request};
 
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -36,12 +37,14 @@ impl Clock for ManualClock {
 struct Ways {
     closed: Mutex<BTreeMap<String, Condition>>,
     routed: Mutex<Vec<Stanza>>,
+    refused: AtomicUsize,
 }
 
 impl Router for Ways {
     fn route(&self, stanza: Stanza, _: &Origin) -> Result<(), Undelivered> {
         let to = stanza.to().unwrap().as_str().to_owned();
         if let Some(condition) = self.closed.lock().unwrap().get(&to) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Undelivered::new(stanza, *condition));
         }
         self.routed.lock().unwrap().push(stanza);
@@ -156,7 +159,7 @@ fn told(message: &Element) -> String {
         "retract" => format!("-{} ", change.attribute("id").unwrap()),
         _ => format!("+{} ", change.attribute("id").unwrap()),
     });
-    let position = message.find("position", "urn:convoke:pubsub:0").unwrap();
+    let Some(position) = message.find("position", "urn:convoke:pubsub:0") else { return content.name().to_owned() };
     assert_eq!(position.attribute("inc").map(str::len), Some(32));
     let first = position.attribute("first").map(|first| format!("{first}..=")).unwrap_or_default();
     format!("{}@{first}{}", changes.collect::<String>(), position.attribute("seq").unwrap())
@@ -399,6 +402,175 @@ fn what_waits_for_a_subscription_ends_with_it() {
     stage.open(A);
     assert!(stage.is_subscribed(A));
     assert!(stage.pass(SECOND).is_empty());
+}
+
+#[test]
+fn a_domain_whose_link_is_full_is_tried_once_for_all_its_subscribers() {
+    let far = ["a@far.example", "b@far.example", "c@far.example"];
+    let stage = Stage::new(open_config(), &far);
+    far.iter().for_each(|jid| stage.close(jid, Condition::ResourceConstraint));
+    assert!(stage.publish(1).is_empty());
+    assert!(stage.pass(SECOND).is_empty());
+    assert_eq!(stage.ways.refused.load(Ordering::Relaxed), 2);
+    far.iter().for_each(|jid| stage.open(jid));
+    assert_eq!(stage.pass(SECOND), ["a: +1 @1", "b: +1 @1", "c: +1 @1"]);
+}
+
+#[test]
+fn a_neighbour_whose_mailbox_is_full_hinders_nobody_else() {
+    let (full, other) = ("a@shakespeare.lit", "b@pubsub.shakespeare.lit");
+    let stage = Stage::new(open_config(), &[full, "c@pubsub.shakespeare.lit", other]);
+    stage.close("c@pubsub.shakespeare.lit", Condition::ResourceConstraint);
+    stage.close(full, Condition::ResourceConstraint);
+    assert_eq!(stage.publish(1), ["b: +1 @1"]);
+    stage.close(other, Condition::ResourceConstraint);
+    assert!(stage.publish(1).is_empty());
+}
+
+/// Subscribes with a digest for so many milliseconds.
+fn digest(stage: &Stage, jid: &str, frequency: u64) {
+    let field = |name: &str, value: &str| format!("<field var='pubsub#{name}'><value>{value}</value></field>");
+    let form = format!(
+        "<subscribe node='{NODE}' jid='{jid}'/><options><x xmlns='jabber:x:data' type='submit'>\
+         <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#subscribe_options</value></field>\
+         {}{}</x></options>",
+        field("digest", "true"),
+        field("digest_frequency", &frequency.to_string())
+    );
+    assert_eq!(stage.ask(jid, &form)[0].error(), None);
+}
+
+#[test]
+fn a_digest_tells_of_several_changes_by_one_message() {
+    let stage = Stage::new(open_config(), &[A]);
+    digest(&stage, B, 60_000);
+    assert_eq!(stage.publish(2), ["a: +1 @1", "a: +2 @2"]);
+    assert_eq!(stage.pause(), Some(60 * SECOND));
+    stage.pass(10 * SECOND);
+    let retract = format!("<retract node='{NODE}' notify='true'><item id='1'/></retract>");
+    stage.ask("hamlet@denmark.lit/x", &retract);
+    assert!(stage.pass(49 * SECOND).is_empty());
+    assert_eq!(stage.pass(SECOND), ["b: +1 +2 -1 @1..=3"]);
+    assert_eq!(stage.pause(), None);
+    stage.publish(1);
+    assert_eq!(stage.pass(60 * SECOND), ["b: +3 @4"]);
+}
+
+#[test]
+fn the_digest_of_a_state_tells_of_the_newest_alone() {
+    let stage = Stage::new(state_config(), &[]);
+    digest(&stage, B, 1_000);
+    stage.publish(1);
+    assert_eq!(stage.pass(SECOND), ["b: +1 @1"]);
+    stage.publish(5);
+    assert_eq!(stage.pass(SECOND), ["b: -1 +6 @2..=11"]);
+}
+
+#[test]
+fn a_digest_that_is_full_and_one_before_an_event_of_the_node_leave_early() {
+    let stage = Stage::new(config(DeliveryConfig { max_digest_changes: 3, ..DeliveryConfig::default() }), &[]);
+    digest(&stage, B, 60_000);
+    assert_eq!(stage.publish(4), ["b: +1 +2 +3 @1..=3"]);
+    stage.hand_in(&request("hamlet@denmark.lit/x", "set", PUBSUB_OWNER, &format!("<purge node='{NODE}'/>")));
+    assert_eq!(stage.pass(Duration::ZERO), ["b: +4 @4", "b: @5"]);
+    assert_eq!(stage.pause(), None);
+}
+
+#[test]
+fn the_time_of_a_digest_has_bounds() {
+    for (frequency, expected) in [(100, SECOND), (86_400_000, 24 * HOUR)] {
+        let stage = Stage::new(open_config(), &[]);
+        digest(&stage, B, frequency);
+        stage.publish(1);
+        assert_eq!(stage.pause(), Some(expected));
+    }
+}
+
+#[test]
+fn what_was_collected_for_a_subscription_ends_with_it() {
+    let stage = Stage::new(open_config(), &[]);
+    digest(&stage, B, 1_000);
+    stage.publish(1);
+    assert!(stage.is_subscribed(B));
+    assert!(stage.pass(SECOND).is_empty());
+}
+
+#[test]
+fn a_service_that_closes_sends_its_digests_before_their_time() {
+    let stage = Stage::new(open_config(), &[]);
+    digest(&stage, B, 60_000);
+    stage.publish(2);
+    stage.service.close(&stage.ways);
+    assert_eq!(notifications(&stage.ways.routed.lock().unwrap()), ["b: +1 +2 @1..=2"]);
+}
+
+/// A node that notifies those alone who are available.
+fn presence_config() -> PubSubConfig {
+    let node = NodeConfig { presence_based_delivery: true, ..open_config().node };
+    PubSubConfig { node, ..open_config() }
+}
+
+impl Stage {
+    fn presence(&self, attributes: &str, children: &str) -> Vec<String> {
+        self.hand_in(&format!("<presence to='pubsub.shakespeare.lit' {attributes}>{children}</presence>"));
+        notifications(&std::mem::take(&mut *self.ways.routed.lock().unwrap()))
+    }
+}
+
+#[test]
+fn who_is_away_is_not_told_and_resumes_from_what_it_saw_last() {
+    let stage = Stage::new(presence_config(), &[A]);
+    assert!(stage.publish(1).is_empty());
+    stage.presence("from='a@a.example/desk'", "");
+    assert_eq!(stage.publish(1), ["a: +2 @2"]);
+    stage.presence("from='a@a.example/desk' type='unavailable'", "");
+    assert!(stage.publish(2).is_empty());
+    stage.presence("from='a@a.example/desk'", "");
+    // It sees the gap, and asks for what follows the last item that it saw (XEP-0059).
+    assert_eq!(stage.publish(1), ["a: +5 @5"]);
+    let items =
+        format!("<items node='{NODE}'/><set xmlns='http://jabber.org/protocol/rsm'><after>2</after><max>9</max></set>");
+    stage.hand_in(&request(A, "get", PUBSUB, &items));
+    let answers = std::mem::take(&mut *stage.ways.routed.lock().unwrap());
+    assert_eq!(item_ids(&answers), ["3", "4", "5"]);
+}
+
+#[test]
+fn who_says_how_long_it_was_away_is_sent_what_it_missed() {
+    let stage = Stage::new(presence_config(), &[A]);
+    stage.pass(100 * SECOND);
+    stage.publish(1);
+    stage.pass(50 * SECOND);
+    stage.publish(2);
+    stage.pass(10 * SECOND);
+    let missed = stage.presence("from='a@a.example/desk'", "<ago xmlns='urn:xmpp:ago:0' secs='30'/>");
+    assert_eq!(missed, ["a: +2 @3", "a: +3 @3"]);
+}
+
+#[test]
+fn who_is_only_out_of_reach_keeps_a_subscription_for_the_time_of_its_presence() {
+    let node = NodeConfig { temporary_subscriptions: true, ..open_config().node };
+    let stage = Stage::new(PubSubConfig { node, ..open_config() }, &[A, B]);
+    stage.presence("from='a@a.example/desk'", "");
+    stage.presence("from='b@b.example/desk'", "");
+    let lost =
+        Stanza::parse("<presence from='a@a.example/desk' to='pubsub.shakespeare.lit' type='unavailable'/>").unwrap();
+    stage.service.handle(lost, &Origin::RouteLost(domain("a.example")), &stage.ways);
+    stage.presence("from='b@b.example/desk' type='unavailable'", "");
+    assert!(stage.is_subscribed(A) && !stage.is_subscribed(B));
+}
+
+#[test]
+fn items_end_when_their_time_is_over_and_subscribers_are_told() {
+    let node = NodeConfig { item_expire: Some(60), notify_retract: true, ..open_config().node };
+    let stage = Stage::new(PubSubConfig { node, ..open_config() }, &[A]);
+    stage.publish(1);
+    stage.pass(30 * SECOND);
+    stage.publish(1);
+    assert_eq!(stage.pause(), Some(30 * SECOND));
+    assert_eq!(stage.pass(30 * SECOND), ["a: -1 @3"]);
+    assert_eq!((stage.pause(), stage.pass(30 * SECOND)), (Some(30 * SECOND), vec!["a: -2 @4".to_owned()]));
+    assert_eq!(stage.pause(), None);
 }
 
 /// What a notification costs does not depend on its payload: a head, and a copy.

@@ -119,16 +119,6 @@ pub(crate) enum Answer {
     },
 }
 
-impl Answer {
-    /// The subscription that ends with this answer.
-    pub(crate) fn unsubscribed(&self) -> Option<(&NodeId, &Jid)> {
-        match self {
-            Self::Unsubscribed { node, jid } => Some((node, jid)),
-            _ => None,
-        }
-    }
-}
-
 /// What one address is to one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry<T> {

@@ -1,7 +1,7 @@
 //! Single-flight group commit: what waits is served together, and told when it is durable.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant};
 
 use convoke_store::{Batch, Store, StoreError};
 use convoke_xmpp::Stanza;
@@ -14,6 +14,12 @@ use crate::protocol::RequestError;
 /// How many bytes of requests make one group at most: well within what a store takes in one batch.
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
 
+/// How long to leave a store alone that has failed, before what time or presence brought is done again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How much of that there is at most. Beyond it, an address may be taken for available that is not.
+const MAX_POSTPONED: usize = 10_000;
+
 /// What serves work in memory: one broker, or many that share a store.
 pub(super) trait Host: Send {
     /// The way back from changes that the store did not keep.
@@ -22,8 +28,14 @@ pub(super) trait Host: Send {
     /// Does one thing; what comes of it is told once it is durable.
     fn perform(&mut self, work: &Work) -> Vec<Outgoing>;
 
-    /// When something ends by itself: there is [`Work::Expire`] to do then.
-    fn next_expiry(&self) -> Option<SystemTime>;
+    /// Whether it is time for [`Work::Expire`].
+    fn is_due(&self) -> bool;
+
+    /// When it is, if ever.
+    fn next_expiry(&self) -> Option<Instant>;
+
+    /// Makes ready to do something again that the store did not keep; `None` if it comes up by itself.
+    fn retry(&mut self, work: Work) -> Option<Work>;
 
     /// All changes since the last call; `None` if there are none.
     fn take_changes(&mut self) -> Option<(Batch, Self::Undo)>;
@@ -47,6 +59,10 @@ struct Core<H: Host> {
     host: H,
     waiting: Waiting,
     flight: Option<Group<H::Undo>>,
+    /// What the store did not keep and nobody can be refused.
+    postponed: Vec<Work>,
+    /// Until when the service itself leaves a store alone that has failed.
+    retry_at: Option<Instant>,
     is_closed: bool,
 }
 
@@ -68,7 +84,7 @@ enum Next {
 impl<H: Host> Commits<H> {
     pub(super) fn new(host: H, store: Option<Arc<dyn Store>>, limits: Limits, counters: Arc<Counters>) -> Self {
         let waiting = Waiting::new(limits);
-        let core = Core { host, waiting, flight: None, is_closed: false };
+        let core = Core { host, waiting, flight: None, postponed: Vec::new(), retry_at: None, is_closed: false };
         let landing = Arc::default();
         Self { core: Mutex::new(core), landing, store, counters }
     }
@@ -93,7 +109,7 @@ impl<H: Host> Commits<H> {
     }
 
     /// Takes every step that is possible now; what may be told goes to the outbox.
-    pub(super) fn progress(&self, now: SystemTime, outbox: &Outbox) {
+    pub(super) fn progress(&self, now: Instant, outbox: &Outbox) {
         loop {
             let next = self.next(&mut self.core(), now, outbox);
             match next {
@@ -114,15 +130,20 @@ impl<H: Host> Commits<H> {
         }
     }
 
-    /// When something ends by itself, unless a group is under way: its landing comes first.
-    pub(super) fn next_expiry(&self) -> Option<SystemTime> {
-        let core = self.core();
-        if core.flight.is_some() { None } else { core.host.next_expiry() }
-    }
-
     /// Whether a group is under way to the store.
     pub(super) fn is_committing(&self) -> bool {
         self.core().flight.is_some()
+    }
+
+    /// When [`Commits::progress`] has something to do by itself.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let core = self.core();
+        if core.flight.is_some() {
+            return None;
+        }
+        let retry = core.retry_at.filter(|_| !core.postponed.is_empty());
+        let expiry = core.host.next_expiry().map(|expiry| core.retry_at.map_or(expiry, |retry| retry.max(expiry)));
+        retry.into_iter().chain(expiry).min()
     }
 
     /// The host, before it is at work.
@@ -130,10 +151,10 @@ impl<H: Host> Commits<H> {
         &mut self.core.get_mut().unwrap_or_else(PoisonError::into_inner).host
     }
 
-    fn next(&self, core: &mut Core<H>, now: SystemTime, outbox: &Outbox) -> Next {
+    fn next(&self, core: &mut Core<H>, now: Instant, outbox: &Outbox) -> Next {
         if core.flight.is_some() {
             let Some(outcome) = self.landing.take() else { return Next::Nothing };
-            self.land(core, outcome, outbox);
+            self.land(core, outcome, now, outbox);
         }
         let members = core.serve(now);
         if members.is_empty() {
@@ -153,7 +174,7 @@ impl<H: Host> Commits<H> {
 
     /// Tells what came of a group, or refuses all of it. Under the lock of the core: otherwise two groups could
     /// change places.
-    fn land(&self, core: &mut Core<H>, outcome: Result<(), StoreError>, outbox: &Outbox) {
+    fn land(&self, core: &mut Core<H>, outcome: Result<(), StoreError>, now: Instant, outbox: &Outbox) {
         let Some(group) = core.flight.take() else { return };
         match outcome {
             Ok(()) => {
@@ -164,6 +185,7 @@ impl<H: Host> Commits<H> {
                 self.counters.failed_groups.increment();
                 core.host.undo(group.undo, &error);
                 outbox.extend(group.members.iter().filter_map(|(work, _)| refused(work)));
+                core.postpone(group.members, now);
             }
         }
     }
@@ -174,14 +196,14 @@ impl<H: Host> Commits<H> {
 }
 
 impl<H: Host> Core<H> {
-    /// Serves what waits, up to the size of a group.
-    ///
-    /// What is over by now ends before anything else: nobody sees it any more.
-    fn serve(&mut self, now: SystemTime) -> Vec<(Work, Vec<Outgoing>)> {
-        let (mut members, mut bytes) = (Vec::new(), 0);
-        if self.host.next_expiry().is_some_and(|moment| moment <= now) {
-            members.push((Work::Expire, self.host.perform(&Work::Expire)));
+    /// Serves what waits, up to the size of a group, and first what time has brought.
+    fn serve(&mut self, now: Instant) -> Vec<(Work, Vec<Outgoing>)> {
+        if self.retry_at.is_some_and(|retry_at| retry_at <= now) {
+            self.retry_at = None;
+            self.postponed.drain(..).for_each(|work| self.waiting.push_anyway(work));
         }
+        let mut members = Vec::from_iter(self.expire(now));
+        let mut bytes = 0;
         while bytes < GROUP_BYTES
             && let Some(work) = self.waiting.pop()
         {
@@ -190,6 +212,28 @@ impl<H: Host> Core<H> {
             members.push((work, outgoing));
         }
         members
+    }
+
+    fn expire(&mut self, now: Instant) -> Option<(Work, Vec<Outgoing>)> {
+        if self.retry_at.is_some() || !self.host.is_due() {
+            return None;
+        }
+        let outgoing = self.host.perform(&Work::Expire);
+        if self.host.is_due() {
+            // It did not succeed.
+            self.retry_at = Some(now + RETRY);
+        }
+        Some((Work::Expire, outgoing))
+    }
+
+    /// Keeps what nobody was refused, to do it again.
+    fn postpone(&mut self, members: Vec<(Work, Vec<Outgoing>)>, now: Instant) {
+        self.retry_at = Some(now + RETRY);
+        for (work, _) in members {
+            if self.postponed.len() < MAX_POSTPONED && work.request().is_none() {
+                self.postponed.extend(self.host.retry(work));
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One broker behind the stanzas that it is asked by.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant};
 
 use convoke_store::{Batch, StoreError};
 use convoke_xmpp::{Jid, JidRef, Kind, Origin, Stanza};
@@ -10,12 +10,17 @@ use super::clock::Clock;
 use super::commit::Host;
 use super::work::Work;
 use crate::PubSubConfig;
-use crate::broker::{Broker, Change, Context, NodeId, Notification, Operation, Outcome, Refusal, Requester};
+use crate::broker::{
+    Answer, Broker, Change, Context, NodeId, Notification, Operation, Outcome, Presence, Refusal, Requester,
+};
 use crate::contacts::{Contacts, NoContacts};
 use crate::delivery::{Notice, Outgoing};
 use crate::ids::RandomIds;
 use crate::protocol::{self, Request, RequestError};
 use crate::state::{Changes, Undo};
+
+/// How long the service waits at most before it looks again for what is over.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// A broker that serves stanzas for one address.
 pub(super) struct SingleBroker {
@@ -106,9 +111,15 @@ impl SingleBroker {
     /// The answer first, then who else is told.
     fn outgoing(&self, iq: &Stanza, outcome: Outcome) -> Vec<Outgoing> {
         let answer = protocol::answer(iq, &outcome.answer, &self.config);
-        let ended = outcome.answer.unsubscribed().map(|(node, jid)| self.ended(node, jid));
+        let ended = self.ended_by(&outcome.answer);
         let notices = outcome.notifications.into_iter().flat_map(|notification| self.notices(notification));
         [Outgoing::Answer(answer)].into_iter().chain(ended).chain(notices).collect()
+    }
+
+    /// The end of a subscription of which the answer alone tells.
+    fn ended_by(&self, answer: &Answer) -> Option<Outgoing> {
+        let Answer::Unsubscribed { node, jid } = answer else { return None };
+        Some(self.ended(node, jid))
     }
 
     fn ended(&self, node: &NodeId, subscriber: &Jid) -> Outgoing {
@@ -146,15 +157,34 @@ impl Host for SingleBroker {
         match work {
             Work::Stanza(stanza, origin) => self.serve(stanza, origin),
             Work::Remove(jid) => {
-                self.broker.remove_subscriber(jid);
-                Vec::new()
+                let told = self.broker.remove_subscriber(jid);
+                told.into_iter().flat_map(|notification| self.notices(notification)).collect()
             }
             Work::Expire => self.expire(),
         }
     }
 
-    fn next_expiry(&self) -> Option<SystemTime> {
-        self.broker.next_expiry()
+    fn is_due(&self) -> bool {
+        self.broker.next_expiry().is_some_and(|expiry| expiry <= self.clock.time())
+    }
+
+    fn next_expiry(&self) -> Option<Instant> {
+        let pause = self.broker.next_expiry()?.duration_since(self.clock.time()).unwrap_or_default();
+        // A clock that is set makes nothing wait for long: what is over is looked at again by then.
+        Some(self.clock.now() + pause.min(LONGEST_PAUSE))
+    }
+
+    fn retry(&mut self, work: Work) -> Option<Work> {
+        match &work {
+            Work::Expire => return None,
+            Work::Stanza(stanza, _) => {
+                // Who is available already would not be greeted again.
+                let from = stanza.from()?.to_owned();
+                self.with_broker(|broker, context| broker.presence(&from, Presence::Unreachable, context)).ok()?;
+            }
+            Work::Remove(_) => {}
+        }
+        Some(work)
     }
 
     fn take_changes(&mut self) -> Option<(Batch, Undo)> {
