@@ -16,6 +16,7 @@ pub struct PeerBuilder {
     trusted_pem: String,
     accounts: Vec<String>,
     services: Vec<Service>,
+    pubsub: Option<PubSub>,
     quiet: bool,
 }
 
@@ -25,9 +26,19 @@ pub(super) struct Plan {
     pub(super) issued: Option<Issued>,
     pub(super) trusted_pem: String,
     pub(super) accounts: Vec<String>,
+    pub(super) pubsub: Option<PubSub>,
     pub(super) quiet: bool,
     pub(super) addresses: Addresses,
     pub(super) dns: SocketAddr,
+}
+
+/// The publish-subscribe service of a peer.
+#[derive(Debug)]
+pub(super) struct PubSub {
+    /// Its address: a domain of its own.
+    pub(super) domain: String,
+    /// Who administers it.
+    pub(super) owners: Vec<String>,
 }
 
 impl PeerBuilder {
@@ -35,10 +46,11 @@ impl PeerBuilder {
         Ok(Self {
             software,
             domain: domain.to_owned(),
-            issued: Some(authority.issue(&Subject::domain(domain))?),
+            issued: Some(authority.issue(&Subject::domain(domain).dns_names([domain, &pubsub_domain(domain)]))?),
             trusted_pem: authority.certificate_pem().to_owned(),
             accounts: Vec::new(),
             services: vec![Service::StartTls],
+            pubsub: None,
             quiet: false,
         })
     }
@@ -73,6 +85,16 @@ impl PeerBuilder {
         self
     }
 
+    /// Runs the publish-subscribe service that comes with the server (XEP-0060), at [`Peer::pubsub`].
+    ///
+    /// Only these, given as bare JIDs of any domain, make nodes at Prosody, and own every node there; at ejabberd
+    /// everybody makes nodes.
+    pub fn pubsub<N: Into<String>>(mut self, owners: impl IntoIterator<Item = N>) -> Self {
+        let owners = owners.into_iter().map(Into::into).collect();
+        self.pubsub = Some(PubSub { domain: pubsub_domain(&self.domain), owners });
+        self
+    }
+
     /// Logs warnings and errors alone (default: all that helps, which for Prosody is every stanza).
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
@@ -88,12 +110,21 @@ impl PeerBuilder {
             issued: self.issued,
             trusted_pem: self.trusted_pem,
             accounts: self.accounts,
+            pubsub: self.pubsub,
             quiet: self.quiet,
             addresses: Addresses::free()?,
             dns: dns.address(),
         };
         let peer = Peer::start(self.software, &plan, dns).await?;
-        plan.addresses.announce(dns, &plan.domain, &self.services)?;
+        let pubsub = plan.pubsub.as_ref().map(|pubsub| pubsub.domain.as_str());
+        for domain in [plan.domain.as_str()].into_iter().chain(pubsub) {
+            plan.addresses.announce(dns, domain, &self.services)?;
+        }
         Ok(peer)
     }
+}
+
+/// Where the publish-subscribe service of a domain is: both servers have it under this name.
+pub(super) fn pubsub_domain(domain: &str) -> String {
+    format!("pubsub.{domain}")
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::builder::Plan;
+use super::builder::{Plan, PubSub};
 use super::peer::LOG_FILE;
 use super::{PeerError, Software, password};
 use crate::Issued;
@@ -95,6 +95,12 @@ fn configuration(plan: &Plan, directory: &Path) -> String {
         .replace("@C2S_PORT@", &plan.addresses.c2s.to_string())
         .replace("@S2S_PORT@", &plan.addresses.s2s.to_string())
         .replace("@S2S_DIRECT_PORT@", &plan.addresses.s2s_direct.to_string())
+        .replace("@PUBSUB@", &plan.pubsub.as_ref().map(pubsub).unwrap_or_default())
+}
+
+/// It lets everybody make nodes, also those of other domains.
+fn pubsub(pubsub: &PubSub) -> String {
+    format!("  mod_pubsub:\n    host: {:?}\n    access_createnode: all\n    plugins: [flat]\n", pubsub.domain)
 }
 
 /// Names are atoms: with strings, as in Debian's example, the line has no effect.
@@ -145,4 +151,4 @@ modules:
   mod_ping: {}
   mod_roster: {}
   mod_version: {}
-"#;
+@PUBSUB@"#;

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::addresses::Addresses;
-use super::builder::Plan;
+use super::builder::{Plan, pubsub_domain};
 use super::{PeerBuilder, PeerError, Software};
 use crate::{CertificateAuthority, LoopbackDns};
 
@@ -112,6 +112,12 @@ impl Peer {
     #[must_use]
     pub fn domain(&self) -> &str {
         &self.domain
+    }
+
+    /// The address of its publish-subscribe service, if [`PeerBuilder::pubsub`] asked for one.
+    #[must_use]
+    pub fn pubsub(&self) -> String {
+        pubsub_domain(&self.domain)
     }
 
     /// Where clients connect, without TLS if they like.

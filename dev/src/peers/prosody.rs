@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::builder::Plan;
+use super::builder::{Plan, PubSub};
 use super::peer::LOG_FILE;
 use super::{PeerError, Software, password};
 
@@ -51,6 +51,13 @@ fn configuration(plan: &Plan, directory: &Path) -> String {
         .replace("@S2S_PORT@", &plan.addresses.s2s.to_string())
         .replace("@S2S_DIRECT_PORT@", &plan.addresses.s2s_direct.to_string())
         .replace("@DNS@", &format!("{}@{}", plan.dns.ip(), plan.dns.port()))
+        .replace("@PUBSUB@", &plan.pubsub.as_ref().map(pubsub).unwrap_or_default())
+}
+
+/// It lets nobody but its administrators make nodes.
+fn pubsub(pubsub: &PubSub) -> String {
+    let admins: String = pubsub.owners.iter().map(|owner| format!("{owner:?}; ")).collect();
+    format!("Component {:?} \"pubsub\"\n    admins = {{ {admins}}}\n", pubsub.domain)
 }
 
 async fn register(directory: &Path, domain: &str, account: &str) -> Result<(), PeerError> {
@@ -102,4 +109,5 @@ ssl = { cafile = "@DIRECTORY@/trusted.pem" }
 certificates = "@DIRECTORY@/@CERTIFICATES@"
 
 VirtualHost "@DOMAIN@"
-"#;
+
+@PUBSUB@"#;
