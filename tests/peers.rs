@@ -36,6 +36,7 @@ mod negotiation;
 mod neighbours;
 mod outages;
 mod presence;
+mod pubsub;
 mod refusals;
 mod restarts;
 mod silence;

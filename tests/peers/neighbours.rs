@@ -52,16 +52,25 @@ impl Site {
 
     /// Our domain, with a good certificate.
     pub(super) async fn domain(&self) -> Domain {
-        self.domain_of(self.federation(&self.issue(OURS), &self.authority)).await
+        self.domain_named(OURS).await
+    }
+
+    /// A domain of ours with this name and a good certificate.
+    pub(super) async fn domain_named(&self, name: &str) -> Domain {
+        self.start(name, self.federation_of(name, &self.issue(name), &self.authority)).await
     }
 
     /// Our domain with this configuration, its listener and its records.
     pub(super) async fn domain_of(&self, federation: FederationConfig) -> Domain {
+        self.start(OURS, federation).await
+    }
+
+    async fn start(&self, name: &str, federation: FederationConfig) -> Domain {
         let listener = TcpListener::bind(LOOPBACK).await.unwrap();
-        let (host, port) = (format!("xmpp.{OURS}"), listener.local_addr().unwrap().port());
-        self.dns.srv(OURS, self.service.labels(), 0, 0, port, &host).unwrap();
+        let (host, port) = (format!("xmpp.{name}"), listener.local_addr().unwrap().port());
+        self.dns.srv(name, self.service.labels(), 0, 0, port, &host).unwrap();
         self.dns.a(&host, Ipv4Addr::LOCALHOST).unwrap();
-        let domain = Domain::builder(OURS).federation(federation).start().await.unwrap();
+        let domain = Domain::builder(name).federation(federation).start().await.unwrap();
         match self.service {
             Service::StartTls => domain.listen(listener),
             Service::DirectTls => domain.federation().unwrap().serve_direct(listener),
@@ -71,11 +80,15 @@ impl Site {
 
     /// How our domain federates that shows this certificate and trusts this authority.
     pub(super) fn federation(&self, issued: &Issued, trusted: &CertificateAuthority) -> FederationConfig {
+        self.federation_of(OURS, issued, trusted)
+    }
+
+    fn federation_of(&self, name: &str, issued: &Issued, trusted: &CertificateAuthority) -> FederationConfig {
         let credentials = Credentials::from_pem(&issued.chain_pem, &issued.key_pem).unwrap();
         let roots = pem::certificates_in(trusted.certificate_pem().as_bytes(), "the authority".as_ref()).unwrap();
         let trust = TrustAnchors::new(roots.iter().map(|root| root.to_vec()).collect(), Vec::new()).unwrap();
         let resolver = DnsResolver::new(&[self.dns.address()]).unwrap();
-        let local = LocalDomain { name: Domainpart::new(OURS).unwrap(), credentials };
+        let local = LocalDomain { name: Domainpart::new(name).unwrap(), credentials };
         let backoff = Backoff { first: REDIAL, longest: REDIAL };
         let mut config = FederationConfig::new(vec![local], trust, Arc::new(resolver));
         config.backoff = backoff;

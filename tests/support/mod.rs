@@ -1,7 +1,8 @@
-//! What tests share: a client of a real peer, and how to wait.
+//! What tests share: clients of a real peer, and how to wait.
 
 pub(crate) mod client;
 mod peers_work;
+pub(crate) mod slixmpp;
 
 use std::time::Duration;
 

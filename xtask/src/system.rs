@@ -1,4 +1,4 @@
-//! What the tests need from the machine: parts of the toolchain, and Debian's Prosody and ejabberd.
+//! What the tests need from the machine: parts of the toolchain, and Debian's Prosody, ejabberd and slixmpp.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -27,6 +27,10 @@ const EJABBERD: Peer = Peer {
     services: &[("ejabberd", "ejabberd.service"), ("erlang-base", "epmd.service"), ("erlang-base", "epmd.socket")],
     programs: &["erl", "unshare", "mount"],
 };
+
+/// A client library, by which somebody else's idea of publish-subscribe meets ours, and what runs it.
+const SLIXMPP: &str = "python3-slixmpp";
+const PYTHON: &str = "/usr/bin/python3";
 
 const INSTALL: [&str; 3] = ["install", "--yes", "--no-install-recommends"];
 
@@ -70,6 +74,17 @@ pub(crate) fn ensure_prosody() -> Result<(), String> {
 /// Installs ejabberd if it is missing, without letting it start as a service.
 pub(crate) fn ensure_ejabberd() -> Result<(), String> {
     ensure(&EJABBERD)
+}
+
+/// Installs slixmpp for Debian's own Python if it is missing: the tests run it there, whatever else is on the path.
+pub(crate) fn ensure_slixmpp() -> Result<(), String> {
+    let is_here = || succeeds(PYTHON, &["-I", "-c", "import slixmpp.plugins.xep_0060, slixmpp.plugins.xep_0163"]);
+    if is_here() {
+        println!("{SLIXMPP}: installed");
+        return Ok(());
+    }
+    install("slixmpp", &[SLIXMPP])?;
+    if is_here() { Ok(()) } else { Err(format!("{SLIXMPP} was installed, but {PYTHON} cannot import slixmpp")) }
 }
 
 fn ensure(peer: &Peer) -> Result<(), String> {

@@ -11,6 +11,7 @@ const STEPS: &[Step] = &[
     Step { name: "tools: rustfmt and clippy", work: system::ensure_components },
     Step { name: "peer: Prosody for the federation tests", work: system::ensure_prosody },
     Step { name: "peer: ejabberd for the federation tests", work: system::ensure_ejabberd },
+    Step { name: "peer: slixmpp for the publish-subscribe tests", work: system::ensure_slixmpp },
     Step { name: "judge: expat, for what is well-formed", work: judges::ensure_expat },
     Step { name: "judge: the XML conformance suite", work: judges::ensure_suite },
     Step { name: "formatting", work: || cargo(&["fmt", "--all", "--check"]) },

@@ -1,0 +1,237 @@
+"""An account that slixmpp logs in, led by JSON lines: `slixmpp_account.py HOST PORT JID PASSWORD`.
+
+Each line of the standard input asks for one thing: {"id": 1, "do": "publish", "with": {"service": ..., ...}}. What becomes
+of it is a line of the standard output: {"id": 1, "result": ...}, or {"id": 1, "error": {...}} with the conditions of an
+answer of type error. {"event": ...} is what a notification says, {"ready": JID} the beginning. The end of the input is the
+end of the program.
+
+Answers and events are read by slixmpp's own interfaces alone: what it does not understand is not told.
+"""
+
+import asyncio
+import json
+import os
+import sys
+
+# Before slixmpp is there: what it prints must not come between the lines.
+LINES = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+from slixmpp import ClientXMPP
+from slixmpp.exceptions import IqError, IqTimeout
+from slixmpp.plugins.xep_0004 import Form
+from slixmpp.xmlstream import ET
+
+# For one answer, in seconds: far longer than any takes.
+DEADLINE = 20
+
+
+def tell(line):
+    LINES.write(json.dumps(line) + "\n")
+
+
+def form_of(fields):
+    """A submitted form (XEP-0004); the plugin adds its FORM_TYPE where it knows which."""
+    form = Form()
+    form["type"] = "submit"
+    for name, value in fields.items():
+        form.add_field(var=name, value=value)
+    return form
+
+
+def fields_of(form):
+    return {name: field["value"] for name, field in form.get_fields().items()}
+
+
+def payload_of(item):
+    payload = item["payload"]
+    return None if payload is None else {"name": payload.tag, "text": payload.text}
+
+
+def items_of(items):
+    return [{"id": item["id"], "payload": payload_of(item)} for item in items["substanzas"]]
+
+
+def change_of(item):
+    if item.name == "retract":
+        return {"retracted": item["id"]}
+    return {"published": item["id"], "payload": payload_of(item)}
+
+
+class Account(ClientXMPP):
+    def __init__(self, jid, password):
+        super().__init__(jid, password)
+        for plugin in ("xep_0030", "xep_0004", "xep_0059", "xep_0060", "xep_0163"):
+            self.register_plugin(plugin)
+        self.pubsub = self["xep_0060"]
+        self.last_event = None
+        self.add_event_handler("session_start", self.ready)
+        self.add_event_handler("failed_all_auth", lambda _: sys.exit("the server does not let the account in"))
+        for kind in ("publish", "retract"):
+            self.add_event_handler("pubsub_" + kind, self.items_event)
+        for kind in ("purge", "delete", "config", "subscription"):
+            self.add_event_handler("pubsub_" + kind, getattr(self, kind + "_event"))
+
+    def ready(self, _):
+        self.send_presence()
+        tell({"ready": str(self.boundjid)})
+
+    # Requests: each takes what is in "with", and gives what is told as "result".
+
+    async def create(self, service, node=None, config=None):
+        form = form_of(config) if config is not None else None
+        answer = await self.pubsub.create_node(service, node, config=form, timeout=DEADLINE)
+        return answer["pubsub"]["create"]["node"] or node
+
+    async def configuration(self, service, node=None):
+        answer = await self.pubsub.get_node_config(service, node, timeout=DEADLINE)
+        part = "default" if node is None else "configure"
+        return fields_of(answer["pubsub_owner"][part]["form"])
+
+    async def configure(self, service, node, config):
+        form = form_of({"FORM_TYPE": "http://jabber.org/protocol/pubsub#node_config", **config})
+        await self.pubsub.set_node_config(service, node, form, timeout=DEADLINE)
+
+    async def delete(self, service, node):
+        await self.pubsub.delete_node(service, node, timeout=DEADLINE)
+
+    async def purge(self, service, node):
+        await self.pubsub.purge(service, node, timeout=DEADLINE)
+
+    async def subscribe(self, service, node, bare=True):
+        answer = await self.pubsub.subscribe(service, node, bare=bare, timeout=DEADLINE)
+        subscription = answer["pubsub"]["subscription"]
+        return {"jid": str(subscription["jid"]), "subscription": subscription["subscription"]}
+
+    async def unsubscribe(self, service, node, bare=True):
+        await self.pubsub.unsubscribe(service, node, bare=bare, timeout=DEADLINE)
+
+    async def subscriptions(self, service, node=None):
+        answer = await self.pubsub.get_subscriptions(service, node, timeout=DEADLINE)
+        found = answer["pubsub"]["subscriptions"]["substanzas"]
+        return [{"node": one["node"] or node, "jid": str(one["jid"]), "subscription": one["subscription"]} for one in found]
+
+    async def options(self, service, node):
+        answer = await self.pubsub.get_subscription_options(service, node, self.boundjid.bare, timeout=DEADLINE)
+        return fields_of(answer["pubsub"]["options"]["options"])
+
+    async def set_options(self, service, node, options):
+        # The plugin's own function sends a request of type get (XEP-0060, section 6.3.5, says set).
+        answer = self.make_iq_set(ito=service)
+        answer["pubsub"]["options"]["node"] = node
+        answer["pubsub"]["options"]["jid"] = self.boundjid.bare
+        fields = {"FORM_TYPE": "http://jabber.org/protocol/pubsub#subscribe_options", **options}
+        answer["pubsub"]["options"]["options"] = form_of(fields)
+        await answer.send(timeout=DEADLINE)
+
+    async def publish(self, service, node, id=None, payload=None, options=None):
+        form = None
+        if options is not None:
+            form = form_of({"FORM_TYPE": "http://jabber.org/protocol/pubsub#publish-options", **options})
+        element = ET.fromstring(payload) if payload is not None else None
+        answer = await self.pubsub.publish(service, node, id=id, payload=element, options=form, timeout=DEADLINE)
+        return answer["pubsub"]["publish"]["item"]["id"] or id
+
+    async def retract(self, service, node, id):
+        await self.pubsub.retract(service, node, id, notify=True, timeout=DEADLINE)
+
+    async def items(self, service, node, ids=None, newest=None):
+        answer = await self.pubsub.get_items(service, node, item_ids=ids, max_items=newest or "", timeout=DEADLINE)
+        return items_of(answer["pubsub"]["items"])
+
+    async def pages(self, service, node, size):
+        """All items, in pages of this size (XEP-0059)."""
+        pages = self.pubsub.get_items(service, node, max_items="", iterator=True)
+        pages.amount = size
+        return [items_of(page["pubsub"]["items"]) async for page in pages]
+
+    async def affiliations(self, service, node=None):
+        answer = await self.pubsub.get_affiliations(service, node, timeout=DEADLINE)
+        return {one["node"] or node: one["affiliation"] for one in answer["pubsub"]["affiliations"]["substanzas"]}
+
+    async def members(self, service, node):
+        """Whom the owner sees affiliated with the node."""
+        answer = await self.pubsub.get_node_affiliations(service, node, timeout=DEADLINE)
+        return {str(one["jid"]): one["affiliation"] for one in answer["pubsub_owner"]["affiliations"]["substanzas"]}
+
+    async def affiliate(self, service, node, affiliations):
+        pairs = list(affiliations.items())
+        await self.pubsub.modify_affiliations(service, node, pairs, timeout=DEADLINE)
+
+    async def subscribers(self, service, node):
+        """Whom the owner sees subscribed to the node."""
+        answer = await self.pubsub.get_node_subscriptions(service, node, timeout=DEADLINE)
+        return {str(one["jid"]): one["subscription"] for one in answer["pubsub_owner"]["subscriptions"]["substanzas"]}
+
+    async def about(self, service, node=None):
+        answer = await self["xep_0030"].get_info(jid=service, node=node, timeout=DEADLINE)
+        identities = [[category, kind] for category, kind, *_ in answer["disco_info"]["identities"]]
+        return {"identities": identities, "features": sorted(answer["disco_info"]["features"])}
+
+    async def nodes(self, service):
+        answer = await self.pubsub.get_nodes(jid=service, timeout=DEADLINE)
+        return sorted(node for _, node, _ in answer["disco_items"]["items"])
+
+    # Events.
+
+    def items_event(self, message):
+        # One message is one event, but the plugin raises one for each item in it.
+        if message is self.last_event:
+            return
+        self.last_event = message
+        items = message["pubsub_event"]["items"]
+        self.event_of(message, items["node"], {"items": [change_of(item) for item in items["substanzas"]]})
+
+    def purge_event(self, message):
+        self.event_of(message, message["pubsub_event"]["purge"]["node"], {"purged": True})
+
+    def delete_event(self, message):
+        self.event_of(message, message["pubsub_event"]["delete"]["node"], {"deleted": True})
+
+    def config_event(self, message):
+        self.event_of(message, message["pubsub_event"]["configuration"]["node"], {"configured": True})
+
+    def subscription_event(self, message):
+        subscription = message["pubsub_event"]["subscription"]
+        told = {"subscription": subscription["subscription"], "jid": str(subscription["jid"])}
+        self.event_of(message, subscription["node"], told)
+
+    def event_of(self, message, node, what):
+        tell({"event": {"from": str(message["from"]), "node": node, **what}})
+
+
+REQUESTS = {
+    "create", "configuration", "configure", "delete", "purge", "subscribe", "unsubscribe", "subscriptions", "options",
+    "set_options", "publish", "retract", "items", "pages", "affiliations", "members", "affiliate", "subscribers", "about",
+    "nodes",
+}
+
+
+async def serve(account, request):
+    number = request["id"]
+    try:
+        if request["do"] not in REQUESTS:
+            raise ValueError("there is no request " + request["do"])
+        tell({"id": number, "result": await getattr(account, request["do"])(**request["with"])})
+    except IqError as refusal:
+        error = refusal.iq["error"]
+        told = {"type": error["type"], "condition": error["condition"], "pubsub": error["pubsub"]["condition"]}
+        tell({"id": number, "error": told})
+    except IqTimeout:
+        tell({"id": number, "error": {"condition": "no answer within {} s".format(DEADLINE)}})
+
+
+async def main(host, port, jid, password):
+    loop = asyncio.get_running_loop()
+    requests = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), sys.stdin)
+    account = Account(jid, password)
+    account.connect((host, int(port)), disable_starttls=True)
+    # In turn: what is asked first is done first.
+    while line := await requests.readline():
+        await serve(account, json.loads(line))
+    await account.disconnect(wait=1)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
