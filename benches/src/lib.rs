@@ -3,14 +3,16 @@
 //! * [`readers`]: bytes of a stream to events, by our reader, by libexpat and by rxml.
 //! * [`routing`]: stanzas from one component to another within a domain.
 //! * [`relay`]: stanzas between two federated domains, and the same bytes through plain TLS.
-//! * [`s2s`]: federation, beside Prosody and ejabberd as processes.
+//! * [`s2s`] and [`pubsub`]: federation and publish-subscribe, beside Prosody and ejabberd as processes.
 //! * [`sessions`]: the memory of an idle session.
-//! * [`clock`], [`comparison`] and [`report`]: how it is measured and told.
+//! * [`clock`], [`comparison`], [`contest`] and [`report`]: how it is measured and told.
 
 pub mod clock;
 pub mod comparison;
+pub mod contest;
 mod expat;
 pub mod federation;
+pub mod pubsub;
 pub mod readers;
 pub mod relay;
 pub mod report;

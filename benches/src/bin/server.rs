@@ -1,10 +1,10 @@
-//! A domain to be measured, as a process of its own; `cargo xtask bench s2s` starts it.
+//! A domain to be measured, as a process of its own; the benchmarks beside other servers start it.
 
 fn main() -> Result<(), convoke_benches::Error> {
     let mut arguments = std::env::args().skip(1);
     match (arguments.next(), arguments.next(), arguments.next()) {
         (Some(domain), Some(directory), Some(nameserver)) => {
-            convoke_benches::s2s::server::run(&domain, directory.as_ref(), nameserver.parse()?)
+            convoke_benches::contest::server::run(&domain, directory.as_ref(), nameserver.parse()?)
         }
         _ => Err("usage: convoke-bench-server DOMAIN DIRECTORY NAMESERVER".into()),
     }

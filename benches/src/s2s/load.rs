@@ -6,10 +6,9 @@ use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::stream::Outgoing;
-use crate::clock::{process_time, process_time_of};
+use crate::Error;
+use crate::contest::{Meter, Outgoing, Sample, Samples};
 use crate::report::Report;
-use crate::{Error, comparison};
 
 /// How many requests may be without an answer. All three servers hold as many without refusing any.
 pub(super) const WINDOW: usize = 512;
@@ -46,21 +45,6 @@ pub(super) struct Load {
     tail: Vec<u8>,
 }
 
-/// What was seen in one round.
-#[derive(Debug, Default)]
-pub(super) struct Sample {
-    /// Requests, all answered.
-    pub(super) stanzas: usize,
-    /// By the clock on the wall.
-    pub(super) seconds: f64,
-    /// CPU time of the server.
-    pub(super) server: f64,
-    /// CPU time of the generator.
-    pub(super) generator: f64,
-    /// Milliseconds from a request to its answer, in ascending order.
-    pub(super) latencies: Vec<f64>,
-}
-
 impl Load {
     /// `template` is a stanza with its `id` left out, where `@ID@` stands.
     pub(super) fn new(
@@ -79,25 +63,25 @@ impl Load {
 
     /// As many as the server can do, for so long: whenever answers have come, as many requests follow.
     pub(super) async fn saturate(&mut self, duration: Duration) -> Result<Sample, Error> {
-        let meter = Meter::start(self)?;
+        let (meter, answered) = (Meter::start(self.process)?, self.answered);
         let mut latencies = Vec::new();
-        while meter.began.elapsed() < duration {
+        while meter.elapsed() < duration {
             let room = WINDOW - (self.sent - self.answered);
             self.send(room / self.together * self.together).await?;
             self.take(&mut latencies).await?;
         }
         self.drain(&mut latencies).await?;
-        meter.stop(self, latencies)
+        meter.stop(self.answered - answered, latencies)
     }
 
     /// So many a second, for so long, evenly; those that are late are made up for.
     pub(super) async fn at_rate(&mut self, rate: u32, duration: Duration) -> Result<Sample, Error> {
-        let meter = Meter::start(self)?;
+        let (meter, answered) = (Meter::start(self.process)?, self.answered);
         let mut latencies = Vec::new();
         let mut ticks = interval(Duration::from_secs(1) / rate);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut chunk = vec![0; READ_BYTES];
-        while meter.began.elapsed() < duration {
+        while meter.elapsed() < duration {
             if self.sent - self.answered == WINDOW {
                 self.take(&mut latencies).await?;
             }
@@ -108,7 +92,7 @@ impl Load {
             }
         }
         self.drain(&mut latencies).await?;
-        meter.stop(self, latencies)
+        meter.stop(self.answered - answered, latencies)
     }
 
     async fn drain(&mut self, latencies: &mut Vec<f64>) -> Result<(), Error> {
@@ -182,63 +166,6 @@ fn push_digits(text: &mut String, number: usize) {
     while unit > 0 {
         text.push(char::from(b'0' + (number / unit % 10) as u8));
         unit /= 10;
-    }
-}
-
-/// Clocks at the beginning of a round.
-struct Meter {
-    began: Instant,
-    server: Duration,
-    generator: Duration,
-    answered: usize,
-}
-
-impl Meter {
-    fn start(load: &Load) -> Result<Self, Error> {
-        let (server, generator) = (process_time_of(load.process)?, process_time());
-        Ok(Self { began: Instant::now(), server, generator, answered: load.answered })
-    }
-
-    fn stop(self, load: &Load, mut latencies: Vec<f64>) -> Result<Sample, Error> {
-        latencies.sort_by(f64::total_cmp);
-        Ok(Sample {
-            stanzas: load.answered - self.answered,
-            seconds: self.began.elapsed().as_secs_f64(),
-            server: (process_time_of(load.process)? - self.server).as_secs_f64(),
-            generator: (process_time() - self.generator).as_secs_f64(),
-            latencies,
-        })
-    }
-}
-
-/// Rounds of one kind.
-#[derive(Debug, Default)]
-pub(super) struct Samples(pub(super) Vec<Sample>);
-
-impl Samples {
-    /// Microseconds of the server's CPU for one stanza, the median of the rounds.
-    pub(super) fn server(&self) -> f64 {
-        self.median(|sample| sample.server / sample.stanzas as f64 * 1e6)
-    }
-
-    /// The same of the generator.
-    pub(super) fn generator(&self) -> f64 {
-        self.median(|sample| sample.generator / sample.stanzas as f64 * 1e6)
-    }
-
-    /// Stanzas a second, the median of the rounds.
-    pub(super) fn rate(&self) -> f64 {
-        self.median(|sample| sample.stanzas as f64 / sample.seconds)
-    }
-
-    /// Milliseconds within which so many of a hundred were answered, the median of the rounds.
-    pub(super) fn percentile(&self, percent: usize) -> f64 {
-        let of = |sample: &Sample| sample.latencies.get(sample.latencies.len() * percent / 100).copied();
-        self.median(|sample| of(sample).unwrap_or_default())
-    }
-
-    fn median(&self, of: impl Fn(&Sample) -> f64) -> f64 {
-        comparison::median(self.0.iter().map(of).collect())
     }
 }
 

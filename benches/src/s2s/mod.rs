@@ -13,29 +13,19 @@
 //!
 //! The generator is this process: one thread, raw sockets and TLS, and no parser.
 
-mod contestant;
-mod identity;
 mod load;
-pub mod server;
 mod setup;
-mod stream;
 
-use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
 
 use convoke_dev::peers::{Service, Software};
 use convoke_dev::{CertificateAuthority, LoopbackDns};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use self::contestant::{Contestant, Sink};
-use self::identity::Identity;
-use self::load::{Load, Samples};
+use self::load::Load;
 use self::setup::Setups;
-use self::stream::{Incoming, Outgoing, dial, receive};
-use crate::clock::thread_time;
+use crate::contest::{Contestant, Identity, Incoming, Line, Outgoing, Samples, Sink, calibrate, server};
 use crate::report::{Report, load_average};
 use crate::{Effort, Error};
 
@@ -44,9 +34,6 @@ const RATE: u32 = 1000;
 
 /// Between two set-ups: a server is not to pay for what another one does after the end of a stream.
 const REST: Duration = Duration::from_millis(30);
-
-/// Nothing takes as long but by a mistake.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A message: what a chat is made of, and as long as in most published measurements.
 const BODY: usize = 200;
@@ -82,7 +69,7 @@ async fn compare(effort: Effort, extent: &Extent, binary: &Path) -> Result<(), E
     let mut contestants = vec![Contestant::ours(binary, &authority, &dns)?];
     if effort == Effort::Full && !std::env::args().any(|argument| argument == "--alone") {
         for software in Software::ALL {
-            contestants.push(Contestant::peer(software, &authority, &dns).await?);
+            contestants.push(Contestant::peer(software, &authority, &dns, None).await?);
         }
     }
     println!("calibration: {:.0} ms", calibrate());
@@ -163,7 +150,7 @@ impl Site {
         let line = self.line("pings", contestant).await?;
         let (from, to) = (&line.own.domain, &contestant.domain);
         let ping = format!("<iq type='get' id='@ID@' from='{from}' to='{to}'><ping xmlns='urn:xmpp:ping'/></iq>");
-        let (out, back) = line.both_ways(contestant).await?;
+        let (out, back) = both_ways(&line, contestant).await?;
         Load::new(contestant.process_id(), out, back, &ping, 1)
     }
 
@@ -180,20 +167,18 @@ impl Site {
         match contestant.sink().await? {
             Sink::Component { address } => {
                 let message = message(&address);
-                let (out, back) = line.both_ways(contestant).await?;
+                let (out, back) = both_ways(&line, contestant).await?;
                 Load::new(process, out, back, &message, server::ACKNOWLEDGED)
             }
             Sink::Client { address, socket } => {
-                Load::new(process, line.out(contestant).await?, socket, &message(&address), 1)
+                Load::new(process, line.out(contestant, &contestant.domain).await?, socket, &message(&address), 1)
             }
         }
     }
 
     /// A domain of the generator for this purpose.
     async fn line(&self, purpose: &str, contestant: &Contestant) -> Result<Line, Error> {
-        let own = Identity::new(&format!("{purpose}-{}", contestant.domain), &self.authority)?;
-        let listener = own.listen(&self.dns).await?;
-        Ok(Line { own, listener })
+        Line::new(&format!("{purpose}-{}", contestant.domain), &self.authority, &self.dns).await
     }
 
     fn tell(&self, report: &mut Report, outcomes: &[Outcome]) {
@@ -214,43 +199,17 @@ impl Site {
     }
 }
 
+/// A stream to the server, and the one that it dials to answer a first ping.
+async fn both_ways(line: &Line, contestant: &Contestant) -> Result<(Outgoing, Incoming), Error> {
+    let (from, to) = (&line.own.domain, &contestant.domain);
+    let ping = format!("<iq type='get' id='first' from='{from}' to='{to}'><ping xmlns='urn:xmpp:ping'/></iq>");
+    line.both_ways(contestant, to, &ping).await
+}
+
 fn each<T>(outcomes: &[Outcome], part: impl Fn(&Outcome) -> &T) -> Vec<&T> {
     outcomes.iter().map(part).collect()
-}
-
-/// A domain of the generator, and where it is dialled.
-struct Line {
-    own: Identity,
-    listener: TcpListener,
-}
-
-impl Line {
-    async fn out(&self, contestant: &Contestant) -> Result<Outgoing, Error> {
-        let address = contestant.address(Service::StartTls);
-        timeout(DEADLINE, dial(&self.own, &contestant.domain, address, Service::StartTls)).await?
-    }
-
-    /// A stream to the server, and the one that it dials to answer a first ping.
-    async fn both_ways(&self, contestant: &Contestant) -> Result<(Outgoing, Incoming), Error> {
-        let (from, to) = (&self.own.domain, &contestant.domain);
-        let mut out = self.out(contestant).await?;
-        let ping = format!("<iq type='get' id='first' from='{from}' to='{to}'><ping xmlns='urn:xmpp:ping'/></iq>");
-        out.write_all(ping.as_bytes()).await?;
-        out.flush().await?;
-        let back = timeout(DEADLINE, receive(&self.own, to, &self.listener)).await;
-        Ok((out, back.map_err(|_| format!("{to} does not dial {from}"))??))
-    }
 }
 
 /// The ratios for each peer, in the order of [`Software::ALL`]: CPU time of a ping, and time of a set-up by STARTTLS.
 const RATIOS: [(&str, &str); 2] =
     [("s2s_cpu_vs_prosody", "s2s_setup_vs_prosody"), ("s2s_cpu_vs_ejabberd", "s2s_setup_vs_ejabberd")];
-
-/// Milliseconds of CPU time for always the same work: how fast the machine is at the moment.
-fn calibrate() -> f64 {
-    let start = thread_time();
-    let mixed =
-        (0..20_000_000_u64).fold(1_u64, |mixed, number| black_box(mixed ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    black_box(mixed);
-    (thread_time() - start).as_secs_f64() * 1e3
-}

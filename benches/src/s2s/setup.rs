@@ -6,12 +6,10 @@ use convoke_dev::peers::Service;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::contestant::Contestant;
-use super::identity::Identity;
-use super::stream::dial;
 use crate::Error;
 use crate::clock::process_time_of;
 use crate::comparison::median;
+use crate::contest::{Contestant, Identity, dial};
 use crate::report::Report;
 
 /// How many do not count: a server does things for its first ones that it never does again.

@@ -18,19 +18,19 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::Error;
 
 /// A domain of the generator.
-pub(super) struct Identity {
-    pub(super) domain: String,
+pub(crate) struct Identity {
+    pub(crate) domain: String,
     /// The domain in base64, as servers want it for an authorization identity.
-    pub(super) authzid: String,
-    pub(super) starttls: TlsConnector,
+    pub(crate) authzid: String,
+    pub(crate) starttls: TlsConnector,
     /// By XEP-0368, with the protocol that it names.
-    pub(super) direct: TlsConnector,
-    pub(super) acceptor: TlsAcceptor,
+    pub(crate) direct: TlsConnector,
+    pub(crate) acceptor: TlsAcceptor,
 }
 
 impl Identity {
     /// TLS 1.3 alone, without resumption: every connection makes a whole handshake.
-    pub(super) fn new(domain: &str, authority: &CertificateAuthority) -> Result<Self, Error> {
+    pub(crate) fn new(domain: &str, authority: &CertificateAuthority) -> Result<Self, Error> {
         let issued = authority.issue(&Subject::domain(domain))?;
         let chain = || CertificateDer::pem_slice_iter(issued.chain_pem.as_bytes()).collect::<Result<Vec<_>, _>>();
         let key = || PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes());
@@ -56,7 +56,7 @@ impl Identity {
     }
 
     /// Listens, and lets everybody know by DNS where.
-    pub(super) async fn listen(&self, dns: &LoopbackDns) -> Result<TcpListener, Error> {
+    pub(crate) async fn listen(&self, dns: &LoopbackDns) -> Result<TcpListener, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let host = format!("xmpp.{}", self.domain);
         dns.srv(&self.domain, Service::StartTls.labels(), 0, 0, listener.local_addr()?.port(), &host)?;

@@ -1,4 +1,5 @@
-//! Our own domain as a process: the library behind its listeners, set up as the daemon does it, and a component to send to.
+//! Our own domain as a process: the library behind its listeners, set up as the daemon does it, a publish-subscribe service,
+//! and a component to send to.
 
 use std::fs;
 use std::io::{Read, Write, stdin, stdout};
@@ -7,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use convoke::pubsub::{Creators, PubSubConfig};
 use convoke::{Component, Domain};
 use convoke_net::{AdmissionLimits, Credentials};
 use convoke_s2s::{DnsResolver, FederationConfig, LocalDomain, TrustAnchors};
@@ -21,10 +23,10 @@ pub(super) const KEY_FILE: &str = "key.pem";
 pub(super) const TRUST_FILE: &str = "trust.pem";
 
 /// The component that takes messages.
-pub(super) const SINK: &str = "sink";
+pub(crate) const SINK: &str = "sink";
 
 /// The component answers every so many messages with one that has the `id` of the last.
-pub(super) const ACKNOWLEDGED: usize = 64;
+pub(crate) const ACKNOWLEDGED: usize = 64;
 
 /// Serves the domain until the standard input ends; says the ports for STARTTLS and direct TLS in one line.
 pub fn run(domain: &str, directory: &Path, nameserver: SocketAddr) -> Result<(), Error> {
@@ -39,6 +41,7 @@ pub fn run(domain: &str, directory: &Path, nameserver: SocketAddr) -> Result<(),
 async fn start(name: &str, directory: &Path, nameserver: SocketAddr) -> Result<Domain, Error> {
     let domain = Domain::builder(name).federation(federation(name, directory, nameserver)?).start().await?;
     tokio::spawn(acknowledge(domain.component(SINK)?));
+    domain.serve_pubsub(PubSubConfig { creators: Creators::Anyone, ..PubSubConfig::default() })?;
     let starttls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let direct = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     writeln!(stdout(), "{} {}", starttls.local_addr()?.port(), direct.local_addr()?.port())?;

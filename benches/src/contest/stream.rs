@@ -15,24 +15,24 @@ use crate::Error;
 const READ_BYTES: usize = 16 * 1024;
 
 /// A stream to a server, or the beginning of one.
-pub(super) struct Talk<S> {
-    pub(super) socket: S,
+pub(crate) struct Talk<S> {
+    pub(crate) socket: S,
     /// What has come and was not asked for yet.
     heard: String,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
-    pub(super) fn new(socket: S) -> Self {
+    pub(crate) fn new(socket: S) -> Self {
         Self { socket, heard: String::new() }
     }
 
-    pub(super) async fn say(&mut self, xml: &str) -> Result<(), Error> {
+    pub(crate) async fn say(&mut self, xml: &str) -> Result<(), Error> {
         self.socket.write_all(xml.as_bytes()).await?;
         Ok(self.socket.flush().await?)
     }
 
     /// Waits for one of these, and gives what has come up to its end.
-    pub(super) async fn hear(&mut self, ends: &[&str]) -> Result<String, Error> {
+    pub(crate) async fn hear(&mut self, ends: &[&str]) -> Result<String, Error> {
         loop {
             let found = ends.iter().filter_map(|end| Some(self.heard.find(end)? + end.len())).min();
             if let Some(end) = found {
@@ -49,7 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     }
 
     /// Opens a stream and waits for its features.
-    pub(super) async fn open(&mut self, namespace: &str, from: &str, to: &str) -> Result<String, Error> {
+    pub(crate) async fn open(&mut self, namespace: &str, from: &str, to: &str) -> Result<String, Error> {
         self.say(&header(namespace, &format!("from='{from}' to='{to}'"))).await?;
         self.hear(&["</stream:features>", "<stream:features/>"]).await
     }
@@ -72,13 +72,13 @@ const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 
 /// A stream that has been negotiated as its initiating entity.
-pub(super) type Outgoing = client::TlsStream<TcpStream>;
+pub(crate) type Outgoing = client::TlsStream<TcpStream>;
 
 /// A stream that has been negotiated as its receiving entity.
-pub(super) type Incoming = server::TlsStream<TcpStream>;
+pub(crate) type Incoming = server::TlsStream<TcpStream>;
 
 /// From the TCP connection to the features after SASL EXTERNAL.
-pub(super) async fn dial(
+pub(crate) async fn dial(
     own: &Identity,
     remote: &str,
     address: SocketAddr,
@@ -114,7 +114,7 @@ async fn start_tls(own: &Identity, remote: &str, socket: TcpStream) -> Result<Tc
 
 /// Takes the stream that this server dials, and lets it in whatever it shows: what its certificate costs it is in what
 /// it costs to be dialled too.
-pub(super) async fn receive(own: &Identity, remote: &str, listener: &TcpListener) -> Result<Incoming, Error> {
+pub(crate) async fn receive(own: &Identity, remote: &str, listener: &TcpListener) -> Result<Incoming, Error> {
     let (socket, _) = listener.accept().await?;
     socket.set_nodelay(true)?;
     let mut talk = Talk::new(socket);
@@ -144,7 +144,7 @@ where
 }
 
 /// Logs in as a client on plain TCP, by SASL PLAIN, and binds this resource; `credentials` are in base64.
-pub(super) async fn log_in(
+pub(crate) async fn log_in(
     address: SocketAddr,
     domain: &str,
     credentials: &str,

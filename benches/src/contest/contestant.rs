@@ -23,21 +23,21 @@ const ACCOUNT: &str = "sink";
 const RESOURCE: &str = "bench";
 
 /// A running server.
-pub(super) struct Contestant {
+pub(crate) struct Contestant {
     /// Its name in the table.
-    pub(super) name: &'static str,
-    pub(super) version: String,
-    pub(super) domain: String,
-    pub(super) process: Process,
+    pub(crate) name: &'static str,
+    pub(crate) version: String,
+    pub(crate) domain: String,
+    pub(crate) process: Process,
 }
 
-pub(super) enum Process {
+pub(crate) enum Process {
     Ours(Ours),
     Peer(Peer),
 }
 
 /// Our own server; it ends when its standard input does.
-pub(super) struct Ours {
+pub(crate) struct Ours {
     child: Child,
     ports: [u16; 2],
     _directory: TempDir,
@@ -45,28 +45,34 @@ pub(super) struct Ours {
 
 impl Contestant {
     /// Starts our own: this binary, for this domain.
-    pub(super) fn ours(binary: &Path, authority: &CertificateAuthority, dns: &LoopbackDns) -> Result<Self, Error> {
+    pub(crate) fn ours(binary: &Path, authority: &CertificateAuthority, dns: &LoopbackDns) -> Result<Self, Error> {
         let domain = "convoke.lan".to_owned();
         let process = Process::Ours(Ours::start(binary, &domain, authority, dns)?);
         Ok(Self { name: "ours", version: "as built".to_owned(), domain, process })
     }
 
-    /// Starts a fresh one of another maker, which logs nothing but warnings.
-    pub(super) async fn peer(
+    /// Starts a fresh one of another maker, which logs nothing but warnings; with a publish-subscribe service, if
+    /// somebody is to own its nodes.
+    pub(crate) async fn peer(
         software: Software,
         authority: &CertificateAuthority,
         dns: &LoopbackDns,
+        owner: Option<&str>,
     ) -> Result<Self, Error> {
         let (name, domain) = match software {
             Software::Prosody => ("Prosody", "prosody.lan"),
             _ => ("ejabberd", "ejabberd.lan"),
         };
-        let peer = Peer::builder(software, domain, authority)?.accounts([ACCOUNT]).quiet().start(dns).await?;
+        let mut builder = Peer::builder(software, domain, authority)?.accounts([ACCOUNT]).quiet();
+        if let Some(owner) = owner {
+            builder = builder.pubsub([owner]);
+        }
+        let peer = builder.start(dns).await?;
         let version = installed(software.packages()[0]);
         Ok(Self { name, version, domain: domain.to_owned(), process: Process::Peer(peer) })
     }
 
-    pub(super) fn address(&self, service: Service) -> SocketAddr {
+    pub(crate) fn address(&self, service: Service) -> SocketAddr {
         match (&self.process, service) {
             (Process::Ours(ours), Service::StartTls) => (Ipv4Addr::LOCALHOST, ours.ports[0]).into(),
             (Process::Ours(ours), Service::DirectTls) => (Ipv4Addr::LOCALHOST, ours.ports[1]).into(),
@@ -75,7 +81,15 @@ impl Contestant {
         }
     }
 
-    pub(super) fn process_id(&self) -> u32 {
+    /// Where publish-subscribe is: the domain to dial, and the address to ask.
+    pub(crate) fn pubsub(&self) -> (String, String) {
+        match &self.process {
+            Process::Ours(_) => (self.domain.clone(), format!("pubsub@{}", self.domain)),
+            Process::Peer(peer) => (peer.pubsub(), peer.pubsub()),
+        }
+    }
+
+    pub(crate) fn process_id(&self) -> u32 {
         match &self.process {
             Process::Ours(ours) => ours.child.id(),
             Process::Peer(peer) => peer.process_id(),
@@ -83,7 +97,7 @@ impl Contestant {
     }
 
     /// Who takes messages: a component of ours, a client of theirs, which has to be logged in.
-    pub(super) async fn sink(&self) -> Result<Sink, Error> {
+    pub(crate) async fn sink(&self) -> Result<Sink, Error> {
         let Process::Peer(peer) = &self.process else {
             return Ok(Sink::Component { address: format!("{}@{}", server::SINK, self.domain) });
         };
@@ -100,7 +114,7 @@ impl fmt::Display for Contestant {
 }
 
 /// Who takes messages.
-pub(super) enum Sink {
+pub(crate) enum Sink {
     /// In the process of the server; acknowledges by the stream back.
     Component { address: String },
     /// On this socket, which shows each message.
