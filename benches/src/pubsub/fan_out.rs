@@ -84,11 +84,7 @@ impl FanOut {
     pub(super) async fn begin(&mut self, subscribers: usize) -> Result<(), Error> {
         (self.node, self.subscribers) = (format!("of-{subscribers}"), subscribers);
         let node = &self.node;
-        // Ours takes no forms yet: its nodes are open, keep their items in memory, and deliver payloads.
-        let is_ours = self.service.contains('@');
-        let configure =
-            if is_ours { String::new() } else { format!("<configure>{}</configure>", node_configuration()) };
-        let create = format!("<create node='{node}'/>{configure}");
+        let create = format!("<create node='{node}'/><configure>{}</configure>", node_configuration());
         self.send(&self.request(PUBLISHER, "begin-create", &create)).await?;
         self.results(1).await?;
         let subscribe = |number: usize| {
