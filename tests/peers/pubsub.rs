@@ -3,6 +3,7 @@
 
 mod between_ours;
 mod ours_at_theirs;
+mod slixmpp_as_owner;
 mod slixmpp_at_ours;
 
 use std::collections::BTreeSet;

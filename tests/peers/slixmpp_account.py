@@ -20,7 +20,7 @@ os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 from slixmpp import ClientXMPP
 from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.plugins.xep_0004 import Form
-from slixmpp.xmlstream import ET
+from slixmpp.xmlstream import ET, register_stanza_plugin
 
 # For one answer, in seconds: far longer than any takes.
 DEADLINE = 20
@@ -64,6 +64,8 @@ class Account(ClientXMPP):
         for plugin in ("xep_0030", "xep_0004", "xep_0059", "xep_0060", "xep_0163"):
             self.register_plugin(plugin)
         self.pubsub = self["xep_0060"]
+        # Pages of items: the plugin leaves it to its user.
+        register_stanza_plugin(self.pubsub.stanza.Pubsub, self["xep_0059"].stanza.Set)
         self.last_event = None
         self.add_event_handler("session_start", self.ready)
         self.add_event_handler("failed_all_auth", lambda _: sys.exit("the server does not let the account in"))

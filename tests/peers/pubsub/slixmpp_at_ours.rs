@@ -16,7 +16,7 @@ with_each_peer!(
 );
 
 /// One of the accounts in the hands of slixmpp, and our service, where both domains may create nodes.
-async fn at_ours(software: Software) -> (Neighbours, Slixmpp, Jid) {
+pub(super) async fn at_ours(software: Software) -> (Neighbours, Slixmpp, Jid) {
     let neighbours = Neighbours::new(software).await;
     let service = serve(&neighbours.ours, [OURS, THEIRS]);
     let slixmpp = Slixmpp::login(&neighbours.peer, "juliet").await;
@@ -24,11 +24,11 @@ async fn at_ours(software: Software) -> (Neighbours, Slixmpp, Jid) {
 }
 
 /// A payload as slixmpp is given it, and as it tells it.
-fn given(value: &str) -> String {
+pub(super) fn given(value: &str) -> String {
     format!("<figure xmlns='urn:example:figure'>{value}</figure>")
 }
 
-fn shown(value: &str) -> Value {
+pub(super) fn shown(value: &str) -> Value {
     json!({ "name": "{urn:example:figure}figure", "text": value })
 }
 
