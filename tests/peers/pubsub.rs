@@ -23,10 +23,11 @@ fn figure(value: &str) -> Element {
     Element::new("figure", FIGURE).text(value)
 }
 
-/// Runs our service; entities of these domains may create nodes.
+/// Runs our service; entities of these domains may create nodes, also by a publication.
 fn serve<const N: usize>(domain: &Domain, creators: [&str; N]) -> Jid {
     let creators: BTreeSet<_> = creators.map(|name| Domainpart::new(name).unwrap()).into();
-    domain.serve_pubsub(PubSubConfig { creators: Creators::Domains(creators), ..PubSubConfig::default() }).unwrap()
+    let creators = Creators::Domains(creators);
+    domain.serve_pubsub(PubSubConfig { creators, auto_create: true, ..PubSubConfig::default() }).unwrap()
 }
 
 /// Creates a node with these settings, named without their common beginning (XEP-0060, section 8.1.3).

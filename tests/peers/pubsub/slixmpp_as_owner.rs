@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::slixmpp_at_ours::{at_ours, given, shown};
 use super::{create_with, figure, refused, set, told};
-use crate::peers::neighbours::{JULIET, OURS};
+use crate::peers::neighbours::{JULIET, OURS, next};
 use crate::support::DEADLINE;
 
 with_each_peer!(
@@ -47,12 +47,15 @@ async fn slixmpp_configures_a_node_and_purges_it(software: Software) {
     juliet.ask("subscribe", load(json!({}))).await;
     juliet.ask("configure", load(json!({ "config": { "pubsub#title": "Loads" } }))).await;
     assert_eq!(juliet.event().await, about_event(&service, "configured"));
-    crate::peers::neighbours::next(&mut member).await;
+    next(&mut member).await;
 
     for value in ["1", "2", "3"] {
         juliet.ask("publish", load(json!({ "id": value, "payload": given(value) }))).await;
-        assert_eq!(told(&mut member, &service).await, format!("load +{value}={value}"));
-        juliet.event().await;
+    }
+    // The third has no room, and takes that of the first.
+    for event in ["load +1=1", "load +2=2", "load -1", "load +3=3"] {
+        assert_eq!(told(&mut member, &service).await, event);
+        assert_eq!(short(&juliet.event().await), event);
     }
     let kept = json!([{ "id": "2", "payload": shown("2") }, { "id": "3", "payload": shown("3") }]);
     assert_eq!(juliet.ask("items", load(json!({}))).await, kept);
@@ -60,6 +63,18 @@ async fn slixmpp_configures_a_node_and_purges_it(software: Software) {
     assert_eq!(juliet.event().await, about_event(&service, "purged"));
     assert_eq!(told(&mut member, &service).await, "load purged");
     assert_eq!(juliet.ask("items", load(json!({}))).await, json!([]));
+}
+
+/// An event of one change, as it is told of what our component hears.
+fn short(event: &Value) -> String {
+    let (node, change) = (event["node"].as_str().unwrap(), &event["items"][0]);
+    match change["retracted"].as_str() {
+        Some(id) => format!("{node} -{id}"),
+        None => {
+            let (id, value) = (change["published"].as_str().unwrap(), change["payload"]["text"].as_str().unwrap());
+            format!("{node} +{id}={value}")
+        }
+    }
 }
 
 /// What slixmpp tells of something that happened to the node as a whole.
