@@ -6,11 +6,10 @@ mod support;
 
 use std::time::Duration;
 
-use convoke::Component;
-use convoke::cloud::{HEALTH_NODE, Monitor, MonitorConfig, MonitorEvent, Volunteer};
+use convoke::cloud::{Monitor, MonitorConfig, MonitorEvent, Volunteer};
+use convoke::nodes::{Health, HealthVerdict, Node, NodeEvent, Subscription, SubscriptionConfig};
 use convoke::pubsub::PubSubConfig;
-use convoke::pubsub::client::{self, Change, Event};
-use convoke::xmpp::{Jid, Stanza};
+use convoke::xmpp::Jid;
 use support::{PATIENCE, Result, Site};
 use tokio::sync::broadcast;
 
@@ -31,12 +30,14 @@ async fn main() -> Result<()> {
     let events = Monitor::start(&home, config)?.watch();
 
     // The reader lives in the other domain: subscription and notifications cross the federation.
-    let reader = lab.component("console")?;
-    reader.set(&pubsub, client::subscribe(HEALTH_NODE, reader.jid()), PATIENCE).await?;
+    let console = lab.component("console")?;
+    let mut verdicts = console.subscribe(&Node::<Health>::at(pubsub), SubscriptionConfig::default());
+    // What is there comes first, and that is nothing yet.
+    tokio::time::timeout(PATIENCE, verdicts.next()).await?;
 
     let join = |name| Volunteer::builder(&home, name, "desk").join();
     let (alice, bob, carol) = (join("alice")?, join("bob")?, join("carol")?);
-    let reading = read(reader, pubsub, alice.jid().clone());
+    let reading = read(console.jid(), verdicts, alice.jid().clone());
     let watching = watch(events, alice, bob, carol);
     tokio::time::timeout(PATIENCE, async { tokio::try_join!(watching, reading) }).await??;
 
@@ -83,29 +84,13 @@ fn print(event: &MonitorEvent) {
 }
 
 /// Prints verdicts until `last` is well again.
-async fn read(mut reader: Component, pubsub: Jid, last: Jid) -> Result<()> {
-    while let Some((stanza, _origin)) = reader.receive().await {
-        // Everybody can send such a message: only those of the service that we subscribed to count.
-        if stanza.from() != Some(pubsub.as_ref()) {
-            continue;
-        }
-        for (node, verdict, why) in verdicts(&stanza) {
-            println!("{}: {node} is {verdict} ({why})", reader.jid());
-            if node == last.as_str() && verdict == "ok" {
-                return Ok(());
-            }
+async fn read(reader: &Jid, mut verdicts: Subscription<Health>, last: Jid) -> Result<()> {
+    while let Some(event) = verdicts.next().await {
+        let NodeEvent::Published(Health { node, verdict }) = event else { continue };
+        println!("{reader}: {node} is {} ({})", verdict.as_str(), verdict.why());
+        if node == last && verdict == HealthVerdict::Ok {
+            return Ok(());
         }
     }
     Err("the domain was shut down".into())
-}
-
-/// Node, verdict and reason of each item that was published.
-fn verdicts(stanza: &Stanza) -> Vec<(String, String, String)> {
-    let Some(Event::Items { changes, .. }) = client::parse_event(stanza) else { return Vec::new() };
-    let verdict = |change| {
-        let Change::Published(item) = change else { return None };
-        let health = item.payload?;
-        Some((item.id, health.attribute("verdict")?.to_owned(), health.attribute("why")?.to_owned()))
-    };
-    changes.into_iter().filter_map(verdict).collect()
 }

@@ -7,6 +7,8 @@
 //! * [`Scheduler`] (`scheduler@D`) borrows nodes in any domain, hands out tasks, and commits each result once.
 //! * [`Volunteer`] is a node: it joins by presence, obeys its leaseholder and keeps a result until the verdict.
 //!
+//! Where there is a publish-subscribe service, the first three tell there what they know ([`crate::nodes`]).
+//!
 //! The wire formats are in [`lease`] and [`task`]; the rules are in `ledger` and `board`, which know no clock and no I/O.
 
 mod board;
@@ -16,6 +18,8 @@ pub mod lease;
 mod ledger;
 mod monitor;
 mod offer;
+#[cfg_attr(not(feature = "pubsub"), path = "cloud/posts/off.rs")]
+mod posts;
 mod resources;
 mod scheduler;
 pub mod task;
@@ -27,7 +31,7 @@ pub use board::{BatchStatistics, SubmitError};
 pub use client::{LeaseClient, LeaseError};
 pub(crate) use duration::{format as write_duration, parse as parse_duration};
 pub use ledger::{Allowance, LeaseTimes};
-pub use monitor::{HEALTH_NODE, Monitor, MonitorConfig, MonitorEvent};
+pub use monitor::{Monitor, MonitorConfig, MonitorEvent};
 pub(crate) use offer::NAMESPACE as OFFER_NAMESPACE;
 pub use offer::{Departure, Offer};
 pub use resources::{ResourceManager, ResourceManagerConfig, ResourceManagerError, ResourceStatistics};

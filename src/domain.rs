@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use crate::component::Component;
 use crate::discovery::About;
 use crate::mailbox::Mailbox;
+use crate::nodes::LinkReport;
 #[cfg(feature = "s2s")]
 use crate::router::Route;
 use crate::router::{LocalRouter, RouterStatistics};
@@ -257,6 +258,15 @@ impl Domain {
         }
     }
 
+    /// The ways from this domain to others, for whoever must not keep the domain alive.
+    pub(crate) fn links(&self) -> Links {
+        Links {
+            from: self.name.clone(),
+            #[cfg(feature = "s2s")]
+            federation: self.shared.federation.as_ref().map(Arc::downgrade),
+        }
+    }
+
     /// The way to other domains, for its statistics.
     #[cfg(feature = "s2s")]
     pub fn federation(&self) -> Option<&Federation> {
@@ -315,6 +325,34 @@ impl Domain {
             }
         });
         Ok(())
+    }
+}
+
+/// The ways from one domain to others.
+pub(crate) struct Links {
+    from: Domainpart,
+    #[cfg(feature = "s2s")]
+    federation: Option<Weak<Federation>>,
+}
+
+impl Links {
+    /// Whether there is a way at all.
+    pub(crate) fn is_federated(&self) -> bool {
+        #[cfg(feature = "s2s")]
+        return self.federation.is_some();
+        #[cfg(not(feature = "s2s"))]
+        false
+    }
+
+    /// What is known of each way.
+    pub(crate) fn report(&self) -> Vec<LinkReport> {
+        #[cfg(feature = "s2s")]
+        if let Some(federation) = self.federation.as_ref().and_then(Weak::upgrade) {
+            let links = federation.statistics().into_iter().filter(|link| link.local == self.from);
+            return links.map(|link| LinkReport::of(&link)).collect();
+        }
+        tracing::trace!(from = %self.from, "no way to other domains");
+        Vec::new()
     }
 }
 

@@ -101,6 +101,23 @@ async fn a_monitor_tells_why_volunteers_are_gone_also_to_another_domain() {
     .await;
 }
 
+#[cfg(all(feature = "s2s", feature = "pubsub"))]
+#[tokio::test]
+async fn two_domains_share_load_figures() {
+    shows(
+        "shared_load",
+        &[
+            "console@home.example sees cluster at 97 %",
+            "console@home.example: cluster is now at 41 %",
+            "console@home.example: cluster is switched off",
+            "console@lab.example sees desk at 12 % and attic at 3 %",
+            "console@lab.example: desk is now at 88 %",
+            "console@lab.example: attic is switched off",
+        ],
+    )
+    .await;
+}
+
 #[cfg(feature = "gateways")]
 #[tokio::test]
 async fn a_rest_service_and_a_rest_client_take_part_in_xmpp() {

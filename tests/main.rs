@@ -8,5 +8,6 @@ mod conformance;
 mod examples;
 mod layering;
 mod lost_routes;
+mod nodes;
 mod peers;
 mod support;

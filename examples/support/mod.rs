@@ -29,6 +29,7 @@ const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 pub(crate) struct Site {
     authority: CertificateAuthority,
     dns: LoopbackDns,
+    #[allow(dead_code)] // Not every example keeps anything.
     directory: tempfile::TempDir,
 }
 
@@ -50,13 +51,14 @@ impl Site {
     }
 
     /// A domain that federates and lends its volunteers to `borrower`, and to nobody else.
+    #[allow(dead_code)] // Not every example lends.
     pub(crate) async fn lender(&self, name: &str, borrower: &str) -> Result<Domain> {
         let domain = self.domain(name).await?;
         // Leases carry epochs, and an epoch must never come twice, not even after a crash: hence the store on disk.
         let store = Arc::new(RedbStore::open(self.directory.path().join(name))?);
         let allow = vec![Allowance { domain: borrower.parse()?, nodes: 100 }];
         let times = LeaseTimes::default();
-        ResourceManager::start(&domain, ResourceManagerConfig { store, allow, times }).await?;
+        ResourceManager::start(&domain, ResourceManagerConfig { store, allow, times, publish_to: None }).await?;
         Ok(domain)
     }
 

@@ -7,6 +7,7 @@ use convoke_xmpp::{Condition, Domainpart, Element, Jid, JidRef, StanzaError, nam
 
 use super::lease::{Grant, LeaseRef, Renewal, Request, expired, fenced, later};
 use super::offer::Departure;
+use crate::nodes::{Availability, Lent};
 
 /// How many nodes a domain may hold at a time. A domain that is not named gets nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -327,6 +328,21 @@ impl Ledger {
         (self.nodes.len(), self.nodes.values().filter(|node| node.lease.is_some()).count())
     }
 
+    /// The nodes that are there, with their incarnations.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (&Jid, u64, Availability)> {
+        self.nodes.iter().map(|(jid, node)| (jid, node.incarnation, node.availability()))
+    }
+
+    /// The leases that are in force.
+    pub(super) fn leases(&self) -> impl Iterator<Item = Lent> {
+        self.leases.values().filter(|lease| lease.expires.is_some()).map(|lease| Lent {
+            lease: lease.reference.clone(),
+            holder: lease.holder.clone(),
+            nodes: lease.nodes.len() as u64,
+            ttl: lease.ttl,
+        })
+    }
+
     fn end(&mut self, id: &str) -> Option<Ended> {
         let lease = self.leases.remove(id)?;
         for jid in &lease.nodes {
@@ -335,6 +351,16 @@ impl Ledger {
             }
         }
         Some(Ended { lease: lease.reference, nodes: lease.nodes.into_iter().collect() })
+    }
+}
+
+impl Node {
+    fn availability(&self) -> Availability {
+        match self.lease {
+            _ if self.suspect => Availability::Suspect,
+            Some(_) => Availability::Lent,
+            None => Availability::Free,
+        }
     }
 }
 

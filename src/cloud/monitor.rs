@@ -1,22 +1,23 @@
 //! The monitor, `monitor@D`: who is there, who does not answer, and why somebody is gone.
 
+mod links;
+
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use convoke_xmpp::payload::ping;
-use convoke_xmpp::{Domainpart, Element, IqType, Jid, JidRef, Kind, MessageType, Origin, PresenceType, Stanza};
+use convoke_xmpp::{Domainpart, IqType, Jid, JidRef, Kind, MessageType, Origin, PresenceType, Stanza};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
-use super::offer::{Departure, NAMESPACE, Offer};
+use self::links::Links;
+use super::offer::{Departure, Offer};
+use super::posts::Posts;
 use super::resources::sleep_until;
 use crate::component::Component;
 use crate::discovery::About;
 use crate::domain::{Domain, DomainError};
-
-/// The publish-subscribe node of the verdicts. An item's id is the full JID of the node that it is about, its payload
-/// `<health xmlns='urn:convoke:offer:0' node='…' verdict='ok|suspect|lost' why='…'/>`.
-pub const HEALTH_NODE: &str = "urn:convoke:health";
+use crate::nodes::{Health, HealthVerdict, NodeItem};
 
 /// How the monitor watches.
 #[derive(Debug, Clone)]
@@ -27,7 +28,8 @@ pub struct MonitorConfig {
     pub ping_timeout: Duration,
     /// Domains whose entities may subscribe to the monitor's presence, besides its own.
     pub watchers: Vec<Domainpart>,
-    /// The publish-subscribe service that gets the verdicts, in the node [`HEALTH_NODE`]; `None` for none.
+    /// The publish-subscribe service that is told the verdicts and the state of the ways to other domains
+    /// ([`Health`], [`LinkReport`](crate::nodes::LinkReport)); `None` for none.
     pub publish_to: Option<Jid>,
 }
 
@@ -97,9 +99,10 @@ impl Monitor {
         let component = domain.component_about("monitor", About::new("component", "presence", "monitor"))?;
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
         let monitor = Self { handle: component.handle(), events: events.clone() };
-        let (nodes, pings, posts) = (HashMap::new(), JoinSet::new(), JoinSet::new());
-        let mut watch = Watch { component, config, nodes, out_of_reach: HashSet::new(), pings, posts, events };
-        watch.create_health_node();
+        let mut posts = Posts::new(component.handle(), config.publish_to.clone());
+        posts.create::<Health>();
+        let (nodes, pings, links) = (HashMap::new(), JoinSet::new(), Links::new(domain, &mut posts));
+        let watch = Watch { component, config, nodes, out_of_reach: HashSet::new(), pings, posts, links, events };
         domain.spawn(watch.run());
         Ok(monitor)
     }
@@ -137,7 +140,8 @@ struct Watch {
     out_of_reach: HashSet<Jid>,
     /// Who was asked, when, and whether it answered.
     pings: JoinSet<(Jid, Instant, bool)>,
-    posts: JoinSet<()>,
+    posts: Posts,
+    links: Links,
     events: broadcast::Sender<MonitorEvent>,
 }
 
@@ -152,8 +156,9 @@ impl Watch {
                     None => return,
                 },
                 Some(Ok((node, asked, answered))) = self.pings.join_next() => self.pinged(&node, asked, answered),
-                Some(_) = self.posts.join_next() => {}
+                () = self.posts.progress() => {}
                 () = sleep_until(next_ping) => self.ping_silent_nodes(),
+                () = sleep_until(self.links.due()) => self.links.publish(&mut self.posts),
             }
         }
     }
@@ -185,7 +190,7 @@ impl Watch {
         match Offer::from_presence(stanza).filter(|_| own) {
             None => {
                 if self.out_of_reach.remove(&from) {
-                    self.publish(&from, "ok", "recovered");
+                    self.publish(&from, HealthVerdict::Ok);
                     self.tell(MonitorEvent::Recovered { node: from.clone() });
                 }
                 self.tell(MonitorEvent::Presence { who: from, available: true });
@@ -207,7 +212,7 @@ impl Watch {
         match self.nodes.remove(&from) {
             Some(_) => {
                 let why = Departure::from_presence(stanza);
-                self.publish(&from, "lost", why.as_str());
+                self.publish(&from, HealthVerdict::Lost(why));
                 self.tell(MonitorEvent::Left { node: from, why });
             }
             None => {
@@ -220,7 +225,8 @@ impl Watch {
     /// Nobody there has said that it is gone: only that it cannot be seen is known.
     fn out_of_reach(&mut self, who: Jid) {
         if self.out_of_reach.insert(who.clone()) {
-            self.publish(&who, "suspect", Departure::RouteLost.as_str());
+            self.publish(&who, HealthVerdict::Suspect(Departure::RouteLost));
+            self.links.look_now();
             self.tell(MonitorEvent::Suspect { node: who, why: Departure::RouteLost });
         }
     }
@@ -246,7 +252,7 @@ impl Watch {
         let was_suspect = std::mem::replace(&mut watched.suspect, !answered);
         match (was_suspect, answered) {
             (false, false) => {
-                self.report(node, "suspect", Departure::Silent.as_str());
+                self.report(node, HealthVerdict::Suspect(Departure::Silent));
                 self.tell(MonitorEvent::Suspect { node: node.clone(), why: Departure::Silent });
             }
             (true, true) => self.recovered(node.clone()),
@@ -255,53 +261,25 @@ impl Watch {
     }
 
     fn recovered(&mut self, node: Jid) {
-        self.report(&node, "ok", "recovered");
+        self.report(&node, HealthVerdict::Ok);
         self.tell(MonitorEvent::Recovered { node });
     }
 
     /// The resource manager of the domain acts on a verdict; everybody else may read it.
-    fn report(&mut self, node: &Jid, verdict: &str, why: &str) {
+    fn report(&mut self, node: &Jid, verdict: HealthVerdict) {
+        let health = Health { node: node.clone(), verdict };
         if let Ok(manager) = Jid::from_parts(Some("resources"), self.component.jid().domain(), None) {
-            let message = Stanza::message(MessageType::Headline).with_to(&manager);
-            self.component.route(message.with_payload(health(node, verdict, why)).with_from(self.component.jid()));
+            let message = Stanza::message(MessageType::Headline).with_to(&manager).with_payload(health.payload());
+            self.component.route(message.with_from(self.component.jid()));
         }
-        self.publish(node, verdict, why);
+        self.posts.publish(&health);
+    }
+
+    fn publish(&mut self, node: &Jid, verdict: HealthVerdict) {
+        self.posts.publish(&Health { node: node.clone(), verdict });
     }
 
     fn tell(&self, event: MonitorEvent) {
         let _nobody_watches = self.events.send(event);
     }
-
-    #[cfg(feature = "pubsub")]
-    fn create_health_node(&mut self) {
-        self.post(convoke_pubsub::client::create(HEALTH_NODE));
-    }
-
-    #[cfg(feature = "pubsub")]
-    fn publish(&mut self, node: &Jid, verdict: &str, why: &str) {
-        self.post(convoke_pubsub::client::publish(HEALTH_NODE, Some(node.as_str()), health(node, verdict, why)));
-    }
-
-    /// Posts leave in the order in which they are made: the item of a node must end as its last verdict.
-    #[cfg(feature = "pubsub")]
-    fn post(&mut self, payload: Element) {
-        const PATIENCE: Duration = Duration::from_secs(10);
-        let Some(service) = self.config.publish_to.clone() else { return };
-        let answer = self.component.set(&service, payload, PATIENCE);
-        self.posts.spawn(async move {
-            if let Err(error) = answer.await {
-                tracing::warn!(%service, %error, "a verdict was not published");
-            }
-        });
-    }
-
-    #[cfg(not(feature = "pubsub"))]
-    fn create_health_node(&mut self) {}
-
-    #[cfg(not(feature = "pubsub"))]
-    fn publish(&self, _node: &Jid, _verdict: &str, _why: &str) {}
-}
-
-fn health(node: &Jid, verdict: &str, why: &str) -> Element {
-    Element::new("health", NAMESPACE).attr("node", node).attr("verdict", verdict).attr("why", why)
 }

@@ -1,5 +1,7 @@
 //! The resource manager, `resources@D`.
 
+mod publication;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +15,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use self::publication::Publication;
 use super::lease::{self, LeaseRef, Request};
 use super::ledger::{Allowance, Decision, Ended, LeaseTimes, Ledger, Loss};
 use super::offer::{Departure, Offer};
@@ -28,6 +31,9 @@ pub struct ResourceManagerConfig {
     pub allow: Vec<Allowance>,
     /// How long leases live.
     pub times: LeaseTimes,
+    /// The publish-subscribe service that is told of nodes, totals and leases ([`Offered`](crate::nodes::Offered),
+    /// [`DomainTotals`](crate::nodes::DomainTotals), [`Lent`](crate::nodes::Lent)); `None` for none.
+    pub publish_to: Option<Jid>,
 }
 
 /// Why a resource manager did not start.
@@ -94,6 +100,7 @@ impl ResourceManager {
         let ledger = Ledger::new(config.allow, config.times, saved.epoch, recovering);
         let counters = Arc::new(Counters::default());
         let manager = Manager {
+            publication: Publication::new(&component, config.publish_to),
             component,
             ledger,
             store: config.store,
@@ -159,6 +166,7 @@ struct Manager {
     waiting: HashMap<String, Waiting>,
     commits: JoinSet<(String, Result<(), StoreError>)>,
     notices: JoinSet<()>,
+    publication: Publication,
     counters: Arc<Counters>,
 }
 
@@ -172,7 +180,7 @@ impl Manager {
     async fn run(mut self) {
         self.component.available([]);
         loop {
-            let expiry = self.ledger.next_expiry();
+            let (expiry, publication) = (self.ledger.next_expiry(), self.publication.due());
             tokio::select! {
                 received = self.component.receive() => match received {
                     Some((stanza, origin)) => self.handle(stanza, &origin),
@@ -181,8 +189,14 @@ impl Manager {
                 Some(Ok((lease, result))) = self.commits.join_next() => self.committed(&lease, result),
                 Some(_) = self.notices.join_next() => {}
                 () = sleep_until(expiry) => self.expire(),
+                () = self.publication.progress() => continue,
+                () = sleep_until(publication) => {
+                    self.publication.publish(&self.ledger);
+                    continue;
+                }
             }
             self.publish_counters();
+            self.publication.changed();
         }
     }
 
@@ -206,12 +220,14 @@ impl Manager {
                 self.component.presence(answer, &from.to_bare());
             }
             PresenceType::Available if self.is_own_node(&from, origin) => {
-                if let Some((_, incarnation)) = Offer::from_presence(stanza) {
+                if let Some((offer, incarnation)) = Offer::from_presence(stanza) {
+                    self.publication.joined(&from, offer);
                     let loss = self.ledger.joined(from, incarnation);
                     self.tell_loss(loss);
                 }
             }
             PresenceType::Unavailable if self.is_own_node(&from, origin) => {
+                self.publication.left(&from);
                 let loss = self.ledger.left(&from, Departure::from_presence(stanza));
                 self.tell_loss(loss);
             }

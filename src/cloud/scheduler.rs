@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod leases;
+mod publication;
 
 use std::time::Duration;
 
@@ -33,6 +34,10 @@ pub struct SchedulerConfig {
     pub attempt_timeout: Duration,
     /// How often a task may fail by its own fault. Default 3.
     pub max_faults: u32,
+    /// The publish-subscribe service that is told how far tasks are and which results count
+    /// ([`TaskState`](crate::nodes::TaskState), [`TaskResult`](crate::nodes::TaskResult)). Default `None`: it costs three
+    /// publications for each task.
+    pub publish_to: Option<Jid>,
 }
 
 impl Default for SchedulerConfig {
@@ -44,6 +49,7 @@ impl Default for SchedulerConfig {
             request_timeout: Duration::from_secs(5),
             attempt_timeout: Duration::from_secs(30 * 60),
             max_faults: 3,
+            publish_to: None,
         }
     }
 }

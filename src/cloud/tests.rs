@@ -11,6 +11,8 @@ use super::*;
 use crate::Domain;
 
 mod played;
+#[cfg(feature = "pubsub")]
+mod publication;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -59,7 +61,7 @@ impl House {
             longest: Duration::from_secs(2),
         };
         let allow = vec![Allowance { domain: Domainpart::new("a.example").unwrap(), nodes: 100 }];
-        let config = ResourceManagerConfig { store: self.store.clone(), allow, times };
+        let config = ResourceManagerConfig { store: self.store.clone(), allow, times, publish_to: None };
         ResourceManager::start(&self.lender(), config).await.unwrap()
     }
 
@@ -255,7 +257,7 @@ async fn a_volunteer_that_is_frozen_can_be_told_to_leave() {
 async fn a_manager_refuses_to_run_on_a_store_that_forgets() {
     let domain = Domain::builder("b.example").start().await.unwrap();
     let store = Arc::new(MemoryStore::new());
-    let config = ResourceManagerConfig { store, allow: Vec::new(), times: LeaseTimes::default() };
+    let config = ResourceManagerConfig { store, allow: Vec::new(), times: LeaseTimes::default(), publish_to: None };
     assert!(matches!(ResourceManager::start(&domain, config).await, Err(ResourceManagerError::NotDurable)));
 }
 
@@ -303,20 +305,17 @@ async fn a_worker_that_panics_costs_one_attempt_and_not_the_node() {
 #[cfg(feature = "pubsub")]
 #[tokio::test]
 async fn verdicts_can_be_subscribed_to_as_soon_as_the_monitor_has_started() {
-    use convoke_pubsub::{PubSubConfig, client};
+    use crate::nodes::{Health, HealthVerdict, Node, NodeEvent, SubscriptionConfig};
+    use convoke_pubsub::PubSubConfig;
     let domain = Domain::builder("b.example").start().await.unwrap();
     let pubsub = domain.serve_pubsub(PubSubConfig::default()).unwrap();
-    let mut reader = domain.component("reader").unwrap();
+    let reader = domain.component("reader").unwrap();
     let config = MonitorConfig { publish_to: Some(pubsub.clone()), ..MonitorConfig::default() };
     Monitor::start(&domain, config).unwrap();
-    reader.set(&pubsub, client::subscribe(HEALTH_NODE, reader.jid()), SOON).await.unwrap();
+    let mut verdicts = reader.subscribe(&Node::<Health>::at(pubsub), SubscriptionConfig::default());
+    let mut next = async || tokio::time::timeout(SOON, verdicts.next()).await.unwrap().unwrap();
+    assert_eq!(next().await, NodeEvent::Snapshot(Vec::new()));
     drop(Volunteer::builder(&domain, "alice", "desk").join().unwrap());
-    let (stanza, _) = tokio::time::timeout(SOON, reader.receive()).await.unwrap().unwrap();
-    let Some(client::Event::Items { changes, .. }) = client::parse_event(&stanza) else {
-        panic!("{}", stanza.as_str())
-    };
-    let [client::Change::Published(item)] = &changes[..] else { panic!("{changes:?}") };
-    assert_eq!(item.id, "alice@b.example/desk");
-    let health = item.payload.as_ref().unwrap();
-    assert_eq!((health.attribute("verdict"), health.attribute("why")), (Some("lost"), Some("session-died")));
+    let (node, verdict) = (Jid::new("alice@b.example/desk").unwrap(), HealthVerdict::Lost(Departure::SessionDied));
+    assert_eq!(next().await, NodeEvent::Published(Health { node, verdict }));
 }

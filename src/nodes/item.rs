@@ -7,7 +7,7 @@ use convoke_xmpp::Element;
 use thiserror::Error;
 
 /// A value that is an item of a publish-subscribe node (XEP-0060, section 4.1).
-pub trait NodeItem: Sized {
+pub trait NodeItem: Sized + 'static {
     /// The name of the node. Where there are many of the kind, as one for each batch, each is called `NODE/part`.
     const NODE: &'static str;
 

@@ -36,7 +36,7 @@ async fn an_account_discovers_our_domain_and_its_resource_manager() {
     let neighbours = Neighbours::new(Software::Prosody).await;
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(RedbStore::open(directory.path()).unwrap());
-    let config = ResourceManagerConfig { store, allow: Vec::new(), times: LeaseTimes::default() };
+    let config = ResourceManagerConfig { store, allow: Vec::new(), times: LeaseTimes::default(), publish_to: None };
     ResourceManager::start(&neighbours.ours, config).await.unwrap();
     let mut juliet = neighbours.juliet().await;
 

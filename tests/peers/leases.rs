@@ -25,6 +25,7 @@ async fn lend(neighbours: &Neighbours) -> (ResourceManager, TempDir) {
         store: Arc::new(RedbStore::open(directory.path()).unwrap()),
         allow: vec![Allowance { domain: Domainpart::new(THEIRS).unwrap(), nodes: 1 }],
         times: LeaseTimes::default(),
+        publish_to: None,
     };
     (ResourceManager::start(&neighbours.ours, config).await.unwrap(), directory)
 }

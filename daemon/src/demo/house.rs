@@ -190,6 +190,7 @@ impl Site {
             store: Arc::new(store),
             allow: vec![Allowance { domain: domainpart(CLIENT)?, nodes }],
             times: LeaseTimes { default: LEASE, shortest: Duration::from_secs(1), longest: LEASE },
+            publish_to: None,
         };
         ResourceManager::start(&domain, config).await.map_err(DemoError::start("a resource manager"))?;
         Ok(domain)

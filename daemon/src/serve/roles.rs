@@ -8,6 +8,7 @@ use convoke::cloud::{
 };
 use convoke::pubsub::PubSubConfig;
 use convoke::store::Store;
+use convoke::xmpp::Jid;
 
 use super::ServeError;
 use crate::config::{Role, RolesConfig};
@@ -45,13 +46,19 @@ async fn resources(domain: &Domain, config: &RolesConfig, store: Option<&Arc<dyn
     let Some(store) = store.map(Arc::clone) else { return Ok(()) };
     let allow = config.allow.iter();
     let allow = allow.map(|allow| Allowance { domain: allow.domain.clone(), nodes: allow.nodes }).collect();
-    ResourceManager::start(domain, ResourceManagerConfig { store, allow, times: LeaseTimes::default() }).await?;
+    let (times, publish_to) = (LeaseTimes::default(), pubsub(domain, config)?);
+    ResourceManager::start(domain, ResourceManagerConfig { store, allow, times, publish_to }).await?;
     Ok(())
 }
 
-/// Verdicts go to the domain's own publish-subscribe service, if it runs; whoever may lease may also watch.
+/// Roles publish at the domain's own publish-subscribe service, if it runs.
+fn pubsub(domain: &Domain, config: &RolesConfig) -> Result<Option<Jid>, ServeError> {
+    Ok(if config.runs(Role::Pubsub) { Some(domain.address(Role::Pubsub.name())?) } else { None })
+}
+
+/// Whoever may lease may also watch.
 fn monitor(domain: &Domain, config: &RolesConfig) -> Result<(), ServeError> {
-    let publish_to = if config.runs(Role::Pubsub) { Some(domain.address(Role::Pubsub.name())?) } else { None };
+    let publish_to = pubsub(domain, config)?;
     let watchers = config.allow.iter().map(|allow| allow.domain.clone()).collect();
     Monitor::start(domain, MonitorConfig { watchers, publish_to, ..MonitorConfig::default() })?;
     Ok(())
@@ -59,6 +66,7 @@ fn monitor(domain: &Domain, config: &RolesConfig) -> Result<(), ServeError> {
 
 fn scheduler(domain: &Domain, config: &RolesConfig) -> Result<(), ServeError> {
     let managers = config.managers.clone();
-    Scheduler::start(domain, SchedulerConfig { managers, ..SchedulerConfig::default() })?;
+    let publish_to = pubsub(domain, config)?;
+    Scheduler::start(domain, SchedulerConfig { managers, publish_to, ..SchedulerConfig::default() })?;
     Ok(())
 }

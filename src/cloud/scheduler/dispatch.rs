@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::leases::Manager;
+use super::publication::Publication;
 use super::{Batch, Command, SchedulerConfig, SchedulerEvent, SubmitError};
 use crate::cloud::board::{BatchStatistics, Board, Judgement};
 use crate::cloud::client::{HeldLease, LeaseError};
@@ -57,6 +58,7 @@ pub(super) struct Dispatch {
     overdue_at: Option<Instant>,
     pub(super) running: JoinSet<Completed>,
     waiting: HashMap<String, Waiting>,
+    publication: Publication,
     events: broadcast::Sender<SchedulerEvent>,
 }
 
@@ -69,6 +71,7 @@ impl Dispatch {
         let manager = |jid: &Jid| (jid.clone(), Manager::new(component.handle(), jid.clone(), &config));
         let managers = config.managers.iter().map(manager).collect();
         let board = Board::new(config.max_faults);
+        let publication = Publication::new(component.handle(), config.publish_to.clone());
         Self {
             component,
             config,
@@ -81,6 +84,7 @@ impl Dispatch {
             overdue_at: None,
             running: JoinSet::new(),
             waiting: HashMap::new(),
+            publication,
             events,
         }
     }
@@ -101,6 +105,7 @@ impl Dispatch {
                 },
                 Some(Ok(completed)) = self.running.join_next() => self.completed(completed),
                 Some(command) = commands.recv() => self.command(command),
+                () = self.publication.progress() => {}
                 () = sleep_until(next) => {}
             }
         }
@@ -124,6 +129,7 @@ impl Dispatch {
     fn submit(&mut self, submission: Submission, waiting: Waiting) -> Result<(), SubmitError> {
         let name = submission.batch.clone();
         self.board.submit(submission)?;
+        self.publication.submitted(&name);
         self.waiting.insert(name, waiting);
         self.managers.values_mut().for_each(Manager::ask_now);
         Ok(())
@@ -187,16 +193,21 @@ impl Dispatch {
         }
         let verdict = match judgement {
             Judgement::Done { output, attempts } => {
+                self.publication.done(&attempt, &output, from);
                 let (batch, task) = (attempt.batch.clone(), attempt.task.clone());
                 self.tell(SchedulerEvent::Done { batch, task, output, attempts });
                 Verdict::Committed
             }
             Judgement::Failed { error } => {
+                self.publication.failed(&attempt);
                 let (batch, task) = (attempt.batch.clone(), attempt.task.clone());
                 self.tell(SchedulerEvent::Failed { batch, task, error });
                 Verdict::Committed
             }
-            Judgement::Again => Verdict::Committed,
+            Judgement::Again => {
+                self.publication.reopened(&attempt);
+                Verdict::Committed
+            }
             Judgement::Known(verdict) => verdict,
             Judgement::Fenced { now } => {
                 self.tell(SchedulerEvent::Fenced { node: from.clone(), epoch: attempt.lease.epoch });
@@ -294,6 +305,9 @@ impl Dispatch {
     pub(super) fn lose(&mut self, node: &Jid, why: Departure) {
         let Some(slot) = self.forget(node) else { return };
         let tasks = self.board.node_lost(node);
+        if let Some((attempt, _)) = slot.busy.as_ref().filter(|_| tasks > 0) {
+            self.publication.reopened(attempt);
+        }
         let was_last = self.managers.get_mut(&slot.manager).is_some_and(|manager| manager.lost(&slot.lease, node));
         if was_last {
             self.release(&slot.manager, &slot.lease);
@@ -336,6 +350,7 @@ impl Dispatch {
         }
         tracing::debug!(%node, task = attempt.task, %error, "an order was not accepted");
         self.board.refused(attempt);
+        self.publication.reopened(attempt);
         if is_temporary(&error) {
             // Whether the node is gone is for its manager to say; the task does not wait for that.
             self.free(node, attempt, true);
@@ -356,6 +371,7 @@ impl Dispatch {
             };
             let Some((attempt, task)) = self.board.next(&node, &slot.lease) else { return };
             self.idle.remove(&node);
+            self.publication.running(&attempt, &node);
             slot.busy = Some((attempt.clone(), now));
             self.overdue_at = self.overdue_at.or_else(|| now.checked_add(self.config.attempt_timeout));
             let (handle, timeout) = (self.component.handle(), self.config.request_timeout);

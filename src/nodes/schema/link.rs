@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+#[cfg(feature = "s2s")]
+use convoke_s2s::{LinkState, LinkStatistics};
 use convoke_xmpp::{Domainpart, Element};
 
 use crate::nodes::{Fields, ItemError, NodeItem};
@@ -53,6 +55,27 @@ impl LinkCondition {
     /// Reads what [`LinkCondition::as_str`] writes.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|condition| condition.as_str() == text)
+    }
+}
+
+#[cfg(feature = "s2s")]
+impl LinkReport {
+    /// What the statistics of a link say.
+    pub(crate) fn of(link: &LinkStatistics) -> Self {
+        let condition = match link.state {
+            LinkState::Open => LinkCondition::Open,
+            LinkState::Dialing => LinkCondition::Opening,
+            LinkState::Waiting => LinkCondition::Down,
+            // An incoming stream shows that the other domain is there; there is no more to tell of one that is idle.
+            _ => LinkCondition::Idle,
+        };
+        Self {
+            from: link.local.clone(),
+            to: link.remote.clone(),
+            condition,
+            waiting: (link.queued + link.unacknowledged) as u64,
+            failures: link.failures,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::nodes::{Fields, ItemError, NodeItem};
 
 /// How far a task is; the item's id is the name of the task, its node is `urn:convoke:tasks/BATCH`.
 ///
-/// A task without an item is open: nobody works on it.
+/// A task without an item is open too: nobody has worked on it yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskState {
     /// The task.
@@ -24,6 +24,8 @@ pub struct TaskState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskStage {
+    /// Its attempt was given up, and nobody works on it.
+    Open,
     /// A node works on it.
     Running {
         /// The full JID of the node.
@@ -51,6 +53,7 @@ impl NodeItem for TaskState {
 
     fn payload(&self) -> Element {
         let (stage, node) = match &self.stage {
+            TaskStage::Open => ("open", None),
             TaskStage::Running { node } => ("running", Some(node)),
             TaskStage::Done => ("done", None),
             TaskStage::Failed => ("failed", None),
@@ -62,6 +65,7 @@ impl NodeItem for TaskState {
     fn read(id: &str, payload: &Element) -> Result<Self, ItemError> {
         let fields = Fields::of(payload, "state", NAMESPACE)?;
         let stage = match fields.text("is")? {
+            "open" => TaskStage::Open,
             "running" => TaskStage::Running { node: fields.value("node")? },
             "done" => TaskStage::Done,
             "failed" => TaskStage::Failed,
