@@ -19,12 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Publications to one service, each node's in their order. With no service, nothing is published.
 ///
-/// A node is made before its first item. What is refused is given up: the next change of the item is published anew.
+/// A node is made before its first item, and one that an earlier run has left is emptied: what it held is not known any
+/// more. What is refused is given up: the next change of the item is published anew.
 pub(crate) struct Posts {
     component: ComponentHandle,
     service: Option<Jid>,
     under_way: JoinSet<Posted>,
-    waiting: HashMap<Target, Element>,
+    waiting: HashMap<Target, Post>,
     order: VecDeque<Target>,
     /// The nodes that are there, or are being made.
     made: HashSet<String>,
@@ -41,9 +42,24 @@ struct Target {
     item: Option<String>,
 }
 
+struct Post {
+    kind: Kind,
+    payload: Element,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Of a node.
+    Creation,
+    /// Of an item.
+    Publication,
+    /// Of an item or a node; it may be gone already.
+    Removal,
+}
+
 struct Posted {
     target: Target,
-    is_creation: bool,
+    kind: Kind,
     result: Result<(), RequestError>,
 }
 
@@ -99,7 +115,8 @@ impl Posts {
         let Some(service) = self.service.clone() else { return };
         let node = Node::<T>::part(service, part);
         if self.made.remove(node.name()) {
-            self.put(Target { node: node.name().to_owned(), item: None }, client::delete(node.name()));
+            let target = Target { node: node.name().to_owned(), item: None };
+            self.put(target, Post { kind: Kind::Removal, payload: client::delete(node.name()) });
         }
     }
 
@@ -115,7 +132,7 @@ impl Posts {
         let now: BTreeMap<String, T> = items.map(|item| (item.id().into_owned(), item)).collect();
         for id in mirror.told.keys().filter(|id| !now.contains_key(*id)) {
             let target = Target { node: node.name().to_owned(), item: Some(id.clone()) };
-            self.put(target, client::retract(node.name(), id));
+            self.put(target, Post { kind: Kind::Removal, payload: client::retract(node.name(), id) });
         }
         for (_, item) in now.iter().filter(|(id, item)| mirror.told.get(*id) != Some(*item)) {
             self.publish_at(&node, item);
@@ -141,26 +158,33 @@ impl Posts {
         }
         self.making += 1;
         // Sent at once: whoever subscribes afterwards finds the node.
-        let answer = self.component.create_node(node, PATIENCE);
-        let target = Target { node: node.name().to_owned(), item: None };
-        self.under_way.spawn(async move { Posted { target, is_creation: true, result: answer.await } });
+        let created = self.component.create_node(node, PATIENCE);
+        let (component, node) = (self.component.clone(), node.clone());
+        self.under_way.spawn(async move {
+            let result = match created.await {
+                Err(error) if condition(&error) == Some(Condition::Conflict) => component.purge(&node, PATIENCE).await,
+                created => created,
+            };
+            Posted { target: Target { node: node.name().to_owned(), item: None }, kind: Kind::Creation, result }
+        });
     }
 
     fn publish_at<T: NodeItem>(&mut self, node: &Node<T>, item: &T) {
         self.make(node);
         let id = item.id();
         let payload = client::publish(node.name(), Some(&id), item.payload());
-        self.put(Target { node: node.name().to_owned(), item: Some(id.into_owned()) }, payload);
+        let target = Target { node: node.name().to_owned(), item: Some(id.into_owned()) };
+        self.put(target, Post { kind: Kind::Publication, payload });
     }
 
-    fn put(&mut self, target: Target, payload: Element) {
+    fn put(&mut self, target: Target, post: Post) {
         if self.service.is_none() {
             return;
         }
         if self.order.len() >= WAITING && !self.waiting.contains_key(&target) {
             return self.give_up(&target, &"too much waits to be published");
         }
-        if self.waiting.insert(target.clone(), payload).is_none() {
+        if self.waiting.insert(target.clone(), post).is_none() {
             self.order.push_back(target);
         }
         self.send();
@@ -170,30 +194,26 @@ impl Posts {
         let Some(service) = self.service.clone() else { return };
         while self.making == 0 && self.under_way.len() < UNDER_WAY {
             let Some(target) = self.order.pop_front() else { return };
-            let Some(payload) = self.waiting.remove(&target) else { continue };
+            let Some(Post { kind, payload }) = self.waiting.remove(&target) else { continue };
             let answer = self.component.set(&service, payload, PATIENCE);
             self.under_way.spawn(async move {
                 let result = answer.await.map(drop);
-                Posted { target, is_creation: false, result }
+                Posted { target, kind, result }
             });
         }
     }
 
     fn ended(&mut self, posted: Posted) {
-        self.making -= usize::from(posted.is_creation);
-        let condition = |error: &RequestError| error.stanza_error().map(|error| error.condition);
-        match posted.result {
-            Ok(()) => self.succeeded(),
-            // It was there before.
-            Err(error) if posted.is_creation && condition(&error) == Some(Condition::Conflict) => {}
-            Err(RequestError::Closed { .. }) => {}
-            Err(error) => {
-                let is_lost = posted.is_creation || condition(&error) == Some(Condition::ItemNotFound);
-                if is_lost {
-                    self.made.remove(&posted.target.node);
-                }
+        self.making -= usize::from(posted.kind == Kind::Creation);
+        let Err(error) = posted.result else { return self.succeeded() };
+        match (posted.kind, condition(&error)) {
+            (_, None) if matches!(error, RequestError::Closed { .. }) => {}
+            (Kind::Removal, Some(Condition::ItemNotFound)) => {}
+            (Kind::Creation, _) | (Kind::Publication, Some(Condition::ItemNotFound)) => {
+                self.made.remove(&posted.target.node);
                 self.give_up(&posted.target, &error);
             }
+            _ => self.give_up(&posted.target, &error),
         }
     }
 
@@ -212,6 +232,10 @@ impl Posts {
         }
         self.given_up += 1;
     }
+}
+
+fn condition(error: &RequestError) -> Option<Condition> {
+    error.stanza_error().map(|error| error.condition)
 }
 
 /// What a node was made to hold.
@@ -244,13 +268,16 @@ mod tests {
     struct Stage {
         posts: Posts,
         service: Component,
+        _role: Component,
+        _domain: Domain,
     }
 
     impl Stage {
         async fn new() -> Self {
             let domain = Domain::builder("a.example").start().await.unwrap();
             let (service, role) = (domain.component("pubsub").unwrap(), domain.component("role").unwrap());
-            Self { posts: Posts::new(role.handle(), Some(service.jid().clone())), service }
+            let posts = Posts::new(role.handle(), Some(service.jid().clone()));
+            Self { posts, service, _role: role, _domain: domain }
         }
 
         /// The next request as `verb item`, answered so.
@@ -292,6 +319,7 @@ mod tests {
             stage.posts.publish(&health("y@a", lost));
         }
         assert_eq!(stage.serve(Err(Condition::Conflict)).await, "create");
+        assert_eq!(stage.serve(Ok(())).await, "purge");
         assert_eq!(stage.serve(Ok(())).await, "publish x@a ok");
         assert_eq!(stage.serve(Ok(())).await, "publish y@a lost");
         stage.settle().await;
@@ -323,8 +351,12 @@ mod tests {
         for expected in ["create", "publish x@a ok", "publish y@a ok"] {
             assert_eq!(stage.serve(Ok(())).await, expected);
         }
+        // That an item is gone already says nothing of the node.
         stage.posts.mirror(&mut mirror, two().take(1));
         assert_eq!(stage.serve(Err(Condition::ItemNotFound)).await, "retract y@a");
+        stage.settle().await;
+        stage.posts.mirror(&mut mirror, two());
+        assert_eq!(stage.serve(Err(Condition::ItemNotFound)).await, "publish y@a ok");
         stage.settle().await;
         stage.posts.mirror(&mut mirror, two());
         for expected in ["create", "publish x@a ok", "publish y@a ok"] {

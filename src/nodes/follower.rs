@@ -25,7 +25,7 @@ use super::event::Interruption;
 use super::inbox::{Arrival, Bounds, Inbox};
 use super::notification::Notification;
 use super::page::{Page, items_after};
-use super::position::{Position, Relation, relate};
+use super::position::{self, Position, Relation};
 use super::subscription::SubscriptionConfig;
 use crate::component::{ComponentHandle, RequestError};
 
@@ -262,7 +262,7 @@ impl Follower {
     /// The notifications that the service sent before its answer.
     fn tell_what_waits(&mut self, now: &Position) {
         for waiting in self.inbox.take_until(now) {
-            if relate(self.seen.as_ref(), waiting.span.as_ref()) == Relation::Next {
+            if self.relate(&waiting) == Relation::Next {
                 self.tell(waiting);
             }
         }
@@ -304,7 +304,10 @@ impl Follower {
     }
 
     fn notified(&mut self, notification: Notification) {
-        match relate(self.seen.as_ref(), notification.span.as_ref()) {
+        if notification.unsubscribed.as_deref() == Some(self.handle.jid().as_str()) {
+            return self.subscribe();
+        }
+        match self.relate(&notification) {
             Relation::Known => self.listen(),
             Relation::Next => {
                 self.listen();
@@ -313,6 +316,10 @@ impl Follower {
             // It is asked for again with what is missing before it.
             Relation::Ahead => self.subscribe(),
         }
+    }
+
+    fn relate(&self, notification: &Notification) -> Relation {
+        relate(self.seen.as_ref(), notification)
     }
 
     /// Something was missed. Where changes are numbered, what it was comes out by asking.
@@ -407,11 +414,20 @@ fn read_page(result: Result<Option<Element>, RequestError>) -> Result<Page, Inte
     result?.as_ref().and_then(Page::read).ok_or(Interruption::Answer)
 }
 
+/// Relates a notification to the last change that is known. What is recalled carries the present position of the node, and
+/// is not the change that led there.
+fn relate(seen: Option<&Position>, notification: &Notification) -> Relation {
+    if notification.is_recalled && seen.is_some() {
+        return Relation::Known;
+    }
+    position::relate(seen, notification.span.as_ref())
+}
+
 /// Brings the items of several pages to the state of the last one; `false` if a change is missing.
 fn merge(items: &mut Vec<Item>, since: &Position, until: &Position, waiting: Vec<Notification>) -> bool {
     let mut seen = since.clone();
     for notification in waiting {
-        match relate(Some(&seen), notification.span.as_ref()) {
+        match relate(Some(&seen), &notification) {
             Relation::Known => continue,
             Relation::Ahead => return false,
             Relation::Next => apply(items, notification.event),

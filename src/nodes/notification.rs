@@ -2,7 +2,7 @@
 
 use convoke_pubsub::client::{self, Event};
 use convoke_xmpp::namespace::PUBSUB_EVENT;
-use convoke_xmpp::{Kind, MessageType, Stanza};
+use convoke_xmpp::{Element, Kind, MessageType, Stanza};
 
 use super::position::Span;
 
@@ -13,6 +13,10 @@ pub(super) struct Notification {
     pub(super) event: Option<Event>,
     /// Which changes of the node these are, if the service numbers them.
     pub(super) span: Option<Span>,
+    /// Whether it is no change: the last item, sent again to a new subscriber (XEP-0060, section 6.1.7).
+    pub(super) is_recalled: bool,
+    /// Whose subscription has ended without being asked to (section 8.8.4).
+    pub(super) unsubscribed: Option<String>,
     /// How much memory it takes, about: the bytes of the message.
     pub(super) bytes: usize,
 }
@@ -27,8 +31,23 @@ impl Notification {
     /// The name of the node and what is told of it.
     pub(super) fn read(stanza: &Stanza) -> Option<(String, Self)> {
         let message = stanza.to_element();
-        let node = message.find("event", PUBSUB_EVENT)?.children().next()?.attribute("node")?.to_owned();
-        let (event, span) = (client::parse_event(stanza), Span::read(&message));
-        Some((node, Self { event, span, bytes: stanza.bytes().len() }))
+        let content = message.find("event", PUBSUB_EVENT)?.children().next()?;
+        let node = content.attribute("node")?.to_owned();
+        let notification = Self {
+            event: client::parse_event(stanza),
+            span: Span::read(&message),
+            is_recalled: message.find("delay", DELAY).is_some(),
+            unsubscribed: unsubscribed(content),
+            bytes: stanza.bytes().len(),
+        };
+        Some((node, notification))
     }
+}
+
+/// The stamp of what is sent later than it was made (XEP-0203).
+const DELAY: &str = "urn:xmpp:delay";
+
+fn unsubscribed(content: &Element) -> Option<String> {
+    let has_ended = content.is("subscription", PUBSUB_EVENT) && content.attribute("subscription") == Some("none");
+    content.attribute("jid").filter(|_| has_ended).map(str::to_owned)
 }

@@ -46,19 +46,19 @@ async fn resources(domain: &Domain, config: &RolesConfig, store: Option<&Arc<dyn
     let Some(store) = store.map(Arc::clone) else { return Ok(()) };
     let allow = config.allow.iter();
     let allow = allow.map(|allow| Allowance { domain: allow.domain.clone(), nodes: allow.nodes }).collect();
-    let (times, publish_to) = (LeaseTimes::default(), pubsub(domain, config)?);
+    let (times, publish_to) = (LeaseTimes::default(), publish_to(domain, config)?);
     ResourceManager::start(domain, ResourceManagerConfig { store, allow, times, publish_to }).await?;
     Ok(())
 }
 
 /// Roles publish at the domain's own publish-subscribe service, if it runs.
-fn pubsub(domain: &Domain, config: &RolesConfig) -> Result<Option<Jid>, ServeError> {
+fn publish_to(domain: &Domain, config: &RolesConfig) -> Result<Option<Jid>, ServeError> {
     Ok(if config.runs(Role::Pubsub) { Some(domain.address(Role::Pubsub.name())?) } else { None })
 }
 
 /// Whoever may lease may also watch.
 fn monitor(domain: &Domain, config: &RolesConfig) -> Result<(), ServeError> {
-    let publish_to = pubsub(domain, config)?;
+    let publish_to = publish_to(domain, config)?;
     let watchers = config.allow.iter().map(|allow| allow.domain.clone()).collect();
     Monitor::start(domain, MonitorConfig { watchers, publish_to, ..MonitorConfig::default() })?;
     Ok(())
@@ -66,7 +66,7 @@ fn monitor(domain: &Domain, config: &RolesConfig) -> Result<(), ServeError> {
 
 fn scheduler(domain: &Domain, config: &RolesConfig) -> Result<(), ServeError> {
     let managers = config.managers.clone();
-    let publish_to = pubsub(domain, config)?;
+    let publish_to = publish_to(domain, config)?;
     Scheduler::start(domain, SchedulerConfig { managers, publish_to, ..SchedulerConfig::default() })?;
     Ok(())
 }

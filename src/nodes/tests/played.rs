@@ -154,6 +154,32 @@ async fn a_message_that_stands_for_several_changes_is_no_gap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_item_that_is_recalled_is_not_the_change_that_led_there() {
+    let mut stage =
+        Stage::following(SubscriptionConfig::default(), &items(&[load("a", 1), load("b", 2)], &position(5))).await;
+    // `a` was retracted, and nobody told; then the check subscribes again.
+    stage.notify(
+        &(numbered(published(&load("b", 2)), 6) + "<delay xmlns='urn:xmpp:delay' stamp='2026-11-22T09:00:00Z'/>"),
+    );
+    let exchange = [("subscribe", ""), ("items after b", &*items(&[], &position(6)))];
+    assert_eq!(stage.next_after(&exchange).await, NodeEvent::Gap { missed: Some(1) });
+    let listed = items(&[load("b", 2)], &position(6));
+    assert_eq!(stage.next_after(&[("items", &listed)]).await, snapshot([load("b", 2)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_was_ended_by_an_owner_is_asked_for_again() {
+    let mut stage = Stage::following(SubscriptionConfig::default(), &items(&[], &position(5))).await;
+    let ended = |jid| event(&format!("<subscription node='loads' jid='{jid}' subscription='none'/>"));
+    stage.notify(&ended("somebody@else.example"));
+    stage.notify(&ended("reader@a.example"));
+    let told = stage.next_after(&[("subscribe", "!forbidden")]).await;
+    assert!(matches!(told, NodeEvent::Interrupted(Interruption::Request(_))), "{told:?}");
+    let exchange = [("subscribe", ""), ("newest 1", &*items(&[], &position(5)))];
+    assert_eq!(stage.next_after(&exchange).await, NodeEvent::Resumed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gap_of_publications_is_filled_with_the_items_behind_the_newest_one_known() {
     let mut stage = Stage::following(SubscriptionConfig::default(), &items(&[load("a", 1)], &position(5))).await;
     stage.notify(&numbered(published(&load("d", 4)), 8));

@@ -7,7 +7,11 @@ use convoke_xmpp::Condition;
 
 use super::{Load, load};
 use crate::Domain;
-use crate::nodes::{Node, NodeEvent, SubscriptionConfig};
+use crate::nodes::publisher::creation;
+use crate::nodes::{
+    DomainTotals, Health, Lent, LinkReport, Node, NodeEvent, NodeItem, Offered, SubscriptionConfig, TaskResult,
+    TaskState,
+};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -33,4 +37,24 @@ async fn what_is_published_and_retracted_is_told_in_order_behind_a_snapshot() {
     assert_eq!(next().await, NodeEvent::Retracted("b".to_owned()));
     let gone = publisher.retract(&node, "b", SOON).await.unwrap_err();
     assert_eq!(gone.stanza_error().unwrap().condition, Condition::ItemNotFound);
+}
+
+#[tokio::test]
+async fn the_service_makes_each_node_of_the_cloud_as_it_is_wished() {
+    let domain = Domain::builder("a.example").start().await.unwrap();
+    let service = domain.serve_pubsub(PubSubConfig::default()).unwrap();
+    let role = domain.component("role").unwrap();
+    let wishes = [
+        (Offered::NODE, Offered::OPTIONS),
+        (DomainTotals::NODE, DomainTotals::OPTIONS),
+        (Lent::NODE, Lent::OPTIONS),
+        (TaskState::NODE, TaskState::OPTIONS),
+        (TaskResult::NODE, TaskResult::OPTIONS),
+        (Health::NODE, Health::OPTIONS),
+        (LinkReport::NODE, LinkReport::OPTIONS),
+    ];
+    for (node, options) in wishes {
+        let made = role.set(&service, creation(node, options), SOON).await;
+        made.unwrap_or_else(|error| panic!("{node}: {error}"));
+    }
 }
