@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use convoke::nodes::{Fields, ItemError, Node, NodeEvent, NodeItem, Subscription, SubscriptionConfig};
+use convoke::cloud::{Monitor, MonitorConfig};
+use convoke::nodes::{
+    Fields, ItemError, LinkCondition, LinkReport, Node, NodeEvent, NodeItem, Subscription, SubscriptionConfig,
+};
 use convoke::pubsub::PubSubConfig;
 use convoke::xmpp::{Element, Jid, Stanza, namespace};
 use convoke::{Component, Domain};
@@ -261,4 +264,25 @@ async fn serve(mut service: Component) {
 
 fn item(namespace: &'static str, load: &Load) -> Element {
     Element::new("item", namespace).attr("id", &load.machine).child(load.payload())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_tells_the_state_of_the_ways_to_other_domains() {
+    let houses = Houses::new().await;
+    let publish_to = Some(houses.node.service().clone());
+    Monitor::start(&houses.theirs, MonitorConfig { publish_to, ..MonitorConfig::default() }).unwrap();
+    let node = Node::<LinkReport>::at(houses.node.service().clone());
+    let mut links = houses.reader.subscribe(&node, SubscriptionConfig::default());
+    // The way by which we follow is one of them, and is told when the monitor looks again.
+    let open = async {
+        loop {
+            match links.next().await.expect("a running domain") {
+                NodeEvent::Published(link) if link.condition == LinkCondition::Open => return link,
+                NodeEvent::Snapshot(_) | NodeEvent::Published(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let link = within_deadline("a way that is open", open).await;
+    assert_eq!((link.from.as_str(), link.to.as_str(), &*link.id()), ("b.lan", "a.lan", "b.lan|a.lan"));
 }
