@@ -7,20 +7,22 @@
 
 use convoke_counting_allocator::CountingAllocator;
 
-mod access;
 mod approval;
 mod client;
 mod commit;
 mod configuration;
+mod creators;
 mod delivery;
 mod entity;
 mod kinds;
 mod limits;
 mod management;
+mod matrix;
 mod options;
 mod ordering;
 mod owner;
 mod paging;
+mod presence;
 mod publisher;
 mod store;
 mod subscriber;

@@ -54,7 +54,11 @@ impl House {
 
     pub(crate) fn with(config: PubSubConfig) -> Self {
         let address = Jid::new("pubsub.shakespeare.lit").unwrap();
-        Self { service: PubSubService::new(address, config), router: Recorder::default() }
+        Self::of(PubSubService::new(address, config))
+    }
+
+    pub(crate) fn of(service: PubSubService) -> Self {
+        Self { service, router: Recorder::default() }
     }
 
     /// With the node of the examples, which `hamlet@denmark.lit` owns.
