@@ -7,6 +7,7 @@ use convoke_xmpp::{Jid, Origin, Service, Stanza};
 
 use crate::support::{Recorder, domain, verdict};
 
+/// Example 128.
 #[test]
 fn by_default_only_local_entities_of_the_own_domain_create_nodes() {
     let own = Origin::Local;

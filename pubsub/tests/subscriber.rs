@@ -187,7 +187,7 @@ fn items_are_returned_in_the_order_of_their_publication() {
     );
 }
 
-/// Examples 83 and 79.
+/// Examples 78, 79 and 83.
 #[test]
 fn a_particular_item_is_returned_with_its_payload_as_it_was_published() {
     let house = House::with_node(open_config());
@@ -227,4 +227,81 @@ fn names_of_nodes_are_compared_in_their_normal_form() {
     house.done("hamlet@denmark.lit", "set", "<create node='na\u{ef}ve'/>");
     assert_eq!(verdict(&house.request("hamlet@denmark.lit", "set", "<create node='nai\u{308}ve'/>")), "conflict");
     assert_eq!(verdict(&house.request("hamlet@denmark.lit", "set", "<create node='NA\u{cf}VE'/>")), "result");
+}
+
+fn error(id: &str, kind: &str, condition: &str, specific: &str) -> String {
+    let specific = match specific {
+        "" => String::new(),
+        name => format!("<{name} xmlns='http://jabber.org/protocol/pubsub#errors'/>"),
+    };
+    format!(
+        "<iq type='error' from='pubsub.shakespeare.lit' to='francisco@denmark.lit/barracks' id='{id}'>
+           <error type='{kind}'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>{specific}</error>
+         </iq>"
+    )
+}
+
+fn sent(id: &str, kind: &str, verb: &str) -> String {
+    format!(
+        "<iq type='{kind}' from='francisco@denmark.lit/barracks' to='pubsub.shakespeare.lit' id='{id}'>
+           <pubsub xmlns='http://jabber.org/protocol/pubsub'>{verb}</pubsub>
+         </iq>"
+    )
+}
+
+/// Examples 31, 32, 33 and 37.
+#[test]
+fn who_is_not_admitted_does_not_subscribe_and_learns_why() {
+    for (model, kind, condition, specific) in [
+        ("presence", "auth", "not-authorized", "presence-subscription-required"),
+        ("roster", "auth", "not-authorized", "not-in-roster-group"),
+        ("whitelist", "cancel", "not-allowed", "closed-node"),
+        ("outcast", "auth", "forbidden", ""),
+    ] {
+        let subscribe = "<subscribe node='princely_musings' jid='francisco@denmark.lit'/>";
+        closed(model).exchange(&sent("sub1", "set", subscribe), &[&error("sub1", kind, condition, specific)]);
+    }
+}
+
+/// Examples 86, 89, 90, 91 and 93.
+#[test]
+fn who_is_not_admitted_retrieves_no_items_and_learns_why() {
+    for (model, kind, condition, specific) in [
+        ("authorize", "auth", "not-authorized", "not-subscribed"),
+        ("presence", "auth", "not-authorized", "presence-subscription-required"),
+        ("roster", "auth", "not-authorized", "not-in-roster-group"),
+        ("whitelist", "cancel", "not-allowed", "closed-node"),
+        ("outcast", "auth", "forbidden", ""),
+    ] {
+        let items = "<items node='princely_musings'/>";
+        closed(model).exchange(&sent("items1", "get", items), &[&error("items1", kind, condition, specific)]);
+    }
+}
+
+/// A node of this access model, or from which francisco is banned.
+fn closed(model: &str) -> House {
+    let house = House::with_node(open_config());
+    match model {
+        "outcast" => house.affiliate("francisco@denmark.lit", "outcast"),
+        model => drop(house.configure(&[("pubsub#access_model", &[model])])),
+    }
+    house
+}
+
+/// Example 39 (`pubsub#subscribe`); who has subscribed before stays a subscriber.
+#[test]
+fn a_node_that_takes_no_subscriptions_says_so() {
+    let house = House::with_node(open_config());
+    house.subscribe("bernardo@denmark.lit");
+    house.configure(&[("pubsub#subscribe", &["0"])]);
+    house.exchange(
+        &sent("sub1", "set", "<subscribe node='princely_musings' jid='francisco@denmark.lit'/>"),
+        &["<iq type='error' from='pubsub.shakespeare.lit' to='francisco@denmark.lit/barracks' id='sub1'>
+             <error type='cancel'>
+               <feature-not-implemented xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>
+               <unsupported xmlns='http://jabber.org/protocol/pubsub#errors' feature='subscribe'/>
+             </error>
+           </iq>"],
+    );
+    assert_eq!(house.publish("1", "<a xmlns='urn:a'/>").len(), 1);
 }
