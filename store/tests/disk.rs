@@ -152,6 +152,36 @@ fn refuses_a_file_that_is_no_store() {
     assert!(matches!(RedbStore::open(directory.path()), Err(StoreError::Open { .. })));
 }
 
+/// As a process leaves it that ends while it makes the file.
+#[test]
+fn what_an_unfinished_creation_has_left_hinders_nobody_and_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    for (number, content) in [(0, ""), (1, "neither empty nor a database")] {
+        std::fs::write(directory.path().join(format!("convoke.redb.{number}.new")), content).unwrap();
+    }
+    write(&RedbStore::open(directory.path()).unwrap(), Batch::new().put("t", "k", "v"));
+    let names = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["convoke.redb"]);
+    assert_eq!(RedbStore::open(directory.path()).unwrap().get("t", b"k").unwrap(), Some(b"v".to_vec()));
+}
+
+#[test]
+fn one_of_many_who_make_a_store_at_the_same_time_gets_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = std::sync::Barrier::new(8);
+    let opened: Vec<_> = std::thread::scope(|scope| {
+        let open = || {
+            start.wait();
+            RedbStore::open(directory.path())
+        };
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let (stores, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
+    assert_eq!(stores.len(), 1);
+    assert!(refused.iter().all(|refused| matches!(refused, Err(StoreError::Locked { .. }))), "{refused:?}");
+}
+
 #[test]
 fn refuses_a_directory_that_cannot_be_made() {
     let directory = tempfile::tempdir().unwrap();

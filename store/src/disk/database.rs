@@ -7,6 +7,7 @@ use redb::{
     Builder, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, Table, TableDefinition, WriteTransaction,
 };
 
+use super::creation;
 use crate::batch::Change;
 use crate::{Batch, Cause, Entry, StoreError};
 
@@ -43,8 +44,10 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) fn open(path: PathBuf) -> Result<Self, StoreError> {
-        let inner = builder().create(&path).map_err(|error| open_error(&path, error))?;
-        Self::check(inner, path, Box::new(|path| builder().open(path)))
+        creation::ensure(&path)?;
+        let inner = redb_file().open(&path).map_err(|error| open_error(&path, error))?;
+        creation::tidy(&path);
+        Self::check(inner, path, Box::new(|path| redb_file().open(path)))
     }
 
     /// Accepts an open redb database if its format is ours, or gives it our format if it is new.
@@ -104,14 +107,15 @@ impl Database {
     }
 }
 
-fn builder() -> Builder {
+/// How a file is opened.
+pub(super) fn redb_file() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder
 }
 
 /// Makes the tables of a new file; returns the format.
-fn initialise(inner: &redb::Database) -> Result<u64, redb::Error> {
+pub(super) fn initialise(inner: &redb::Database) -> Result<u64, redb::Error> {
     if let Some(format) = format(inner)? {
         return Ok(format);
     }
@@ -174,6 +178,6 @@ fn open_error(path: &Path, error: DatabaseError) -> StoreError {
     }
 }
 
-fn open_cause(path: &Path, error: redb::Error) -> StoreError {
+pub(super) fn open_cause(path: &Path, error: redb::Error) -> StoreError {
     StoreError::Open { path: path.to_owned(), cause: Arc::new(error) }
 }

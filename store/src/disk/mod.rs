@@ -1,6 +1,7 @@
 //! A store on disk: one redb file, one thread that commits.
 
 mod committer;
+mod creation;
 mod database;
 mod queue;
 
