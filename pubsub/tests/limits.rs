@@ -62,6 +62,72 @@ fn a_service_stores_no_more_bytes_than_allowed() {
     house.publish("c", &payload);
 }
 
+/// Publishes an item of that many bytes and more; gives the verdict.
+fn attempt(house: &House, from: &str, node: &str, id: &str, bytes: usize) -> String {
+    let payload = format!("<p xmlns='urn:p'>{}</p>", "x".repeat(bytes));
+    let publish = format!("<publish node='{node}'><item id='{id}'>{payload}</item></publish>");
+    verdict(&house.request(from, "set", &publish))
+}
+
+#[test]
+fn a_node_takes_no_more_bytes_than_allowed() {
+    let house = House::with_node(PubSubConfig { max_bytes_per_node: 400, ..open_config() });
+    house.done(HAMLET, "set", "<create node='another'/>");
+    for (node, id, expected) in [
+        ("princely_musings", "a", "result"),
+        ("princely_musings", "b", "result"),
+        ("princely_musings", "c", "resource-constraint"),
+        // In place of another there is room, and in other nodes.
+        ("princely_musings", "b", "result"),
+        ("another", "c", "result"),
+    ] {
+        assert_eq!(attempt(&house, HAMLET, node, id, 120), expected, "{node} {id}");
+    }
+    house.done(HAMLET, "set", "<retract node='princely_musings'><item id='a'/></retract>");
+    assert_eq!(attempt(&house, HAMLET, "princely_musings", "c", 120), "result");
+}
+
+/// Whoever fills its quota, in however many nodes, takes nothing from others.
+#[test]
+fn a_publisher_stores_no_more_items_or_bytes_than_allowed() {
+    for config in [
+        PubSubConfig { max_items_per_publisher: 2, ..open_config() },
+        PubSubConfig { max_bytes_per_publisher: 400, ..open_config() },
+    ] {
+        let house = House::with_node(config);
+        house.done(HAMLET, "set", "<create node='another'/>");
+        house.affiliate("horatio@denmark.lit", "publisher");
+        for (from, node, id, expected) in [
+            (HAMLET, "princely_musings", "a", "result"),
+            ("hamlet@denmark.lit/other", "another", "b", "result"),
+            (HAMLET, "princely_musings", "c", "resource-constraint"),
+            ("horatio@denmark.lit", "princely_musings", "c", "result"),
+            // What one publisher overwrites is another's from then on.
+            (HAMLET, "princely_musings", "c", "resource-constraint"),
+            ("horatio@denmark.lit", "princely_musings", "a", "result"),
+            (HAMLET, "princely_musings", "d", "result"),
+        ] {
+            assert_eq!(attempt(&house, from, node, id, 120), expected, "{from} {node} {id}");
+        }
+    }
+}
+
+#[test]
+fn a_service_stores_no_more_items_than_allowed() {
+    let house = House::with_node(PubSubConfig { max_stored_items: 2, ..open_config() });
+    house.done(HAMLET, "set", "<create node='another'/>");
+    for (node, id, expected) in [
+        ("princely_musings", "a", "result"),
+        ("another", "a", "result"),
+        ("another", "b", "resource-constraint"),
+        ("another", "a", "result"),
+    ] {
+        assert_eq!(attempt(&house, HAMLET, node, id, 1), expected, "{node} {id}");
+    }
+    house.owner_request(HAMLET, "set", "<delete node='princely_musings'/>");
+    assert_eq!(attempt(&house, HAMLET, "another", "b", 1), "result");
+}
+
 /// Example 38.
 #[test]
 fn a_node_has_no_more_subscriptions_than_allowed() {
