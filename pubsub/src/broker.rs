@@ -90,6 +90,11 @@ impl Broker {
         self.expiries.note_all(self.state.nodes());
     }
 
+    /// Looks at what the store has of changes that were taken back, so that nothing needs to be written to make sure.
+    pub(crate) fn resolve_doubts(&mut self, store: &dyn Store) {
+        self.state.resolve_doubts(store);
+    }
+
     /// Ends all subscriptions of an address that takes no notifications any more (XEP-0060, section 12.4); owners are
     /// told who want to know.
     pub(crate) fn remove_subscriber(&mut self, jid: &Jid) -> Vec<Notification> {

@@ -42,6 +42,9 @@ pub(super) trait Host: Send {
 
     /// Takes back changes that the store did not keep, for this reason.
     fn undo(&mut self, undo: Self::Undo, cause: &StoreError);
+
+    /// Looks at what the store has of what it failed to keep.
+    fn resolve_doubts(&mut self, store: &dyn Store);
 }
 
 /// Serves work in order, in groups of which one at a time is under way to the store.
@@ -184,6 +187,9 @@ impl<H: Host> Commits<H> {
             Err(error) => {
                 self.counters.failed_groups.increment();
                 core.host.undo(group.undo, &error);
+                if let Some(store) = &self.store {
+                    core.host.resolve_doubts(&**store);
+                }
                 outbox.extend(group.members.iter().filter_map(|(work, _)| refused(work)));
                 core.postpone(group.members, now);
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use convoke_store::{Batch, StoreError};
+use convoke_store::{Batch, Store, StoreError};
 use convoke_xmpp::{Jid, JidRef, Kind, Origin, Stanza};
 
 use super::clock::Clock;
@@ -197,5 +197,9 @@ impl Host for SingleBroker {
 
     fn undo(&mut self, undo: Undo, cause: &StoreError) {
         self.broker.undo(undo, cause);
+    }
+
+    fn resolve_doubts(&mut self, store: &dyn Store) {
+        self.broker.resolve_doubts(store);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
 
-use convoke_store::{Batch, StoreError};
+use convoke_store::{Batch, Store, StoreError};
 use convoke_xmpp::Jid;
 
 use super::node::NodeName;
@@ -136,6 +136,19 @@ impl State {
             }
             self.take_back(step);
         }
+    }
+
+    /// Compares what is in doubt with the store: only what is otherwise there is written with the next changes.
+    ///
+    /// Mostly a store that fails has written nothing. To write it all anew could be more than the disk has room for: the
+    /// items of a large node, say, that was to be deleted. What cannot be read stays in doubt.
+    pub(crate) fn resolve_doubts(&mut self, store: &dyn Store) {
+        let mut doubtful = mem::take(&mut self.journal.doubtful);
+        doubtful.retain(|record| {
+            let kept = store.get(TABLE, &record.key(self.address()));
+            kept.map_or(true, |kept| kept != self.value(record))
+        });
+        self.journal.doubtful = doubtful;
     }
 
     fn take_back(&mut self, step: Step) {

@@ -181,6 +181,9 @@ fn what_a_failed_store_kept_all_the_same_is_gone_with_the_next_changes() {
                     commit(store, batch);
                 }
                 state.undo(undo, &write_error());
+                if numbers.below(2) == 0 {
+                    state.resolve_doubts(store);
+                }
             }
             save(store, &mut state);
             assert_eq!(picture(&reopened(store)), picture(&state), "round {round}");
@@ -197,6 +200,23 @@ fn a_batch_that_the_store_refused_leaves_nothing_to_write() {
     let undo = state.take_changes().undo;
     state.undo(undo, &StoreError::Busy { waiting: 1 });
     assert_eq!(state.nodes().len(), 0);
+    assert!(state.take_changes().batch.is_empty());
+}
+
+/// However much it was: on a full disk there is no room for it.
+#[test]
+fn what_a_failed_store_did_not_keep_is_not_written_anew() {
+    let store = MemoryStore::new();
+    let mut state = State::new(jid(SERVICE));
+    let mut node = state.create(node_id("n"), jid("a@b"), config(100), "1".to_owned(), SystemTime::UNIX_EPOCH);
+    for number in 0..100 {
+        node.put_item(item(&number.to_string(), "a@b", 1_000));
+    }
+    save(&store, &mut state);
+    state.remove(&node_id("n"));
+    let undo = state.take_changes().undo;
+    state.undo(undo, &write_error());
+    state.resolve_doubts(&store);
     assert!(state.take_changes().batch.is_empty());
 }
 
