@@ -132,7 +132,7 @@ impl Broker {
         use Operation as Op;
         match operation {
             Op::ListNodes { page } => self.list_nodes(requester, page.as_ref(), context),
-            Op::Describe { node } => self.describe(node),
+            Op::Describe { node } => self.describe(requester, node, context),
             Op::ListItems { node, page } => self.list_items(requester, node, page.as_ref(), context),
             Op::OwnSubscriptions { node } => self.own_subscriptions(requester, node),
             Op::OwnAffiliations { node } => self.own_affiliations(requester, node),

@@ -34,6 +34,9 @@ pub use clock::{Clock, SystemClock};
 /// notification. Requests that come while a batch is on its way to the store wait, and share the next one. If the
 /// store fails, what was asked is refused with resource-constraint and taken back.
 ///
+/// Who is available is known by presence that is sent to the service, and only that long: a service that starts again takes
+/// everybody for unavailable until the next presence. It asks nobody for presence by itself.
+///
 /// Whoever runs the service hands stanzas to [`Service::handle`], and calls [`PubSubService::advance`] when it is woken
 /// ([`PubSubService::on_wake`]) and at [`PubSubService::next_deadline`].
 pub struct PubSubService {

@@ -11,7 +11,7 @@ fn query(house: &House, namespace: &str, node: &str) -> Vec<Stanza> {
     ))
 }
 
-/// Examples 7 and 8.
+/// Examples 7, 8 and 54.
 #[test]
 fn the_service_tells_its_identity_and_the_features_it_has() {
     let house = House::new();

@@ -267,6 +267,9 @@ fn a_node_that_delivers_no_notifications_keeps_items_all_the_same() {
     house.subscribe("francisco@denmark.lit");
     assert!(house.publish("1", PAYLOAD).is_empty());
     assert_eq!(item_ids(&house.request(BLOGBOT, "get", &format!("<items node='{NODE}'/>"))), ["1"]);
+    let retract = format!("<retract node='{NODE}' notify='true'><item id='1'/></retract>");
+    assert!(house.done(BLOGBOT, "set", &retract).is_empty());
+    assert_eq!(house.owner_request(BLOGBOT, "set", &format!("<delete node='{NODE}'/>")).len(), 2);
 }
 
 /// Example 157 without redirection; `pubsub#notify_delete` says whether subscribers hear of it.

@@ -14,6 +14,7 @@ mod configuration;
 mod creators;
 mod delivery;
 mod entity;
+mod examples;
 mod kinds;
 mod limits;
 mod management;

@@ -143,13 +143,13 @@ impl Scene {
         self.house.request(&format!("{}/x", self.jid), "set", &verb)
     }
 
-    fn is_listed(&self) -> bool {
+    fn discover(&self, what: &str, node: &str) -> convoke_xmpp::Element {
         let answers = self.house.send(&format!(
             "<iq type='get' from='{}' to='pubsub.shakespeare.lit' id='1'>\
-             <query xmlns='http://jabber.org/protocol/disco#items'/></iq>",
+             <query xmlns='http://jabber.org/protocol/disco#{what}' {node}/></iq>",
             self.jid
         ));
-        answers[0].payload().unwrap().children().count() == 1
+        answers[0].payload().unwrap()
     }
 }
 
@@ -190,10 +190,14 @@ fn who_may_subscribe_is_what_the_table_says() {
 }
 
 #[test]
-fn who_sees_a_node_in_the_list_is_who_may_subscribe() {
+fn who_sees_a_node_in_the_list_and_its_metadata_is_who_may_subscribe() {
     each_combination(|column, access_model, _, _, scene| {
         let may = matches!(row(&SUBSCRIBE, access_model)[column], 'y' | '?');
-        assert_eq!(scene.is_listed(), may, "{} {access_model}", ROLES[column]);
+        let case = format!("{} {access_model}", ROLES[column]);
+        assert_eq!(scene.discover("items", "").children().count() == 1, may, "{case}");
+        let info = scene.discover("info", &format!("node='{NODE}'"));
+        assert_eq!(info.find("x", "jabber:x:data").is_some(), may, "{case}");
+        assert!(info.find("identity", "http://jabber.org/protocol/disco#info").is_some(), "{case}");
     });
 }
 

@@ -83,7 +83,7 @@ fn only_an_owner_deletes_a_node_and_only_one_that_exists() {
     assert_eq!(delete("hamlet@denmark.lit/another", "node='princely_musings'"), "result");
 }
 
-/// Examples 197, 198 and 202.
+/// Examples 197, 198, 202 and 203.
 #[test]
 fn an_owner_changes_and_retrieves_affiliations() {
     let house = House::with_node(open_config());
@@ -107,7 +107,7 @@ fn an_owner_changes_and_retrieves_affiliations() {
     );
 }
 
-/// Examples 208 and 209: what cannot be is told as it is, and all else is changed (section 8.9.2.4).
+/// Examples 208, 209 and 210: what cannot be is told as it is, and all else is changed (section 8.9.2.4).
 #[test]
 fn a_node_keeps_an_owner_and_the_other_changes_are_made() {
     let house = House::with_node(open_config());
@@ -140,7 +140,7 @@ fn a_node_keeps_an_owner_and_the_other_changes_are_made() {
     assert_eq!(verdict(&house.request(HAMLET, "set", publish)), "result");
 }
 
-/// Example 210, as the service words it: the example misspells the element.
+/// As the service words it: the example of section 8.9.4 misspells the element.
 fn affiliated(jid: &str, affiliation: &str) -> String {
     format!(
         "<message type='headline' from='pubsub.shakespeare.lit' to='{jid}'>
@@ -151,12 +151,15 @@ fn affiliated(jid: &str, affiliation: &str) -> String {
     )
 }
 
-/// Examples 203 to 207, and what section 8.9 says without an example.
+/// Examples 200, 201, 206 and 207, and what section 8.9 says without an example.
 #[test]
 fn a_wrong_change_of_affiliations_is_refused_with_its_own_condition() {
     let house = House::with_node(open_config());
     let entry =
         |attributes: &str| format!("<affiliations node='princely_musings'><affiliation {attributes}/></affiliations>");
+    let list = |node: &str| format!("<affiliations node='{node}'/>");
+    assert_eq!(verdict(&house.owner_request("claudius@denmark.lit", "get", &list("princely_musings"))), "forbidden");
+    assert_eq!(verdict(&house.owner_request(HAMLET, "get", &list("nowhere"))), "item-not-found");
     for (from, verb, expected) in [
         ("claudius@denmark.lit", entry("jid='claudius@denmark.lit' affiliation='owner'"), "forbidden"),
         (HAMLET, "<affiliations node='nowhere'/>".to_owned(), "item-not-found"),

@@ -172,12 +172,12 @@ fn a_subscriber_that_comes_back_is_sent_what_it_has_missed() {
     assert!(stage.available(BARRACKS, "<ago xmlns='urn:xmpp:ago:0' secs='125'/>").is_empty(), "not initial presence");
 }
 
-/// Example 222 and section 13.5: the subscription ends with the presence of its subscriber, and only so.
+/// Examples 222 and 223, section 13.5: the subscription ends with the presence of its subscriber, and only so.
 #[test]
 fn a_temporary_subscription_ends_with_the_presence_of_the_subscriber() {
     let by_option = Stage::new(&[("pubsub#send_last_published_item", &["never"])]);
     by_option.subscribe_with(BARRACKS, &[("pubsub#expire", &["presence"])]);
-    // Example 223: the owner makes all subscriptions temporary.
+    // The owner makes all subscriptions temporary.
     let by_node = Stage::new(&[("pubsub#tempsub", &["1"]), ("pubsub#send_last_published_item", &["never"])]);
     by_node.house.subscribe(BARRACKS);
     for stage in [by_option, by_node] {

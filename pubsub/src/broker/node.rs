@@ -36,7 +36,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// What everybody may know of a node (XEP-0060, section 5.4).
+/// What those may know of a node who may subscribe to it (XEP-0060, section 5.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeInfo {
     pub(crate) creator: Jid,

@@ -21,6 +21,8 @@ pub(super) enum Audience {
 
 impl Broker {
     /// Tells of a change, which has its place in the history of the node from now on; `None` if nobody listens.
+    ///
+    /// Subscribers hear nothing of a node that delivers no notifications; but that it is gone, they do.
     pub(super) fn tell(
         &mut self,
         node: &NodeId,
@@ -28,6 +30,9 @@ impl Broker {
         audience: Audience,
         context: &Context<'_>,
     ) -> Result<Option<Notification>, Refusal> {
+        if audience == Audience::Subscribers && !self.node(node)?.config().deliver_notifications {
+            return Ok(None);
+        }
         let position = self.edit(node)?.advance();
         let entry = self.node(node)?;
         let recipients = match audience {

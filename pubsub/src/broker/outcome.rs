@@ -113,9 +113,10 @@ pub(crate) enum Answer {
         node: NodeId,
         page: Page<Arc<Item>>,
     },
+    /// With what those know of it who may subscribe.
     Described {
         node: NodeId,
-        info: Box<NodeInfo>,
+        info: Option<Box<NodeInfo>>,
     },
 }
 

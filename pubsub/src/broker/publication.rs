@@ -21,7 +21,8 @@ impl Broker {
         self.prepare(requester, &node, options, context)?;
         let config = self.node(&node)?.config();
         let Some(entry) = suitable(entry, config, self.config.max_payload_bytes)? else {
-            let notifications = self.announce(&node, context)?;
+            let told = self.tell(&node, Change::Announced, Audience::Subscribers, context)?;
+            let notifications = told.into_iter().collect();
             return Ok(Outcome { answer: Answer::Published { node, generated: None }, notifications });
         };
         let is_generated = entry.id.is_none();
@@ -58,31 +59,19 @@ impl Broker {
         self.add_node(requester, node, config, context)
     }
 
-    /// Tells of a publication without an item.
-    fn announce(&mut self, node: &NodeId, context: &Context<'_>) -> Result<Vec<Notification>, Refusal> {
-        if !self.node(node)?.config().deliver_notifications {
-            return Ok(Vec::new());
-        }
-        let told = self.tell(node, Change::Announced, Audience::Subscribers, context)?;
-        Ok(told.into_iter().collect())
-    }
-
     /// Stores an item if the node keeps items, and tells of it.
     fn take_in(&mut self, node: &NodeId, new: NewItem, context: &Context<'_>) -> Result<Vec<Notification>, Refusal> {
         let config = self.node(node)?.config();
-        let (is_kept, is_told) = (config.persist_items, config.deliver_notifications);
+        let (is_kept, lifetime) = (config.persist_items, config.item_expire);
         let mut notifications = Vec::new();
         let item = if is_kept {
             notifications = self.make_room(node, &new, context)?;
-            let lifetime = self.node(node)?.config().item_expire;
             self.expiries.note(lifetime, context.now);
             self.edit(node)?.put_item(new)
         } else {
             Arc::new(Item::unkept(new))
         };
-        if is_told {
-            notifications.extend(self.tell(node, Change::Published { item }, Audience::Subscribers, context)?);
-        }
+        notifications.extend(self.tell(node, Change::Published { item }, Audience::Subscribers, context)?);
         Ok(notifications)
     }
 

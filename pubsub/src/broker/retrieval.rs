@@ -59,9 +59,17 @@ impl Broker {
         Ok(Answer::ItemIds { node, page }.into())
     }
 
-    pub(super) fn describe(&self, node: NodeId) -> Result<Outcome, Refusal> {
-        let info = NodeInfo::of(self.node(&node)?, self.config.max_items_per_node);
-        Ok(Answer::Described { node, info: Box::new(info) }.into())
+    /// That a node is there, everybody may know; more of it, who may subscribe (section 15.1).
+    pub(super) fn describe(
+        &self,
+        requester: &Requester,
+        node: NodeId,
+        context: &Context<'_>,
+    ) -> Result<Outcome, Refusal> {
+        let may_know = self.access(&node, &requester.jid, context)?.subscription().is_ok();
+        let entry = self.node(&node)?;
+        let info = may_know.then(|| Box::new(NodeInfo::of(entry, self.config.max_items_per_node)));
+        Ok(Answer::Described { node, info }.into())
     }
 }
 

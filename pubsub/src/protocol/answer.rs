@@ -73,7 +73,7 @@ fn payload(answer: &Answer, service: &str, config: &PubSubConfig) -> Option<Elem
         }
         Answer::Nodes { page } => listed_nodes(page, service, config),
         Answer::ItemIds { node, page } => listed_items(node, page, service, config),
-        Answer::Described { node, info } => discovery::node_info(node, info),
+        Answer::Described { node, info } => discovery::node_info(node, info.as_deref()),
     })
 }
 

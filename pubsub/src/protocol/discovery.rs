@@ -56,15 +56,13 @@ fn commands(iq: &Stanza) -> Element {
     Element::new("query", namespace::DISCO_ITEMS).attr("node", COMMANDS).child(command::item(service))
 }
 
-/// The payload that describes a node, its metadata included.
-pub(super) fn node_info(node: &NodeId, info: &NodeInfo) -> Element {
-    let title = &info.config.title;
-    let name = if title.is_empty() { node.to_string() } else { title.clone() };
+/// The payload that describes a node, with its metadata for those who may know them.
+pub(super) fn node_info(node: &NodeId, info: Option<&NodeInfo>) -> Element {
+    let title = info.map(|info| &info.config.title).filter(|title| !title.is_empty());
+    let name = title.cloned().unwrap_or_else(|| node.to_string());
     let identity = Identity { category: "pubsub", kind: "leaf", name };
     let features = [namespace::DISCO_ITEMS, namespace::PUBSUB];
-    let mut query = payload::disco_info(&[identity], features).attr("node", node);
-    query.push(metadata(info));
-    query
+    payload::disco_info(&[identity], features).attr("node", node).with_children(info.map(metadata))
 }
 
 /// The metadata form (section 5.4).
