@@ -11,6 +11,7 @@ mod notice;
 mod outbox;
 mod statistics;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -199,9 +200,11 @@ impl Delivery {
 
     /// A notification came back, if the id is one that this service gave to a notification for that address.
     fn returned(&mut self, message: &Stanza, now: Instant) {
-        let (Some(from), Some(id), Some(error)) = (message.from(), message.id(), message.error()) else { return };
+        let (Some(from), Some(id)) = (message.from(), message.id()) else { return };
         let from = from.to_owned();
-        if self.ids.is_of(id, &from) {
+        if self.ids.is_of(id, &from)
+            && let Some(error) = message.error()
+        {
             self.judge(&from, &error, now);
         }
     }
@@ -234,8 +237,10 @@ pub(crate) fn deliver(stanza: Stanza, router: &dyn Router) {
 }
 
 /// The recipients, those of a domain beside each other: its link gets them as one run.
-fn by_domain(recipients: &Subscriptions) -> Vec<(&Jid, &Subscription)> {
-    let mut sorted: Vec<_> = recipients.iter().collect();
-    sorted.sort_by(|(a, _), (b, _)| a.domain().cmp(b.domain()));
-    sorted
+fn by_domain(recipients: &Subscriptions) -> impl Iterator<Item = (&Jid, &Subscription)> {
+    let mut domains = BTreeMap::<&str, Vec<_>>::new();
+    for (recipient, subscription) in recipients {
+        domains.entry(recipient.domain()).or_default().push((recipient, subscription));
+    }
+    domains.into_values().flatten()
 }

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
 
-use convoke_pubsub::{PubSubConfig, PubSubService};
+use convoke_pubsub::{Clock, NodeConfig, PubSubConfig, PubSubService};
 use convoke_store::{Batch, Durability, Entry, MemoryStore, OnDurable, Store, StoreError};
-use convoke_xmpp::{Condition, ErrorType, Jid, Stanza};
+use convoke_xmpp::{Condition, ErrorType, Jid, Stanza, StanzaError};
 
 use crate::support::{House, NODE, Recorder, item_ids, open_config, published, request, verdict};
 
@@ -110,6 +111,40 @@ fn told(stanzas: Vec<Stanza>) -> Vec<String> {
         }
     };
     stanzas.into_iter().map(tell).collect()
+}
+
+/// Has an address tell the service that it is there, or not.
+fn presence(house: &House, from: &str, kind: &str) -> Vec<String> {
+    told(house.send(&format!("<presence from='{from}' to='pubsub.shakespeare.lit'{kind}/>")))
+}
+
+/// A clock that the test moves on.
+struct ManualClock {
+    start: Instant,
+    passed: Mutex<Duration>,
+}
+
+impl ManualClock {
+    fn pass(&self, time: Duration) {
+        *self.passed.lock().unwrap() += time;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Instant {
+        self.start + *self.passed.lock().unwrap()
+    }
+
+    fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + *self.passed.lock().unwrap()
+    }
+}
+
+fn timed_house(node: NodeConfig) -> (House, Arc<HeldStore>, Arc<ManualClock>) {
+    let (house, store) = held_house(PubSubConfig { node, ..open_config() });
+    let clock = Arc::new(ManualClock { start: Instant::now(), passed: Mutex::default() });
+    let house = House { service: house.service.with_clock(clock.clone()), router: house.router };
+    (house, store, clock)
 }
 
 fn full_disk() -> StoreError {
@@ -243,6 +278,63 @@ fn a_service_that_closes_answers_for_what_is_under_way_and_refuses_the_rest() {
     assert_eq!(publish(&house, "3"), ["3 resource-constraint"]);
     assert_eq!(complete(&house, &store), ["1 result", "event 1"]);
     assert!(!house.service.is_committing());
+}
+
+#[test]
+fn what_presence_brings_about_is_done_again_when_the_store_did_not_keep_it() {
+    let temporary = NodeConfig { temporary_subscriptions: true, ..open_config().node };
+    let (house, store, clock) = timed_house(temporary);
+    presence(&house, "a@a.example", "");
+    assert!(presence(&house, "a@a.example", " type='unavailable'").is_empty());
+    store.fail(full_disk());
+    advance(&house);
+    assert_eq!(store.waiting(), 0, "a store that has failed is left alone for a while");
+    clock.pass(house.service.next_deadline().unwrap() - clock.now());
+    advance(&house);
+    complete(&house, &store);
+    let reopened = open(store, open_config());
+    let subscriptions =
+        send(&reopened, "s", "a@a.example", "set", &format!("<unsubscribe node='{NODE}' jid='a@a.example'/>"));
+    assert_eq!(subscriptions, ["s unexpected-request/not-subscribed"]);
+}
+
+#[test]
+fn what_ends_by_itself_does_not_wear_out_a_store_that_fails() {
+    let (house, store, clock) = timed_house(NodeConfig { item_expire: Some(60), ..open_config().node });
+    publish(&house, "1");
+    complete(&house, &store);
+    let before = store.commits.load(Ordering::SeqCst);
+    clock.pass(Duration::from_secs(60));
+    for failures in 1..=5 {
+        for _ in 0..10 {
+            advance(&house);
+        }
+        assert_eq!(store.commits.load(Ordering::SeqCst) - before, failures);
+        store.fail(full_disk());
+        advance(&house);
+        let pause = house.service.next_deadline().unwrap() - clock.now();
+        assert_eq!(pause, Duration::from_secs(1));
+        clock.pass(pause);
+    }
+    advance(&house);
+    assert_eq!(complete(&house, &store), ["event "]);
+    assert_eq!((read(&house, "r"), house.service.next_deadline()), (vec!["r result ".to_owned()], None));
+}
+
+#[test]
+fn the_end_of_a_subscriber_that_takes_nothing_any_more_is_durable() {
+    let (house, store) = held_house(open_config());
+    publish(&house, "1");
+    store.complete();
+    house.service.advance(&house.router);
+    let routed = house.router.take();
+    let notification = routed.iter().find(|stanza| stanza.to().unwrap().as_str() == "a@a.example").unwrap();
+    let gone = notification.bounce(&StanzaError::new(Condition::Gone)).unwrap();
+    house.send(gone.as_str());
+    complete(&house, &store);
+    let reopened = open(store.clone(), open_config());
+    publish(&reopened, "2");
+    assert_eq!(complete(&reopened, &store), ["2 result"]);
 }
 
 #[test]
