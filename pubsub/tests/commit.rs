@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use convoke_pubsub::{Clock, NodeConfig, PubSubConfig, PubSubService};
 use convoke_store::{Batch, Durability, Entry, MemoryStore, OnDurable, Store, StoreError};
 use convoke_xmpp::{Condition, ErrorType, Jid, Stanza, StanzaError};
 
-use crate::support::{House, NODE, Recorder, item_ids, open_config, published, request, verdict};
+use crate::support::{House, ManualClock, NODE, Recorder, item_ids, open_config, published, request, verdict};
 
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 const HAMLET: &str = "hamlet@denmark.lit/x";
@@ -118,31 +118,9 @@ fn presence(house: &House, from: &str, kind: &str) -> Vec<String> {
     told(house.send(&format!("<presence from='{from}' to='pubsub.shakespeare.lit'{kind}/>")))
 }
 
-/// A clock that the test moves on.
-struct ManualClock {
-    start: Instant,
-    passed: Mutex<Duration>,
-}
-
-impl ManualClock {
-    fn pass(&self, time: Duration) {
-        *self.passed.lock().unwrap() += time;
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Instant {
-        self.start + *self.passed.lock().unwrap()
-    }
-
-    fn time(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + *self.passed.lock().unwrap()
-    }
-}
-
 fn timed_house(node: NodeConfig) -> (House, Arc<HeldStore>, Arc<ManualClock>) {
     let (house, store) = held_house(PubSubConfig { node, ..open_config() });
-    let clock = Arc::new(ManualClock { start: Instant::now(), passed: Mutex::default() });
+    let clock = Arc::new(ManualClock::new());
     let house = House { service: house.service.with_clock(clock.clone()), router: house.router };
     (house, store, clock)
 }

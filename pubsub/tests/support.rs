@@ -1,8 +1,9 @@
 //! A service with a router that records what it is given.
 
 use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
 
-use convoke_pubsub::{Creators, NodeConfig, PubSubConfig, PubSubService, client};
+use convoke_pubsub::{Clock, Creators, NodeConfig, PubSubConfig, PubSubService, client};
 use convoke_xmpp::xml::Node;
 use convoke_xmpp::{Condition, Domainpart, Element, Jid, Kind, Origin, Router, Service, Stanza, Undelivered};
 
@@ -132,6 +133,32 @@ impl House {
         );
         let answers = self.owner_request("hamlet@denmark.lit/elsinore", "set", &change);
         assert_eq!(answers[0].error(), None);
+    }
+}
+
+/// A clock that the test moves on.
+pub(crate) struct ManualClock {
+    start: Instant,
+    passed: Mutex<Duration>,
+}
+
+impl ManualClock {
+    pub(crate) fn new() -> Self {
+        Self { start: Instant::now(), passed: Mutex::default() }
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        *self.passed.lock().unwrap() += time;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Instant {
+        self.start + *self.passed.lock().unwrap()
+    }
+
+    fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + *self.passed.lock().unwrap()
     }
 }
 

@@ -19,7 +19,9 @@ pub(super) async fn run(service: Arc<PubSubService>, mut component: Component, r
     let wake = Arc::new(Notify::new());
     let waker = wake.clone();
     service.on_wake(move || waker.notify_one());
+    let mut disk = Disk::default();
     loop {
+        disk.watch(&service);
         tokio::select! {
             received = component.receive_any() => match received {
                 Some((stanza, origin)) => service.handle(stanza, &origin, &*router),
@@ -41,10 +43,116 @@ pub(super) async fn run(service: Arc<PubSubService>, mut component: Component, r
     }
 }
 
+/// Whether the store keeps what it is given: whoever runs the service has to know when it does not.
+#[derive(Default)]
+struct Disk {
+    committed: u64,
+    failed: u64,
+    is_failing: bool,
+}
+
+impl Disk {
+    /// Tells when the store begins to fail, and when it is well again.
+    fn watch(&mut self, service: &PubSubService) {
+        let statistics = service.statistics();
+        let has_failed = statistics.failed_groups > self.failed;
+        let has_kept = statistics.committed_groups > self.committed;
+        if has_failed && !self.is_failing {
+            tracing::warn!(service = %service.address(), "the store does not keep what it is given; requests are refused");
+        } else if has_kept && !has_failed && self.is_failing {
+            tracing::info!(service = %service.address(), "the store keeps what it is given again");
+        }
+        self.is_failing = has_failed || (self.is_failing && !has_kept);
+        (self.committed, self.failed) = (statistics.committed_groups, statistics.failed_groups);
+    }
+}
+
 /// Waits until the service wants to be called; for ever if it does not.
 async fn due(service: &PubSubService) {
     match service.next_deadline() {
         Some(deadline) => sleep_until(deadline.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use convoke_pubsub::{DeliveryConfig, PubSubConfig, client};
+    use convoke_store::{Batch, Durability, Entry, MemoryStore, OnDurable, Store, StoreError};
+    use convoke_xmpp::Element;
+
+    use super::*;
+    use crate::Domain;
+
+    /// Generous: it is for a machine that has much else to do.
+    const SOON: Duration = Duration::from_secs(30);
+
+    /// Leaves a commit to the test, which completes it on another thread, as a store with a disk does.
+    #[derive(Default)]
+    struct HeldStore {
+        memory: Arc<MemoryStore>,
+        held: Mutex<Vec<(Batch, OnDurable)>>,
+        arrived: Notify,
+    }
+
+    impl HeldStore {
+        async fn complete(&self) {
+            timeout(SOON, self.arrived.notified()).await.expect("a commit in time");
+            let (batch, on_durable) = self.held.lock().unwrap().remove(0);
+            let memory = self.memory.clone();
+            std::thread::spawn(move || memory.commit(batch, on_durable));
+        }
+    }
+
+    impl Store for HeldStore {
+        fn commit(&self, batch: Batch, on_durable: OnDurable) {
+            self.held.lock().unwrap().push((batch, on_durable));
+            self.arrived.notify_one();
+        }
+
+        fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+            self.memory.get(table, key)
+        }
+
+        fn scan(&self, table: &str, prefix: &[u8]) -> Result<Vec<Entry>, StoreError> {
+            self.memory.scan(table, prefix)
+        }
+
+        fn durability(&self) -> Durability {
+            Durability::Memory
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_answered_when_the_store_says_from_its_own_thread_that_it_is_durable() {
+        let (domain, store) = (Domain::builder("a.example").start().await.unwrap(), Arc::<HeldStore>::default());
+        let pubsub = domain.serve_durable_pubsub(PubSubConfig::default(), store.clone()).unwrap();
+        let owner = domain.component("owner").unwrap();
+        let created = owner.set(&pubsub, client::create("node"), SOON);
+        let (created, ()) = tokio::join!(created, store.complete());
+        created.unwrap();
+        let payload = Element::new("x", "urn:x");
+        let published = owner.set(&pubsub, client::publish("node", Some("1"), payload), SOON);
+        let (published, ()) = tokio::join!(published, store.complete());
+        published.unwrap();
+        domain.shutdown(SOON).await;
+        assert_eq!(store.held.lock().unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_digest_leaves_when_its_time_has_come() {
+        let domain = Domain::builder("a.example").start().await.unwrap();
+        let delivery = DeliveryConfig { shortest_digest: Duration::from_millis(1), ..DeliveryConfig::default() };
+        let pubsub = domain.serve_pubsub(PubSubConfig { delivery, ..PubSubConfig::default() }).unwrap();
+        let mut owner = domain.component("owner").unwrap();
+        owner.set(&pubsub, client::create("node"), SOON).await.unwrap();
+        let options = [("pubsub#digest", "1"), ("pubsub#digest_frequency", "100")];
+        let subscribe = client::subscribe_with_options("node", owner.jid(), &options);
+        owner.set(&pubsub, subscribe, SOON).await.unwrap();
+        owner.set(&pubsub, client::publish("node", Some("1"), Element::new("x", "urn:x")), SOON).await.unwrap();
+        let (event, _) = timeout(SOON, owner.receive()).await.expect("a digest in time").unwrap();
+        assert!(matches!(client::parse_event(&event), Some(client::Event::Items { .. })));
     }
 }

@@ -1,0 +1,85 @@
+//! Several changes in one message.
+
+use std::time::Duration;
+
+use convoke_pubsub::DeliveryConfig;
+
+use super::stage::*;
+use crate::support::{NODE, open_config, request};
+
+/// Subscribes with a digest for so many milliseconds.
+fn digest(stage: &Stage, jid: &str, frequency: u64) {
+    let field = |name: &str, value: &str| format!("<field var='pubsub#{name}'><value>{value}</value></field>");
+    let form = format!(
+        "<subscribe node='{NODE}' jid='{jid}'/><options><x xmlns='jabber:x:data' type='submit'>\
+         <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#subscribe_options</value></field>\
+         {}{}</x></options>",
+        field("digest", "true"),
+        field("digest_frequency", &frequency.to_string())
+    );
+    assert_eq!(stage.ask(jid, &form)[0].error(), None);
+}
+
+#[test]
+fn a_digest_tells_of_several_changes_by_one_message() {
+    let stage = Stage::new(open_config(), &[A]);
+    digest(&stage, B, 60_000);
+    assert_eq!(stage.publish(2), ["a: +1 @1", "a: +2 @2"]);
+    assert_eq!(stage.pause(), Some(60 * SECOND));
+    stage.pass(10 * SECOND);
+    let retract = format!("<retract node='{NODE}' notify='true'><item id='1'/></retract>");
+    stage.ask("hamlet@denmark.lit/x", &retract);
+    assert!(stage.pass(49 * SECOND).is_empty());
+    assert_eq!(stage.pass(SECOND), ["b: +1 +2 -1 @1..=3"]);
+    assert_eq!(stage.pause(), None);
+    stage.publish(1);
+    assert_eq!(stage.pass(60 * SECOND), ["b: +3 @4"]);
+}
+
+#[test]
+fn the_digest_of_a_state_tells_of_the_newest_alone() {
+    let stage = Stage::new(state_config(), &[]);
+    digest(&stage, B, 1_000);
+    stage.publish(1);
+    assert_eq!(stage.pass(SECOND), ["b: +1 @1"]);
+    stage.publish(5);
+    assert_eq!(stage.pass(SECOND), ["b: -1 +6 @2..=11"]);
+}
+
+#[test]
+fn a_digest_that_is_full_and_one_before_an_event_of_the_node_leave_early() {
+    let stage = Stage::new(config(DeliveryConfig { max_digest_changes: 3, ..DeliveryConfig::default() }), &[]);
+    digest(&stage, B, 60_000);
+    assert_eq!(stage.publish(4), ["b: +1 +2 +3 @1..=3"]);
+    stage.hand_in(&request("hamlet@denmark.lit/x", "set", PUBSUB_OWNER, &format!("<purge node='{NODE}'/>")));
+    assert_eq!(stage.pass(Duration::ZERO), ["b: +4 @4", "b: @5"]);
+    assert_eq!(stage.pause(), None);
+}
+
+#[test]
+fn the_time_of_a_digest_has_bounds() {
+    for (frequency, expected) in [(100, SECOND), (86_400_000, 24 * HOUR)] {
+        let stage = Stage::new(open_config(), &[]);
+        digest(&stage, B, frequency);
+        stage.publish(1);
+        assert_eq!(stage.pause(), Some(expected));
+    }
+}
+
+#[test]
+fn what_was_collected_for_a_subscription_ends_with_it() {
+    let stage = Stage::new(open_config(), &[]);
+    digest(&stage, B, 1_000);
+    stage.publish(1);
+    assert!(stage.is_subscribed(B));
+    assert!(stage.pass(SECOND).is_empty());
+}
+
+#[test]
+fn a_service_that_closes_sends_its_digests_before_their_time() {
+    let stage = Stage::new(open_config(), &[]);
+    digest(&stage, B, 60_000);
+    stage.publish(2);
+    stage.service.close(&stage.ways);
+    assert_eq!(notifications(&stage.ways.routed.lock().unwrap()), ["b: +1 +2 @1..=2"]);
+}
