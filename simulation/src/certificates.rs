@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use convoke_net::Credentials;
 use convoke_s2s::TrustAnchors;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 use crate::names::{DOMAINS, MALLORY};
 
@@ -37,7 +37,8 @@ impl Certificates {
     }
 }
 
-fn authority() -> (Vec<u8>, Issuer<'static, KeyPair>) {
+/// A new root, and what issues in its name.
+pub(crate) fn authority() -> (Vec<u8>, Issuer<'static, KeyPair>) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -47,10 +48,15 @@ fn authority() -> (Vec<u8>, Issuer<'static, KeyPair>) {
 }
 
 fn issued(issuer: &Issuer<'static, KeyPair>, name: &str) -> Credentials {
+    let (certificate, key) = certified(issuer, name);
+    Credentials::from_pem(&certificate.pem(), &key.serialize_pem()).unwrap()
+}
+
+/// A good certificate of this name and its key.
+pub(crate) fn certified(issuer: &Issuer<'static, KeyPair>, name: &str) -> (Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     params.not_before = (SystemTime::now() - YEAR).into();
     params.not_after = (SystemTime::now() + YEAR).into();
-    let certificate = params.signed_by(&key, issuer).unwrap();
-    Credentials::from_pem(&certificate.pem(), &key.serialize_pem()).unwrap()
+    (params.signed_by(&key, issuer).unwrap(), key)
 }

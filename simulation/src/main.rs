@@ -10,6 +10,8 @@ mod certificates;
 mod command;
 #[cfg(convoke_simulation)]
 mod course;
+#[cfg(all(convoke_simulation, test))]
+mod dialling;
 #[cfg(convoke_simulation)]
 mod intruder;
 #[cfg(convoke_simulation)]
