@@ -36,6 +36,13 @@ pub trait SessionHandler: Send {
         Poll::Pending
     }
 
+    /// Why the peer may not go on, once that is so: the stream is closed with it, and nothing more is delivered. Asked at
+    /// each turn, and again when the waker of `cx` is woken. Default never.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<StreamError> {
+        let _ = cx;
+        Poll::Pending
+    }
+
     /// The stanzas of the outbox are this session's to send from here on.
     fn serves(&mut self) {}
 

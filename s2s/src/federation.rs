@@ -14,7 +14,7 @@ use crate::config::{Backoff, FederationConfig, LocalDomain, PersistentLink, Time
 use crate::dialback::Secret;
 use crate::dialer::{DialReport, Dialed, Dialer, Penalties};
 use crate::identity::{Evidence, IdentityVerifier, Trust};
-use crate::link::{Incoming, Link, NotRegistered, Refused};
+use crate::link::{Incoming, Link, NotRegistered, Refused, TrustWatch};
 use crate::links::Links;
 use crate::listener::listen;
 use crate::negotiation::ReceivingConfig;
@@ -51,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) dialer: Dialer,
     pub(crate) tls: TlsContext,
     pub(crate) verifier: Arc<IdentityVerifier>,
+    pub(crate) trust: TrustWatch,
     pub(crate) receiving: ReceivingConfig,
     pub(crate) limits: Limits,
     pub(crate) connections: usize,
@@ -131,9 +132,11 @@ impl Federation {
         self.shared.dialer.vouching.refresh_all();
     }
 
-    /// Judges every certificate from now on by these roots, revocation lists and pins.
+    /// Judges every certificate from now on by these roots, revocation lists and pins, those of the live streams too: a
+    /// stream whose peer is not proved by them is closed with `not-authorized`. Returns before that has happened.
     pub fn replace_trust(&self, trust: impl Into<Trust>) {
         self.shared.verifier.replace_trust(trust);
+        self.shared.trust.replaced();
     }
 
     /// Dials a domain to see what happens, besides any link, and closes the stream again.
@@ -197,76 +200,36 @@ impl Outbound for Federation {
 }
 
 impl Shared {
-    fn new(config: FederationConfig, router: Arc<dyn Router>) -> Result<Self, FederationError> {
-        let FederationConfig {
-            domains,
-            trust,
-            evidence,
-            resolver,
-            policy,
-            admission,
-            rates,
-            streams,
-            authzid,
-            limits,
-            timeouts,
-            queue,
-            bidi,
-            stream_management,
-            multiplexing,
-            persistent,
-            urgent,
-            backoff,
-            links,
-            connections,
-        } = config;
-        if domains.is_empty() {
+    fn new(mut config: FederationConfig, router: Arc<dyn Router>) -> Result<Self, FederationError> {
+        if config.domains.is_empty() {
             return Err(FederationError::NoDomains);
         }
-        let limits = limits.at_least_standard();
-        let names: Arc<[Domainpart]> = domains.iter().map(|domain| domain.name.clone()).collect();
-        let tls = TlsContext::new(domains.into_iter().map(|LocalDomain { name, credentials }| (name, credentials)))?;
-        let verifier = Arc::new(IdentityVerifier::with_default_algorithms(trust));
-        let policy = Arc::new(policy);
-        let receiving = ReceivingConfig {
-            policy: Arc::clone(&policy),
-            deadline: timeouts.negotiation,
-            bidi,
-            stream_management,
-            dialback: multiplexing,
-            ..ReceivingConfig::new(Arc::clone(&names), limits.stanza_bytes)
-        };
-        let dialer = Dialer {
-            resolver,
-            tls: tls.clone(),
-            verifier: Arc::clone(&verifier),
-            authzid,
-            bidi,
-            dialback: multiplexing,
-            timeouts,
-            limits,
-            penalties: Penalties::default(),
-            vouching: Arc::new(Vouching::new(evidence, Arc::clone(&verifier), backoff)),
-        };
+        config.limits = config.limits.at_least_standard();
+        let domains: Arc<[Domainpart]> = config.domains.iter().map(|domain| domain.name.clone()).collect();
+        let shown = std::mem::take(&mut config.domains);
+        let tls = TlsContext::new(shown.into_iter().map(|LocalDomain { name, credentials }| (name, credentials)))?;
+        let verifier = Arc::new(IdentityVerifier::with_default_algorithms(config.trust.clone()));
+        let policy = Arc::new(std::mem::take(&mut config.policy));
         Ok(Self {
-            domains: names,
-            dialer,
+            receiving: receiving(&config, &domains, &policy),
+            dialer: dialer(&mut config, &tls, &verifier),
+            domains,
             tls,
             verifier,
-            receiving,
-            limits,
-            connections,
-            admission: Admission::new(admission),
-            streams,
+            trust: TrustWatch::default(),
+            limits: config.limits,
+            connections: config.connections,
+            admission: Admission::new(config.admission),
+            streams: config.streams,
             policy,
             secret: Secret::random().ok_or(FederationError::NoRandomness)?,
             router,
             tasks: Tasks::new(),
-            links: Links::new(links, queue, urgent.into(), rates),
-            persistent,
-            timeouts,
-            stream_management,
-            backoff,
+            links: Links::new(config.links, config.queue, config.urgent.into(), config.rates),
+            persistent: config.persistent,
+            timeouts: config.timeouts,
+            stream_management: config.stream_management,
+            backoff: config.backoff,
         })
     }
 
@@ -357,6 +320,34 @@ impl Shared {
         }
         let too_many = || StanzaError::new(Condition::ResourceConstraint).with_text("too many links to other domains");
         self.links.link(from.domain(), to.domain()).ok_or_else(too_many)
+    }
+}
+
+/// How to negotiate with who comes.
+fn receiving(config: &FederationConfig, domains: &Arc<[Domainpart]>, policy: &Arc<DomainPolicy>) -> ReceivingConfig {
+    ReceivingConfig {
+        policy: Arc::clone(policy),
+        deadline: config.timeouts.negotiation,
+        bidi: config.bidi,
+        stream_management: config.stream_management,
+        dialback: config.multiplexing,
+        ..ReceivingConfig::new(Arc::clone(domains), config.limits.stanza_bytes)
+    }
+}
+
+/// How to reach others.
+fn dialer(config: &mut FederationConfig, tls: &TlsContext, verifier: &Arc<IdentityVerifier>) -> Dialer {
+    Dialer {
+        resolver: Arc::clone(&config.resolver),
+        tls: tls.clone(),
+        verifier: Arc::clone(verifier),
+        authzid: config.authzid,
+        bidi: config.bidi,
+        dialback: config.multiplexing,
+        timeouts: config.timeouts,
+        limits: config.limits,
+        penalties: Penalties::default(),
+        vouching: Arc::new(Vouching::new(std::mem::take(&mut config.evidence), Arc::clone(verifier), config.backoff)),
     }
 }
 

@@ -100,7 +100,8 @@ impl IdentityVerifier {
         Self::new(trust, webpki::ALL_VERIFICATION_ALGS)
     }
 
-    /// Judges by these roots, lists and pins from now on, all at once. What was proved before is not taken back.
+    /// Judges by these roots, lists and pins from now on, all at once. What was proved before is not taken back
+    /// by itself: a federation judges its streams anew.
     pub fn replace_trust(&self, trust: impl Into<Trust>) {
         let trust = Arc::new(trust.into());
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
@@ -181,7 +182,7 @@ impl IdentityVerifier {
     }
 
     /// What is in force now; one judgement is made by one state of it.
-    fn trust(&self) -> Arc<Trust> {
+    pub(crate) fn trust(&self) -> Arc<Trust> {
         Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -13,6 +13,7 @@ mod handler;
 mod incoming;
 mod liveness;
 mod outgoing;
+mod proof;
 mod requests;
 mod ride;
 mod route;
@@ -22,7 +23,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use convoke_net::{Full, Outbox, OutboxLimits};
+use convoke_net::{End, Full, Outbox, OutboxLimits};
+use convoke_xmpp::session::SessionEnd;
 use convoke_xmpp::{Condition, Domainpart, JidRef, Origin, Stanza, StanzaError, Undelivered};
 use tokio::sync::Notify;
 
@@ -32,9 +34,11 @@ use self::route::Route;
 use self::state::{Phase, State};
 use crate::federation::Shared;
 use crate::policy::{Allowance, Rate};
+use crate::printable::{TOLD_CHARACTERS, printable};
 use crate::statistics::LinkStatistics;
 
 pub(crate) use self::incoming::{Incoming, NotRegistered};
+pub(crate) use self::proof::TrustWatch;
 
 /// The pair of domains that a link joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,6 +256,15 @@ fn too_large() -> StanzaError {
 fn in_doubt() -> StanzaError {
     StanzaError::new(Condition::RemoteServerTimeout)
         .with_text("the connection broke, and the remote server did not acknowledge the stanza")
+}
+
+/// How a stream ended, for the log: what the peer says of it is its own, and may be long.
+fn told(end: &End) -> String {
+    match end {
+        End::Stream(SessionEnd::PeerError(error)) => printable(&format!("the peer reported: {error}"), TOLD_CHARACTERS),
+        End::Stream(SessionEnd::LocalError(error)) => format!("closed with {error}"),
+        end => format!("{end:?}"),
+    }
 }
 
 /// The present, as tests with a paused clock see it too.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use convoke_net::tcp::{TcpListener, TcpStream};
 use convoke_net::{Negotiated, negotiate};
 use convoke_xmpp::Limits;
-use convoke_xmpp::stream::StreamCondition;
+use convoke_xmpp::stream::{StreamCondition, StreamError};
 use tracing::{debug, info, warn};
 
 use crate::federation::Shared;
@@ -46,7 +46,8 @@ async fn carry(negotiated: Negotiated<Established>, shared: Arc<Shared>) {
     let (local, remote) = (&established.local, established.identity.domain());
     let Some(incoming) = shared.register(local, remote) else {
         warn!(%local, %remote, "too many streams or links; incoming stream refused");
-        return connection.close(&StreamCondition::ResourceConstraint.into()).await;
+        let error = StreamError::new(StreamCondition::ResourceConstraint);
+        return connection.close(&error.with_text("too many streams of this pair of domains")).await;
     };
     connection.set_limits(shared.limits);
     let settings = shared.session_settings(established.identity.not_after());

@@ -41,7 +41,7 @@ use convoke_xmpp::stream::StreamHeader;
 pub use initiating::{Initiating, InitiatingConfig};
 pub use receiving::{Receiving, ReceivingConfig};
 
-use crate::identity::PeerIdentity;
+use crate::identity::{IdentityError, PeerIdentity};
 use evidence::Evidence;
 
 /// What an initiating entity names as authorization identity in SASL EXTERNAL (RFC 6120, section 6.3.8).
@@ -82,7 +82,7 @@ pub struct Established {
     pub lang: Option<String>,
     /// Whether further domains may be authorised on the stream, by the certificates of its TLS (XEP-0344).
     pub dialback: bool,
-    evidence: Option<Evidence>,
+    evidence: Evidence,
 }
 
 impl Established {
@@ -90,7 +90,17 @@ impl Established {
     ///
     /// `None` where they do not prove it any more or never did, and where [`Established::dialback`] is not set.
     pub fn also(&self, domain: &Domainpart, at: SystemTime) -> Option<PeerIdentity> {
-        self.evidence.as_ref().filter(|_| self.dialback)?.verify(domain, at).ok()
+        self.dialback.then(|| self.evidence.verify(domain, at).ok())?
+    }
+
+    /// Whether the certificates that the peer has shown prove this domain by the trust that is in force now.
+    pub(crate) fn judge(&self, domain: &Domainpart, at: SystemTime) -> Result<(), IdentityError> {
+        self.evidence.verify(domain, at).map(drop)
+    }
+
+    /// Whether nothing has changed since [`Established::identity`] was judged.
+    pub(crate) fn is_judged_by_present_trust(&self) -> bool {
+        self.evidence.is_current()
     }
 }
 

@@ -78,9 +78,27 @@ pub(crate) fn auth(response: &str) -> Element {
     Element::new("auth", namespace::SASL).attr("mechanism", EXTERNAL).text(response)
 }
 
-/// `<failure/>` with its condition.
+/// `<failure/>` with its condition, and what it means for whoever looks for the fault at the other end.
 pub(crate) fn failure(condition: SaslFailure) -> Element {
-    Element::new("failure", namespace::SASL).child(Element::new(condition.as_str(), namespace::SASL))
+    let failure = Element::new("failure", namespace::SASL).child(Element::new(condition.as_str(), namespace::SASL));
+    let text = explanation(condition).map(|text| Element::new("text", namespace::SASL).with_lang("en").text(text));
+    failure.with_children(text)
+}
+
+/// No more than the condition tells a stranger; `None` for what is never said here.
+fn explanation(condition: SaslFailure) -> Option<&'static str> {
+    Some(match condition {
+        SaslFailure::Aborted => "aborted as asked",
+        SaslFailure::EncryptionRequired => "STARTTLS comes first",
+        SaslFailure::IncorrectEncoding => "the data is not canonical base64",
+        SaslFailure::InvalidAuthzid => {
+            "the authorization identity is not the domain that the certificate was judged for"
+        }
+        SaslFailure::InvalidMechanism => "the one mechanism is EXTERNAL",
+        SaslFailure::MalformedRequest => "this has no place in an exchange of EXTERNAL",
+        SaslFailure::TemporaryAuthFailure => "nobody can be authenticated at present",
+        _ => return None,
+    })
 }
 
 /// The condition of a `<failure/>`; one that is not known means `not-authorized` (RFC 6120, section 6.5).

@@ -61,7 +61,7 @@ const FAULTS: &[(Fault, &str)] = &[
     (BreaksOffInTls, "tls-handshake"),
     (RefusesOurCertificateByAlert, "tls-alert"),
     (ShowsAnotherName, "certificate-wrong-name"),
-    (ShowsAnUnknownAuthority, "certificate-unknown-issuer"),
+    (ShowsACertificateOfANamesake, "certificate-signature"),
     (GoesDown, "stream-system-shutdown"),
     (OffersNoExternal, "sasl-no-external"),
     (RefusesToAuthenticate, "sasl-not-authorized"),
@@ -96,7 +96,8 @@ fn whatever_the_first_target_does_wrong_the_second_is_reached_exactly_once_withi
 fn a_silent_target_costs_its_patience_and_nothing_else() {
     let open = see(BreaksOff).took;
     let silent = see(SaysNothing).took;
-    assert!(silent >= open + PATIENCE && silent < open + PATIENCE + DNS, "{open:?}, {silent:?}");
+    // Give or take the way of a segment, there and back.
+    assert!(silent.abs_diff(open + PATIENCE) <= 2 * LATENCY, "{open:?}, {silent:?}");
     assert_eq!(Timeouts::default().answer, Duration::from_secs(10));
 }
 

@@ -105,7 +105,7 @@ impl Report {
         vec![
             ("stanzas, bytes per task over s2s", format!("{:.2}, {:.0}", per_task(stanzas), per_task(bytes))),
             ("stanzas per write", format!("{:.2}", stanzas as f64 / writes.max(1) as f64)),
-            ("one-way links, dials", format!("{}, {dials}", links.iter().filter(|link| link.dials > 0).count())),
+            ("links dialled, dials", format!("{}, {dials}", links.iter().filter(|link| link.dials > 0).count())),
             ("verdicts by publish-subscribe", self.federation.verdicts.to_string()),
         ]
     }

@@ -47,7 +47,7 @@ pub(super) struct Runner<'a, H> {
     closing: Option<Closing>,
     /// Whether our closing tag is on its way: nothing may follow it.
     closed: bool,
-    /// Whether the handler has refused a stanza: the rest is not looked at.
+    /// Whether the handler has refused a stanza, or the peer: the rest is not looked at.
     refused: bool,
     /// Whether what the peer sends cannot be read any more.
     malformed: bool,
@@ -183,10 +183,24 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
 
     /// Reads once and writes once, each if it can be done.
     fn poll_turn(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> Poll<()> {
+        if self.poll_refusal(cx) {
+            return Poll::Ready(());
+        }
         let has_read = self.poll_read(socket, cx);
         let has_said = self.poll_say(cx);
         let has_written = self.poll_write(socket, cx);
         if has_read || has_said || has_written { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether the peer was refused just now.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.refused || self.closed {
+            return false;
+        }
+        let Poll::Ready(error) = self.handler.poll_refusal(cx) else { return false };
+        self.refused = true;
+        self.session.close(self.now, Some(error));
+        true
     }
 
     fn poll_read(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> bool {

@@ -21,6 +21,7 @@ use super::ride::{dismount, mount};
 use super::{Link, Pair};
 use crate::dialback::{Content, Dialback, Subject};
 use crate::federation::Shared;
+use crate::identity::IdentityError;
 use crate::negotiation::Established;
 
 /// How many further pairs one stream may carry for the peer: beyond, it has to open another.
@@ -73,6 +74,14 @@ impl Further {
     /// The link of a further pair by which the peer may send.
     pub(super) fn accepted(&self, local: &str, remote: &str) -> Option<&Link> {
         self.accepted.get(remote)?.iter().map(|link| &**link).find(|link| link.pair.local.as_str() == local)
+    }
+
+    /// Whether the certificates of the stream still prove every domain that it is used for.
+    pub(super) fn still_proved(&self, at: SystemTime) -> Result<(), IdentityError> {
+        let riders = self.link.riders_of(&self.requests);
+        let mut domains = riders.iter().map(|rider| &rider.pair.remote).chain(self.accepted.keys());
+        self.stream.judge(self.stream.identity.domain(), at)?;
+        domains.try_for_each(|domain| self.stream.judge(domain, at))
     }
 
     /// The queue of the link is this stream's to empty: whoever rides in it has to be taken by the peer first.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use convoke_net::Agreed;
 use convoke_net::session::SessionHandler;
@@ -12,9 +12,11 @@ use convoke_xmpp::{Element, IqType, JidRef, Kind, Stanza};
 use tracing::warn;
 
 use super::further::Further;
+use super::proof::Proof;
 use super::state::Resumable;
 use super::{Link, Pair, in_doubt};
 use crate::federation::Shared;
+use crate::printable::{TOLD_CHARACTERS, printable};
 
 /// One stream, in either role: lets through what the peer may send, from its proved domain to the domain that it was
 /// authenticated towards or another that is served here, and from further domains as it was granted.
@@ -23,6 +25,7 @@ pub(super) struct Handler {
     pub(super) shared: Arc<Shared>,
     /// What the stream carries besides.
     pub(super) further: Further,
+    pub(super) proof: Proof,
     /// The number of an incoming stream; `None` for one that was dialled here.
     pub(super) incoming: Option<u64>,
     /// Whether the queue of the link can be emptied by this stream.
@@ -64,6 +67,16 @@ impl SessionHandler for Handler {
 
     fn poll_element(&mut self, cx: &mut Context<'_>) -> Poll<Element> {
         self.further.poll(cx)
+    }
+
+    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<StreamError> {
+        while self.proof.poll_stale(cx, &self.shared).is_ready() {
+            if let Err(error) = self.further.still_proved(SystemTime::now()) {
+                warn!(remote = %self.link.pair.remote, %error, "the peer of a live stream is not trusted any more");
+                return Poll::Ready(StreamError::new(StreamCondition::NotAuthorized).with_text(error.to_string()));
+            }
+        }
+        Poll::Pending
     }
 
     fn serves(&mut self) {
@@ -161,7 +174,8 @@ impl Handler {
         let reason = format!("a {} from {:?} to {:?}", stanza.kind().name(), text(stanza.from()), text(stanza.to()));
         self.link.count(stanza);
         warn!(remote = %self.link.pair.remote, %condition, reason, "incoming stanza refused");
-        StreamError::new(condition)
+        // What the peer has said itself: it learns nothing.
+        StreamError::new(condition).with_text(printable(&reason, TOLD_CHARACTERS))
     }
 
     /// A session lives as long as its stream, and then as long as the peer says and we care.

@@ -14,8 +14,9 @@ use tracing::info;
 use super::further::Further;
 use super::handler::Handler;
 use super::outgoing::Outgoing;
+use super::proof::Proof;
 use super::state::{Phase, Resumable, State, Stream};
-use super::{Link, in_doubt, now, too_large};
+use super::{Link, in_doubt, now, told, too_large};
 use crate::federation::{Shared, shutting_down};
 use crate::negotiation::Established;
 use crate::random::unguessable;
@@ -139,7 +140,7 @@ impl Incoming {
         };
         let mut handler = self.handler(established, management, sends);
         let end = session::run(connection, outbox, &mut handler, settings, &stop).await;
-        info!(%local, %remote, ?end, "incoming stream ended");
+        info!(%local, %remote, end = told(&end), "incoming stream ended");
         self.finish(&end, handler.handled);
     }
 
@@ -148,6 +149,7 @@ impl Incoming {
             link: Arc::clone(&self.link),
             shared: Arc::clone(&self.shared),
             further: Further::new(&self.link, &self.shared, established),
+            proof: Proof::new(established, &self.shared),
             incoming: Some(self.number),
             sends,
             receives: true,

@@ -14,8 +14,9 @@ use tracing::{info, warn};
 
 use super::further::Further;
 use super::handler::Handler;
+use super::proof::Proof;
 use super::state::{Phase, State};
-use super::{Link, Pair, in_doubt, now, too_large};
+use super::{Link, Pair, in_doubt, now, told, too_large};
 use crate::config::Backoff;
 use crate::dialer::{DialError, Dialed};
 use crate::federation::{Shared, shutting_down};
@@ -158,7 +159,7 @@ impl Outgoing {
         let began = now();
         let mut handler = self.handler(&established, management);
         let (end, replacement) = self.run_session(connection, &established, &mut handler, &stop).await;
-        info!(%local, %remote, ?end, "outgoing stream ended");
+        info!(%local, %remote, end = told(&end), "outgoing stream ended");
         self.closed(&end, handler.handled);
         match replacement {
             _ if self.shared.tasks.shutdown_token().is_cancelled() => {
@@ -198,6 +199,7 @@ impl Outgoing {
             link: Arc::clone(&self.link),
             shared: Arc::clone(&self.shared),
             further: Further::new(&self.link, &self.shared, established),
+            proof: Proof::new(established, &self.shared),
             incoming: None,
             sends: true,
             receives: established.bidi,

@@ -28,6 +28,13 @@ impl Link {
         state.riders.iter().filter_map(Weak::upgrade).collect()
     }
 
+    /// The links that ride, if that is the stream which empties the queue.
+    pub(super) fn riders_of(&self, stream: &Arc<Requests>) -> Vec<Arc<Link>> {
+        let state = self.lock();
+        let is_this = state.requests.as_ref().is_some_and(|requests| Arc::ptr_eq(requests, stream));
+        state.riders.iter().filter(|_| is_this).filter_map(Weak::upgrade).collect()
+    }
+
     /// The peer has asked for the pair of this link on a stream of that one.
     pub(super) fn met(&self, by: &Arc<Link>, shared: &Shared) {
         let mut state = self.lock();

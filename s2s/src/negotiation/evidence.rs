@@ -1,24 +1,33 @@
 //! What a peer has shown, kept as long as its stream.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use convoke_xmpp::Domainpart;
 
-use crate::identity::{IdentityError, IdentityVerifier, PeerIdentity};
+use crate::identity::{IdentityError, IdentityVerifier, PeerIdentity, Trust};
 
-/// The certificates of a stream and who judges them: the peer may turn out to be further domains.
+/// The certificates of a stream and who judges them: the peer may turn out to be further domains, or to be refused by
+/// other trust than it was accepted by.
 #[derive(Clone)]
 pub(super) struct Evidence {
     chain: Arc<[Vec<u8>]>,
     verifier: Arc<IdentityVerifier>,
+    /// What was in force before they were first judged.
+    trust: Weak<Trust>,
 }
 
 impl Evidence {
+    /// To be made before the certificates are judged.
     pub(super) fn new(chain: &[impl AsRef<[u8]>], verifier: &Arc<IdentityVerifier>) -> Self {
         let chain = chain.iter().map(|der| der.as_ref().to_vec()).collect();
-        Self { chain, verifier: Arc::clone(verifier) }
+        Self { chain, verifier: Arc::clone(verifier), trust: Arc::downgrade(&verifier.trust()) }
+    }
+
+    /// Whether the same trust is in force still.
+    pub(super) fn is_current(&self) -> bool {
+        std::ptr::eq(self.trust.as_ptr(), Arc::as_ptr(&self.verifier.trust()))
     }
 
     pub(super) fn verify(&self, domain: &Domainpart, at: SystemTime) -> Result<PeerIdentity, IdentityError> {

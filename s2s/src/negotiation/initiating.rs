@@ -186,7 +186,7 @@ struct ExpectFinalFeatures {
 /// What TLS has proved.
 struct Secured {
     identity: PeerIdentity,
-    evidence: Option<Evidence>,
+    evidence: Evidence,
     bidi: bool,
     tls_version: &'static str,
     resumed: bool,
@@ -304,9 +304,9 @@ impl ExpectHandshake {
     /// The certificate is judged before anything is said within TLS; if it is bad, a stream is opened to say so.
     fn secured(self, tls: &TlsInfo<'_>, role: &Dialing, wire: &mut Wire) -> Outcome {
         wire.restart();
-        let identity = role.verifier.verify(tls, &role.config.remote)?;
+        let evidence = Evidence::new(tls.peer_chain, &role.verifier);
+        let identity = evidence.verify(&role.config.remote, tls.at)?;
         wire.open(role.header());
-        let evidence = role.config.dialback.then(|| Evidence::new(tls.peer_chain, &role.verifier));
         let secured = Secured { identity, evidence, bidi: false, tls_version: tls.version, resumed: tls.resumed };
         Ok(Step::Next(State::SecuredHeader(ExpectSecuredHeader { secured })))
     }
@@ -387,7 +387,7 @@ impl ExpectFinalFeatures {
             resumed,
             lang: self.lang,
             dialback,
-            evidence: evidence.filter(|_| dialback),
+            evidence,
         }))
     }
 }

@@ -151,7 +151,7 @@ struct ExpectFinalHeader {
 struct Proved {
     local: Domainpart,
     identity: PeerIdentity,
-    evidence: Option<Evidence>,
+    evidence: Evidence,
     /// What the peer has asked for, if it has asked for both directions.
     bidi: Option<Bidi>,
     tls_version: &'static str,
@@ -318,10 +318,10 @@ impl ExpectSecuredHeader {
         if !role.config.policy.allows(reference.as_str()) {
             return Err(NegotiationFailure::NotFederated { domain: reference });
         }
-        let identity = role.verifier.verify_chain(&self.chain, self.at, &reference)?;
+        let evidence = Evidence::new(&self.chain, &role.verifier);
+        let identity = evidence.verify(&reference, self.at)?;
         let bidi = role.config.bidi.then(Features::bidi);
         wire.send(Features::element().child(Features::sasl(&[sasl::EXTERNAL])).with_children(bidi));
-        let evidence = role.config.dialback.then(|| Evidence::new(&self.chain, &role.verifier));
         let Self { tls_version, resumed, .. } = self;
         let proved = Proved { local, identity, evidence, bidi: None, tls_version, resumed };
         Ok(Step::Next(State::Auth(ExpectAuth { proved, failures: Failures::default() })))

@@ -12,6 +12,9 @@ mod dial_faults;
 mod dial_records;
 mod direct;
 mod exchange;
+#[path = "../certificates/forge.rs"]
+#[allow(dead_code)]
+mod forge;
 mod incoming;
 mod multiplexing;
 mod peer;
@@ -20,6 +23,7 @@ mod policy;
 mod proxy;
 mod renewal;
 mod resumption;
+mod trust;
 mod vouched;
 #[path = "../rules/wire.rs"]
 #[allow(dead_code)]

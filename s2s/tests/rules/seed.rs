@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use crate::listening::plain;
 use crate::wire::{
     END, FEATURES_END, PROCEED, STARTTLS, SUCCESS, Wire, auth, client, header, sasl_failure, server, stream_error,
+    without_texts,
 };
 use crate::world::{Node, World, domain, message};
 
@@ -126,10 +127,10 @@ async fn the_printed_response_is_refused_for_its_encoding_and_then_for_its_domai
     let b = world.node_as("domainb.net", plain).await;
     let mut peer = offered(&world, &b).await;
     peer.say(initiating(AS_PRINTED)[2].replace(" />", ">")).await;
-    assert_eq!(peer.hear("</failure>").await, sasl_failure("incorrect-encoding"));
+    assert_eq!(without_texts(&peer.hear("</failure>").await), sasl_failure("incorrect-encoding"));
     // Padded; and spelt as it was meant.
     peer.say(auth("eG1wcC51eGFtcGx1LmNvbQ==")).await;
-    assert_eq!(peer.hear("</failure>").await, sasl_failure("invalid-authzid"));
+    assert_eq!(without_texts(&peer.hear("</failure>").await), sasl_failure("invalid-authzid"));
     peer.say(auth("eG1wcC5leGFtcGxlLmNvbQ==")).await;
     assert!(peer.hear("</failure>").await.contains("invalid-authzid"));
     assert_eq!(stream_error(&peer.rest().await), "policy-violation");

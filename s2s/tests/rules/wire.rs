@@ -54,6 +54,18 @@ pub(crate) fn sasl_failure(condition: &str) -> String {
     format!("<failure {SASL}><{condition}/></failure>")
 }
 
+/// The same as what was said, without the texts for people, of which there has to be one in each failure of SASL.
+pub(crate) fn without_texts(said: &str) -> String {
+    let mut parts = said.split("<text xml:lang='en'>");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let rest: Vec<_> = parts.map(|part| part.split_once("</text>").unwrap()).collect();
+    assert_eq!(rest.len(), said.matches("</failure>").count(), "{said}");
+    rest.iter().fold(first, |all, (text, rest)| {
+        assert!(!text.is_empty());
+        all + rest
+    })
+}
+
 /// The values of this attribute in a text, in order.
 pub(crate) fn values<'a>(text: &'a str, attribute: &str) -> Vec<&'a str> {
     let opening = format!(" {attribute}='");

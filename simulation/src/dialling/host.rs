@@ -32,7 +32,8 @@ pub(super) enum Fault {
     IsSilentInTls,
     RefusesOurCertificateByAlert,
     ShowsAnotherName,
-    ShowsAnUnknownAuthority,
+    /// Of an authority of the same name as the one that is trusted, with another key.
+    ShowsACertificateOfANamesake,
     GoesDown,
     OffersNoExternal,
     RefusesToAuthenticate,
@@ -81,7 +82,7 @@ impl Host {
     pub(super) fn new(fault: Fault, issuer: &Issuer<'static, KeyPair>, root: &[u8], visits: Arc<AtomicUsize>) -> Self {
         let (unknown_root, unknown) = authority();
         let name = if fault == ShowsAnotherName { "c.example" } else { DIALLED };
-        let (certificate, key) = certified(if fault == ShowsAnUnknownAuthority { &unknown } else { issuer }, name);
+        let (certificate, key) = certified(if fault == ShowsACertificateOfANamesake { &unknown } else { issuer }, name);
         let mut roots = RootCertStore::empty();
         let trusted = if fault == RefusesOurCertificateByAlert { unknown_root } else { root.to_vec() };
         roots.add(CertificateDer::from(trusted)).unwrap();

@@ -51,8 +51,11 @@ fn assert_error(b: &mut Side<Receiving>, condition: StreamCondition, given: &str
     assert!(b.outcome.as_ref().is_some_and(Result::is_err), "{given}");
 }
 
+/// With the text for people.
 fn sasl_failure(condition: SaslFailure) -> String {
-    format!("<failure {SASL}><{condition}/></failure>")
+    let failure = crate::sasl::failure(condition).to_stream_xml();
+    assert!(failure.starts_with(&format!("<failure {SASL}><{condition}/><text xml:lang='en'>")), "{failure}");
+    failure
 }
 
 /// Rules 10, 13, 16, 17, 18 and 67: our own header comes first, even where theirs is the fault.
