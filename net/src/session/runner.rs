@@ -390,7 +390,8 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
             return Some(End::WriteTimeout);
         }
         if self.reset_at().is_some_and(|at| at <= self.now) {
-            self.begin_closing(Some(StreamCondition::Reset.into()), 0);
+            let error = StreamError::new(StreamCondition::Reset).with_text("what proved the peer has expired");
+            self.begin_closing(Some(error), 0);
         } else if self.idle_at().is_some_and(|at| at <= self.now) {
             self.begin_closing(None, self.outbox.len());
         }

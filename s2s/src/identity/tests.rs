@@ -1,4 +1,4 @@
-//! The truth table of identities, over certificates that are made here, good and bad.
+//! What the table of certificates in `tests/certificates` does not show: texts, times, and what can be no certificate.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,8 +6,7 @@ use convoke_dev::{CertificateAuthority, Eku, Subject};
 use convoke_xmpp::Domainpart;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DnType,
-    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, NameConstraints,
-    RevokedCertParams, SerialNumber,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -42,30 +41,21 @@ impl Authority {
         params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap().der().to_vec()
     }
 
-    fn revoke(&self, serials: &[u64], next_update: SystemTime) -> Vec<u8> {
-        let revoked = serials.iter().map(|serial| RevokedCertParams {
-            serial_number: SerialNumber::from(*serial),
-            revocation_time: (SystemTime::now() - DAY).into(),
-            reason_code: None,
-            invalidity_date: None,
-        });
+    /// A list of no certificate.
+    fn revocation_list(&self) -> Vec<u8> {
         let params = CertificateRevocationListParams {
-            this_update: (SystemTime::now() - 30 * DAY).into(),
-            next_update: next_update.into(),
+            this_update: (SystemTime::now() - DAY).into(),
+            next_update: (SystemTime::now() + DAY).into(),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
-            revoked_certs: revoked.collect(),
+            revoked_certs: Vec::new(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
         params.signed_by(&self.issuer).unwrap().der().to_vec()
     }
 
     fn verifier(&self) -> IdentityVerifier {
-        self.verifier_with(Vec::new())
-    }
-
-    fn verifier_with(&self, revocation_lists: Vec<Vec<u8>>) -> IdentityVerifier {
-        let anchors = TrustAnchors::new(vec![self.der.clone()], revocation_lists).unwrap();
+        let anchors = TrustAnchors::new(vec![self.der.clone()], Vec::new()).unwrap();
         IdentityVerifier::new(anchors, webpki::ALL_VERIFICATION_ALGS)
     }
 }
@@ -90,11 +80,8 @@ fn server(names: &[Vec<u8>]) -> CertificateParams {
     let mut params = named(REFERENCE);
     params.is_ca = IsCa::ExplicitNoCa;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.serial_number = Some(SerialNumber::from(7));
-    if !names.is_empty() {
-        let names = tagged(0x30, &names.concat());
-        params.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 17], names)];
-    }
+    let names = tagged(0x30, &names.concat());
+    params.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 17], names)];
     params
 }
 
@@ -135,103 +122,7 @@ fn domain(name: &str) -> Domainpart {
 }
 
 fn judge(verifier: &IdentityVerifier, chain: &[Vec<u8>]) -> Verdict {
-    judge_for(verifier, chain, REFERENCE)
-}
-
-fn judge_for(verifier: &IdentityVerifier, chain: &[Vec<u8>], reference: &str) -> Verdict {
-    let identity = verifier.verify_chain(chain, SystemTime::now(), &domain(reference))?;
-    assert_eq!(identity.domain(), &domain(reference));
-    Ok(identity.matched())
-}
-
-/// The names of a certificate, the domain that it should name, and by which kind of name it does.
-type Row<'a> = (Vec<Vec<u8>>, &'a str, Option<NameKind>);
-
-/// Issues a certificate for each list of names and judges it for the domain beside.
-fn assert_matches(table: &[Row<'_>]) {
-    let authority = Authority::new("Test CA");
-    let verifier = authority.verifier();
-    for (names, reference, expected) in table {
-        let verdict = judge_for(&verifier, &[authority.issue(&server(names))], reference);
-        let described = format!("{:?} for {reference}: {verdict:?}", String::from_utf8_lossy(&names.concat()));
-        match expected {
-            Some(kind) => assert_eq!(verdict, Ok(*kind), "{described}"),
-            None => assert!(matches!(verdict, Err(IdentityError::WrongName { .. })), "{described}"),
-        }
-    }
-}
-
-/// Rules 54 and 55: a common name is no name.
-#[test]
-fn a_dns_name_is_the_domain_or_has_a_wildcard_for_its_whole_first_label() {
-    use NameKind::*;
-    assert_matches(&[
-        (vec![dns("b.example")], "b.example", Some(Dns)),
-        (vec![dns("B.EXAMPLE")], "b.example", Some(Dns)),
-        (vec![dns("a.example"), dns("b.example")], "b.example", Some(Dns)),
-        (vec![dns("a.example")], "b.example", None),
-        (vec![dns("b.example")], "sub.b.example", None),
-        (vec![dns("sub.b.example")], "b.example", None),
-        (vec![dns("bb.example")], "b.example", None),
-        (vec![dns("b.example.")], "b.example", None),
-        (vec![dns(" b.example")], "b.example", None),
-        (vec![dns("b.example\0.evil.example")], "b.example", None),
-        (vec![dns("evil.example\0b.example")], "b.example", None),
-        (vec![dns("*.b.example")], "a.b.example", Some(Wildcard)),
-        (vec![dns("*.b.example")], "b.example", None),
-        (vec![dns("*.b.example")], "a.a.b.example", None),
-        (vec![dns("a*.b.example")], "aa.b.example", None),
-        (vec![dns("*a.b.example")], "aa.b.example", None),
-        (vec![dns("a.*.example")], "a.b.example", None),
-        (vec![dns("*.*.example")], "a.b.example", None),
-        (vec![dns("*")], "b.example", None),
-        (vec![dns("*.")], "b.example", None),
-        // Only the common name is b.example.
-        (vec![], "b.example", None),
-    ]);
-}
-
-/// Rule 54.
-#[test]
-fn other_names_are_srv_names_of_servers_and_addresses_of_bare_domains() {
-    use NameKind::*;
-    assert_matches(&[
-        (vec![srv("_xmpp-server.b.example")], "b.example", Some(Srv)),
-        (vec![srv("_XMPP-Server.B.Example")], "b.example", Some(Srv)),
-        (vec![srv("_xmpp-client.b.example")], "b.example", None),
-        (vec![srv("_xmpps-server.b.example")], "b.example", None),
-        (vec![srv("_xmpp-server.*.example")], "b.example", None),
-        (vec![srv("_xmpp-server.a.example")], "b.example", None),
-        (vec![srv("_xmpp-server._tcp.b.example")], "b.example", None),
-        (vec![srv("b.example")], "b.example", None),
-        (vec![srv("é")], "b.example", None),
-        (vec![other(7, 0x0c, "_xmpp-server.b.example")], "b.example", None),
-        (vec![xmpp("b.example")], "b.example", Some(XmppAddr)),
-        (vec![xmpp("B.example")], "b.example", Some(XmppAddr)),
-        (vec![xmpp("juliet@b.example")], "b.example", None),
-        (vec![xmpp("b.example/r")], "b.example", None),
-        (vec![xmpp("a.example")], "b.example", None),
-        (vec![xmpp("b.example\0")], "b.example", None),
-        (vec![xmpp("*.example")], "b.example", None),
-        (vec![other(5, 0x16, "b.example")], "b.example", None),
-        (vec![other(9, 0x0c, "b.example")], "b.example", None),
-    ]);
-}
-
-/// Rule 9: A-labels in DNS names, U-labels in addresses. IP addresses are no DNS names.
-#[test]
-fn international_names_match_by_their_a_labels() {
-    use NameKind::*;
-    assert_matches(&[
-        (vec![dns("xn--bcher-kva.example")], "bücher.example", Some(Dns)),
-        (vec![srv("_xmpp-server.xn--bcher-kva.example")], "bücher.example", Some(Srv)),
-        (vec![xmpp("bücher.example")], "bücher.example", Some(XmppAddr)),
-        (vec![dns("*.example")], "bücher.example", Some(Wildcard)),
-        (vec![dns("xn--*.example")], "bücher.example", None),
-        (vec![dns("192.0.2.1")], "192.0.2.1", None),
-        (vec![ip([192, 0, 2, 1])], "192.0.2.1", None),
-        (vec![dns("*.0.2.1")], "192.0.2.1", None),
-    ]);
+    Ok(verifier.verify_chain(chain, SystemTime::now(), &domain(REFERENCE))?.matched())
 }
 
 #[test]
@@ -248,21 +139,13 @@ fn an_error_names_what_was_expected_and_what_was_found() {
     assert_eq!(error.to_string().matches("dNSName").count(), 8);
 }
 
-/// Rule 56.
+/// Rule 56: what is no certificate, or not whole, proves nothing.
 #[test]
-fn refuses_what_no_trusted_root_has_issued() {
+fn refuses_what_cannot_be_read_and_names_the_issuer_that_is_not_known() {
     let (authority, other) = (Authority::new("Test CA"), Authority::new("Other CA"));
     let good = server(&[dns(REFERENCE)]);
     let issuer = "CN=Other CA".to_owned();
     assert_eq!(judge(&authority.verifier(), &[other.issue(&good)]), Err(IdentityError::UnknownIssuer { issuer }));
-    // Somebody else's authority of the same name.
-    let impostor = Authority::new("Test CA");
-    assert_eq!(judge(&authority.verifier(), &[impostor.issue(&good)]), Err(IdentityError::Signature));
-    // Bringing one's own root along does not help.
-    let chain = [other.issue(&good), other.der.clone()];
-    assert!(matches!(judge(&authority.verifier(), &chain), Err(IdentityError::UnknownIssuer { .. })));
-    let self_signed = good.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
-    assert!(matches!(judge(&authority.verifier(), &[self_signed]), Err(IdentityError::UnknownIssuer { .. })));
     assert!(matches!(judge(&authority.verifier(), &[]), Err(IdentityError::NoCertificate(_))));
     for garbage in [&b""[..], b"\x30\x00", b"\x30\x82\xff\xff", b"not DER"] {
         assert_eq!(judge(&authority.verifier(), &[garbage.to_vec()]), Err(IdentityError::Unreadable));
@@ -270,40 +153,6 @@ fn refuses_what_no_trusted_root_has_issued() {
     let mut trailing = authority.issue(&good);
     trailing.push(0);
     assert_eq!(judge(&authority.verifier(), &[trailing]), Err(IdentityError::Unreadable));
-    let mut flipped = authority.issue(&good);
-    *flipped.last_mut().unwrap() ^= 1;
-    assert!(judge(&authority.verifier(), &[flipped]).is_err());
-}
-
-/// Rule 56: an authority that takes part in a federation itself, or anybody who was lent its key.
-#[test]
-fn refuses_the_certificate_of_an_authority() {
-    let root = Authority::new("Test CA");
-    let mut params = server(&[dns(REFERENCE)]);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    assert_eq!(judge(&root.verifier(), &[root.issue(&params)]), Err(IdentityError::CertificationAuthority));
-    // A server's certificate issues nothing.
-    let server_as_issuer = root.below(server(&[dns(REFERENCE)]));
-    let chain = [server_as_issuer.issue(&server(&[dns(REFERENCE)])), server_as_issuer.der.clone()];
-    assert!(judge(&root.verifier(), &chain).is_err());
-}
-
-/// Rule 59.
-#[test]
-fn wants_server_auth_or_no_extended_key_usage_at_all() {
-    use ExtendedKeyUsagePurpose::{Any, ClientAuth, ServerAuth};
-    let authority = Authority::new("Test CA");
-    for (usages, expected) in [
-        (vec![ServerAuth], Ok(NameKind::Dns)),
-        (vec![ServerAuth, ClientAuth], Ok(NameKind::Dns)),
-        (vec![], Ok(NameKind::Dns)),
-        (vec![ClientAuth], Err(IdentityError::Usage)),
-        (vec![Any], Err(IdentityError::Usage)),
-    ] {
-        let mut params = server(&[dns(REFERENCE)]);
-        params.extended_key_usages = usages.clone();
-        assert_eq!(judge(&authority.verifier(), &[authority.issue(&params)]), expected, "{usages:?}");
-    }
 }
 
 /// Rules 56 and 58.
@@ -325,66 +174,6 @@ fn a_path_is_in_force_as_long_as_each_of_its_certificates() {
     assert_eq!(at(SystemTime::UNIX_EPOCH - DAY), Err(IdentityError::NotYetValid));
 }
 
-/// Rule 56.
-#[test]
-fn refuses_what_was_revoked_and_believes_no_expired_list() {
-    let (authority, other) = (Authority::new("Test CA"), Authority::new("Other CA"));
-    let chain = [authority.issue(&server(&[dns(REFERENCE)]))];
-    let (ahead, behind) = (SystemTime::now() + DAY, SystemTime::now() - DAY);
-    for (list, expected) in [
-        (authority.revoke(&[], ahead), Ok(NameKind::Dns)),
-        (authority.revoke(&[6, 8], ahead), Ok(NameKind::Dns)),
-        (authority.revoke(&[6, 7], ahead), Err(IdentityError::Revoked)),
-        (authority.revoke(&[], behind), Err(IdentityError::RevocationListExpired)),
-        (other.revoke(&[7], ahead), Ok(NameKind::Dns)),
-    ] {
-        assert_eq!(judge(&authority.verifier_with(vec![list]), &chain), expected);
-    }
-    // A list in the authority's name that somebody else has signed.
-    let impostor = Authority::new("Test CA").revoke(&[], ahead);
-    assert!(judge(&authority.verifier_with(vec![impostor]), &chain).is_err());
-}
-
-#[test]
-fn refuses_a_path_whose_intermediate_was_revoked() {
-    let root = Authority::new("Test CA");
-    let mut params = authority("Intermediate");
-    params.serial_number = Some(SerialNumber::from(99));
-    let intermediate = root.below(params);
-    let chain = [intermediate.issue(&server(&[dns(REFERENCE)])), intermediate.der.clone()];
-    let list = root.revoke(&[99], SystemTime::now() + DAY);
-    assert_eq!(judge(&root.verifier(), &chain), Ok(NameKind::Dns));
-    assert_eq!(judge(&root.verifier_with(vec![list]), &chain), Err(IdentityError::Revoked));
-}
-
-#[test]
-fn bounds_the_number_of_certificates() {
-    let root = Authority::new("Test CA");
-    let chain = vec![root.issue(&server(&[dns(REFERENCE)])); MAX_CHAIN_LENGTH + 1];
-    let error = IdentityError::ChainTooLong { certificates: MAX_CHAIN_LENGTH + 1 };
-    assert_eq!(judge(&root.verifier(), &chain), Err(error));
-    assert_eq!(judge(&root.verifier(), &chain[..MAX_CHAIN_LENGTH]), Ok(NameKind::Dns));
-}
-
-/// An authority for one domain only must not name others by kinds of names that its constraint does not speak of.
-#[test]
-fn an_authority_with_name_constraints_names_by_dns_names_only() {
-    let root = Authority::new("Test CA");
-    let mut params = authority("Constrained");
-    let permitted_subtrees = vec![GeneralSubtree::DnsName("b.example".to_owned())];
-    params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
-    let constrained = root.below(params);
-    let verifier = root.verifier();
-    let judged = |names: &[Vec<u8>], reference: &str| {
-        judge_for(&verifier, &[constrained.issue(&server(names)), constrained.der.clone()], reference)
-    };
-    assert_eq!(judged(&[dns("b.example")], "b.example"), Ok(NameKind::Dns));
-    assert_eq!(judged(&[dns("a.example")], "a.example"), Err(IdentityError::NameConstraint));
-    for name in [srv("_xmpp-server.a.example"), xmpp("a.example")] {
-        assert!(matches!(judged(&[name], "a.example"), Err(IdentityError::WrongName { .. })));
-    }
-}
-
 #[test]
 fn refuses_two_lists_of_names() {
     let authority = Authority::new("Test CA");
@@ -396,7 +185,7 @@ fn refuses_two_lists_of_names() {
 #[test]
 fn anchors_that_can_prove_nothing_are_told_at_once() {
     let authority = Authority::new("Test CA");
-    let (root, list) = (authority.der.clone(), authority.revoke(&[], SystemTime::now() + DAY));
+    let (root, list) = (authority.der.clone(), authority.revocation_list());
     let error = |roots, lists| TrustAnchors::new(roots, lists).unwrap_err();
     assert_eq!(error(vec![], vec![]), TrustError::NoRoots);
     assert_eq!(error(vec![root.clone(), list.clone()], vec![]), TrustError::Root { number: 2 });
