@@ -167,6 +167,7 @@ fn publish_options_are_preconditions() {
         (&[("pubsub#access_model", &["open"][..])], "result"),
         (&[("pubsub#access_model", &["open"]), ("pubsub#max_items", &["10"])], "result"),
         (&[("pubsub#persist_items", &["true"])], "result"),
+        (&[("pubsub#node_type", &["leaf"])], "result"),
         (&[("pubsub#access_model", &["presence"])], "conflict/precondition-not-met"),
         (&[("pubsub#access_model", &["open"]), ("pubsub#max_items", &["max"])], "conflict/precondition-not-met"),
         (&[("pubsub#access_model", &["king"])], "conflict/precondition-not-met"),
@@ -176,6 +177,7 @@ fn publish_options_are_preconditions() {
     }
     for wrong in [
         "<publish-options/>".to_owned(),
+        "<publish-options><x xmlns='jabber:x:data' type='cancel'/></publish-options>".to_owned(),
         format!("<publish-options>{}</publish-options>", form("http://jabber.org/protocol/pubsub#node_config", &[])),
     ] {
         let verb = publication(&format!("<item>{PAYLOAD}</item>")) + &wrong;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use convoke_pubsub::{Clock, PubSubService};
+use convoke_store::{MemoryStore, Store};
 use convoke_xmpp::{Jid, Origin, Service, Stanza};
 
 use crate::support::{House, NODE, domain, field_values, form, item_ids, open_config, verdict};
@@ -247,4 +248,28 @@ fn a_subscription_ends_when_its_lease_does() {
     assert!(stage.hearers("2").is_empty());
     let renewed = format!("<options node='{NODE}' jid='{BARRACKS}'>{}</options>", form(OPTIONS, &[]));
     assert_eq!(verdict(&stage.house.request(BARRACKS, "set", &renewed)), "unexpected-request/not-subscribed");
+}
+
+/// What a service does not know when it starts, it reads from its store.
+#[test]
+fn what_ends_by_itself_ends_after_a_restart_too() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let clock = Arc::new(Calendar { start: Instant::now(), passed: Mutex::default() });
+    let start = || {
+        let address = Jid::new("pubsub.shakespeare.lit").unwrap();
+        let service = PubSubService::open(address, open_config(), store.clone()).unwrap();
+        Stage { house: House::of(service.with_clock(clock.clone())), clock: clock.clone() }
+    };
+    let before = start();
+    before.house.done("hamlet@denmark.lit/elsinore", "set", &format!("<create node='{NODE}'/>"));
+    before.house.configure(&[("pubsub#item_expire", &["60"])]);
+    before.house.publish("a", PAYLOAD);
+    before.subscribe_with(BARRACKS, &[("pubsub#expire", &["2003-12-14T00:00:37Z"])]);
+    drop(before);
+    let after = start();
+    assert_eq!(after.items(), ["a"]);
+    assert_eq!(after.after(60).len(), 1, "the retraction");
+    assert!(after.items().is_empty());
+    let told = after.after(60);
+    assert!(told[0].as_str().contains("subscription='none'"), "{told:?}");
 }

@@ -1,10 +1,11 @@
 //! What a form says is configured: fields become a configuration, or are refused.
 
-use super::Refusal;
-use crate::config::{Configured, Expiry, FieldError, NodeConfig, PubSubConfig, SubscriptionOptions};
-
 use std::ops::RangeInclusive;
 use std::time::SystemTime;
+
+use super::Refusal;
+use crate::config::{Configured, Expiry, FieldError, NodeConfig, PubSubConfig, SubscriptionOptions};
+use crate::form::Fields;
 
 /// What is done with a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,16 +13,12 @@ pub(crate) enum Submission {
     /// Nothing: everything stays as it is.
     Cancelled,
     /// These fields get these values.
-    Fields(Vec<(String, Vec<String>)>),
+    Fields(Fields),
 }
 
 /// A configuration with these fields changed, within the limits of the service; fields that are not known are ignored
 /// (XEP-0004, section 3.2).
-pub(super) fn configure(
-    before: &NodeConfig,
-    fields: &[(String, Vec<String>)],
-    limits: &PubSubConfig,
-) -> Result<NodeConfig, Refusal> {
+pub(super) fn configure(before: &NodeConfig, fields: &Fields, limits: &PubSubConfig) -> Result<NodeConfig, Refusal> {
     let mut config = before.clone();
     for (name, values) in fields {
         match name.as_str() {
@@ -73,10 +70,11 @@ fn check_limits(before: &NodeConfig, config: &NodeConfig, limits: &PubSubConfig)
 }
 
 /// Whether a node is configured as a publisher takes for granted (section 7.1.5).
-pub(super) fn check_preconditions(config: &NodeConfig, fields: &[(String, Vec<String>)]) -> Result<(), Refusal> {
+pub(super) fn check_preconditions(config: &NodeConfig, fields: &Fields) -> Result<(), Refusal> {
     for (name, values) in fields {
         let mut wanted = config.clone();
         match wanted.set(name, values) {
+            Err(FieldError::Unknown) if name == NODE_TYPE => check_node_type(values)?,
             Err(FieldError::Unknown) => return Err(Refusal::UnknownPublishOption),
             Ok(()) if wanted == *config => {}
             Ok(()) | Err(FieldError::Invalid) => return Err(Refusal::PreconditionNotMet),
@@ -86,7 +84,7 @@ pub(super) fn check_preconditions(config: &NodeConfig, fields: &[(String, Vec<St
 }
 
 /// Refuses fields that are no fields of a node (section 7.1.5).
-pub(super) fn check_known(fields: &[(String, Vec<String>)]) -> Result<(), Refusal> {
+pub(super) fn check_known(fields: &Fields) -> Result<(), Refusal> {
     let is_known = |name: &str| name == NODE_TYPE || NodeConfig::field(name).is_some();
     if fields.iter().all(|(name, _)| is_known(name)) { Ok(()) } else { Err(Refusal::UnknownPublishOption) }
 }
@@ -98,7 +96,7 @@ const DIGEST_FREQUENCY: RangeInclusive<usize> = 100..=86_400_000;
 /// Options with these fields changed; what a subscription here cannot be is refused.
 pub(super) fn choose(
     before: &SubscriptionOptions,
-    fields: &[(String, Vec<String>)],
+    fields: &Fields,
     now: SystemTime,
 ) -> Result<SubscriptionOptions, Refusal> {
     let mut options = before.clone();

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use convoke_xmpp::Jid;
 
 use super::{Affiliation, NodeId, PageRequest, Submission, SubscriptionState};
+use crate::form::Fields;
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ pub(crate) enum Operation {
     /// Section 6.5.
     Items { node: NodeId, selection: Selection, page: Option<PageRequest> },
     /// Section 7.1, with what the publisher takes for granted (7.1.5).
-    Publish { node: NodeId, item: Option<NewEntry>, options: Option<Submission> },
+    Publish { node: NodeId, item: Option<NewEntry>, options: Fields },
     /// Section 7.2; `notify` where the request says whether subscribers are told.
     Retract { node: NodeId, id: String, notify: Option<bool> },
     /// Section 8.1; without a name for an instant node.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::form::{self, Submission};
 use super::{
-    Answer, Audience, Broker, Change, Context, NewEntry, NodeId, Notification, Outcome, Refusal, Requester, quota,
+    Answer, Audience, Broker, Change, Context, NewEntry, NodeId, Notification, Outcome, Refusal, Requester, form, quota,
 };
 use crate::config::{NodeConfig, NodeFull};
+use crate::form::Fields;
 use crate::state::{Item, NewItem};
 
 impl Broker {
@@ -15,10 +15,10 @@ impl Broker {
         requester: &Requester,
         node: NodeId,
         entry: Option<NewEntry>,
-        options: Option<Submission>,
+        options: Fields,
         context: &mut Context<'_>,
     ) -> Result<Outcome, Refusal> {
-        self.prepare(requester, &node, options, context)?;
+        self.prepare(requester, &node, &options, context)?;
         let config = self.node(&node)?.config();
         let Some(entry) = suitable(entry, config, self.config.max_payload_bytes)? else {
             let told = self.tell(&node, Change::Announced, Audience::Subscribers, context)?;
@@ -40,22 +40,18 @@ impl Broker {
         &mut self,
         requester: &Requester,
         node: &NodeId,
-        options: Option<Submission>,
+        options: &Fields,
         context: &mut Context<'_>,
     ) -> Result<(), Refusal> {
-        let fields = match options {
-            Some(Submission::Fields(fields)) => fields,
-            Some(Submission::Cancelled) | None => Vec::new(),
-        };
         if let Some(entry) = self.state.node(node) {
             self.access(node, &requester.jid, context)?.publication()?;
-            return form::check_preconditions(entry.config(), &fields);
+            return form::check_preconditions(entry.config(), options);
         }
         if !self.config.auto_create || !self.may_create(requester) {
             return Err(Refusal::NoSuchNode);
         }
-        form::check_known(&fields)?;
-        let config = form::configure(&self.default_config(), &fields, &self.config)?;
+        form::check_known(options)?;
+        let config = form::configure(&self.default_config(), options, &self.config)?;
         self.add_node(requester, node, config, context)
     }
 

@@ -9,6 +9,7 @@ use super::form::submission;
 use super::participant::UNKNOWN;
 use super::request::{boolean, required_node};
 use crate::broker::{NewEntry, Operation, Payload, Submission};
+use crate::form::Fields;
 use crate::state::self_contained;
 
 /// The purpose of the form that says what a publisher takes for granted (section 7.1.5).
@@ -25,11 +26,13 @@ pub(super) fn publish(pubsub: &mut Element) -> Result<Operation, RequestError> {
     Ok(Operation::Publish { node, item, options })
 }
 
-fn publish_options(pubsub: &Element) -> Result<Option<Submission>, RequestError> {
-    let Some(options) = pubsub.find("publish-options", namespace::PUBSUB) else { return Ok(None) };
-    // To publish without checking them would be worse than not to publish.
-    let form = submission(options, PUBLISH_OPTIONS)?.ok_or(RequestError::Malformed("publish-options hold a form"))?;
-    Ok(Some(form))
+fn publish_options(pubsub: &Element) -> Result<Fields, RequestError> {
+    let Some(options) = pubsub.find("publish-options", namespace::PUBSUB) else { return Ok(Fields::new()) };
+    match submission(options, PUBLISH_OPTIONS)? {
+        Some(Submission::Fields(fields)) => Ok(fields),
+        // To publish without checking them would be worse than not to publish.
+        Some(Submission::Cancelled) | None => Err(RequestError::Malformed("publish-options submit a form")),
+    }
 }
 
 fn new_entry(mut item: Element) -> Result<NewEntry, RequestError> {
