@@ -5,15 +5,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
 /// Writes a moment in UTC, to the second or, where it has them, to the millisecond.
+///
+/// What is before 1970 or beyond the year 9999, as a clock or a file may say that is wrong, is written as the nearest
+/// moment that can be.
 pub(crate) fn format(moment: SystemTime) -> String {
-    let utc = OffsetDateTime::from(moment);
+    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let whole =
+        i64::try_from(since.as_secs()).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let utc = whole.and_then(|utc| utc.replace_nanosecond(since.subsec_nanos()).ok());
+    let utc = utc.unwrap_or(PrimitiveDateTime::MAX.assume_utc());
     let (hour, minute, second, milli) = utc.to_hms_milli();
     let fraction = if milli == 0 { String::new() } else { format!(".{milli:03}") };
     let (year, month, day) = (utc.year(), u8::from(utc.month()), utc.day());
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
 }
 
-/// Reads `CCYY-MM-DDThh:mm:ss[.sss]TZD`; `None` for anything else, and for what is before 1970.
+/// Reads `CCYY-MM-DDThh:mm:ss[.sss]TZD`; `None` for anything else, and for what is before 1970 or beyond the year 9999.
 pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let (date, rest) = text.split_at_checked(10)?;
     let (time, zone) = rest.strip_prefix('T')?.split_at_checked(8)?;
@@ -22,7 +29,8 @@ pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
     let date = Date::from_calendar_date(i32::from(year), month_of(month)?, u8::try_from(day).ok()?).ok()?;
     let time = Time::from_hms(u8::try_from(hour).ok()?, u8::try_from(minute).ok()?, u8::try_from(second).ok()?).ok()?;
-    let seconds = PrimitiveDateTime::new(date, time).assume_offset(offset(zone)?).unix_timestamp();
+    let utc = PrimitiveDateTime::new(date, time).assume_offset(offset(zone)?).checked_to_offset(UtcOffset::UTC)?;
+    let seconds = utc.unix_timestamp();
     UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?))?.checked_add(fraction)
 }
 
@@ -46,9 +54,9 @@ fn split_fraction(text: &str) -> Option<(Duration, &str)> {
     let Some(rest) = text.strip_prefix('.') else { return Some((Duration::ZERO, text)) };
     let end = rest.find(|c: char| !c.is_ascii_digit()).filter(|end| *end > 0)?;
     let (digits, zone) = rest.split_at(end);
-    // What is finer than a nanosecond is nothing that a clock tells.
-    let nanoseconds = format!("{:0<9}", &digits[..end.min(9)]).parse().ok()?;
-    Some((Duration::from_nanos(nanoseconds), zone))
+    // What is finer would be lost when it is written.
+    let milliseconds = format!("{:0<3}", &digits[..end.min(3)]).parse().ok()?;
+    Some((Duration::from_millis(milliseconds), zone))
 }
 
 fn offset(zone: &str) -> Option<UtcOffset> {
@@ -80,6 +88,7 @@ mod tests {
             ("1969-07-21T02:56:15Z", f64::NAN),
             ("2006-02-28T11:59:59Z", 1_141_127_999.0),
             ("2006-02-28T11:59:59.25Z", 1_141_127_999.25),
+            ("2006-02-28T11:59:59.2509Z", 1_141_127_999.25),
             ("2006-02-28T05:59:59-06:00", 1_141_127_999.0),
             ("2006-02-28T12:29:59+00:30", 1_141_127_999.0),
         ] {
@@ -117,5 +126,15 @@ mod tests {
             assert_eq!(parse(&format(moment)), Some(moment));
         }
         assert_eq!(format(UNIX_EPOCH + Duration::from_millis(1_141_127_999_250)), "2006-02-28T11:59:59.250Z");
+    }
+
+    #[test]
+    fn the_ends_of_time_are_no_faults() {
+        assert_eq!(parse("9999-12-31T23:59:59-23:59"), None, "that is the year 10000");
+        let last = parse("9999-12-31T23:59:59Z").unwrap();
+        assert_eq!(format(last), "9999-12-31T23:59:59Z");
+        assert_eq!(format(last + Duration::from_secs(1)), "9999-12-31T23:59:59.999Z");
+        assert_eq!(format(UNIX_EPOCH + Duration::from_micros(u64::MAX)), "9999-12-31T23:59:59.999Z");
+        assert_eq!(format(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00Z");
     }
 }

@@ -225,6 +225,7 @@ fn a_wrong_request_for_options_is_refused_with_its_own_condition() {
         ("set", options(own, &[("pubsub#digest_frequency", &["86400001"])]), "bad-request/invalid-options"),
         ("set", options(own, &[("pubsub#expire", &["2006-02-28T11:59:59Z"])]), "bad-request/invalid-options"),
         ("set", options(own, &[("pubsub#expire", &["soon"])]), "bad-request/invalid-options"),
+        ("set", options(own, &[("pubsub#expire", &["9999-12-31T23:59:59-23:59"])]), "bad-request/invalid-options"),
         ("set", options(own, &[("pubsub#include_body", &["true"])]), "bad-request/invalid-options"),
         ("set", options(own, &[("pubsub#subscription_type", &["items"])]), "result"),
         (
