@@ -169,8 +169,9 @@ impl Delivery {
             }
             self.defer(subscriber, pending, now);
         } else {
-            self.counters.given_up.increment();
             self.judge(subscriber, &undelivered.error, now);
+            let is_kept = pending.bytes() <= self.room() && self.backlogs.put_back(subscriber, pending);
+            self.counters.given_up.add(usize::from(!is_kept));
         }
         false
     }

@@ -123,15 +123,21 @@ impl Backlogs {
             // It was on trial, and is again.
             Hold::Suspended(trouble) | Hold::Trial(trouble) => {
                 backlog.hold = Hold::Suspended(*trouble);
-                1
+                u32::MAX
             }
         };
-        backlog.bytes += pending.bytes();
-        let bytes = pending.bytes();
-        backlog.waiting.push_front(pending);
-        self.bytes += bytes;
+        self.put_back(subscriber, pending);
         let pause = pause(self.config.first_retry, self.config.longest_retry, refusals);
         self.agenda.set(subscriber.clone(), now + pause);
+        true
+    }
+
+    /// Makes a notification the first that waits for a subscriber; `false` if that one is not held back.
+    pub(super) fn put_back(&mut self, subscriber: &Jid, pending: Pending) -> bool {
+        let Some(backlog) = self.subscribers.get_mut(subscriber) else { return false };
+        backlog.bytes += pending.bytes();
+        self.bytes += pending.bytes();
+        backlog.waiting.push_front(pending);
         true
     }
 

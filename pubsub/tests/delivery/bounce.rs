@@ -66,7 +66,7 @@ fn one_notification_that_arrives_makes_all_that_came_back_before_count_no_more()
     let stage = Stage::new(open_config(), &[A]);
     for _ in 0..5 {
         stage.close(A, Condition::RemoteServerNotFound);
-        for _ in 0..15 {
+        for _ in 0..14 {
             stage.publish(1);
             stage.pass(HOUR);
         }
@@ -114,4 +114,16 @@ fn nobody_can_make_up_what_came_back() {
     }
     assert_eq!(stage.publish(1), ["a: +1 @2", "b: +1 @2"]);
     assert_eq!(stage.statistics().bounced, 0);
+}
+
+#[test]
+fn what_the_router_itself_could_not_deliver_is_sent_when_the_subscriber_is_back() {
+    let stage = Stage::new(state_config(), &[A]);
+    stage.close(A, Condition::RemoteServerTimeout);
+    stage.publish(2);
+    assert!(stage.pass(HOUR).is_empty());
+    stage.open(A);
+    // Nothing more is published: the subscriber learns the state all the same.
+    assert_eq!(stage.pass(HOUR), ["a: -1 +2 @1..=3"]);
+    assert_eq!(stage.statistics().given_up, 0);
 }
