@@ -1,48 +1,18 @@
 //! Nodes are followed across domains, over real sockets with TLS: whatever happens on the way, the follower ends up with what
 //! the node has, and every gap is told.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use convoke::cloud::{Monitor, MonitorConfig};
-use convoke::nodes::{
-    Fields, ItemError, LinkCondition, LinkReport, Node, NodeEvent, NodeItem, Subscription, SubscriptionConfig,
-};
+use convoke::nodes::{LinkCondition, LinkReport, Node, NodeEvent, NodeItem, Subscription, SubscriptionConfig};
 use convoke::pubsub::PubSubConfig;
 use convoke::xmpp::{Element, Jid, Stanza, namespace};
 use convoke::{Component, Domain};
 
+use crate::support::load::{Load, load};
 use crate::support::network::{Network, Site};
 use crate::support::{DEADLINE, within_deadline};
-
-/// How busy a machine is.
-#[derive(Debug, Clone, PartialEq)]
-struct Load {
-    machine: String,
-    percent: u32,
-}
-
-impl NodeItem for Load {
-    const NODE: &'static str = "loads";
-
-    fn id(&self) -> Cow<'_, str> {
-        (&*self.machine).into()
-    }
-
-    fn payload(&self) -> Element {
-        Element::new("load", "urn:example:load").attr("percent", self.percent)
-    }
-
-    fn read(id: &str, payload: &Element) -> Result<Self, ItemError> {
-        let fields = Fields::of(payload, "load", "urn:example:load")?;
-        Ok(Self { machine: id.to_owned(), percent: fields.value("percent")? })
-    }
-}
-
-fn load(machine: &str, percent: u32) -> Load {
-    Load { machine: machine.to_owned(), percent }
-}
 
 /// A domain with a service and a publisher, and a domain with a reader.
 struct Houses {

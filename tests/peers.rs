@@ -34,6 +34,7 @@ mod discovery;
 mod leases;
 mod negotiation;
 mod neighbours;
+mod nodes;
 mod outages;
 mod presence;
 mod pubsub;

@@ -12,7 +12,7 @@
 //! inbox. It subscribes before it lists, so that nothing falls between the two, and it does so each time: a service that
 //! has forgotten the subscription, as one that keeps nothing on disk does when it starts anew, has it again.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,6 +186,10 @@ impl Follower {
     fn listed(&mut self, mut listing: Listing, result: Result<Option<Element>, RequestError>) {
         let page = match read_page(result) {
             Ok(page) => page,
+            // The item behind which the next page begins may be gone (XEP-0059, section 2.2): begin anew, a little later.
+            Err(Interruption::Request(RequestError::Refused { .. })) if !listing.items.is_empty() => {
+                return self.retry();
+            }
             Err(interruption) => return self.interrupted(interruption),
         };
         if listing.items.is_empty() {
@@ -211,12 +215,16 @@ impl Follower {
             }
             (_, until) => (until, true),
         };
-        // Else nobody knows behind which item the missed ones are; the next notification shows that there is a gap.
-        self.newest = items.last().filter(|_| is_whole).map(|item| item.id.clone());
-        self.seen = seen;
+        keep_newest(&mut items);
+        (self.seen, self.newest) = (seen, items.last().map(|item| item.id.clone()));
         self.interruption = None;
         self.ready.push_back(RawEvent::Snapshot(items));
-        self.follow();
+        if is_whole {
+            return self.follow();
+        }
+        // Behind which item the missing ones are is not known.
+        self.newest = None;
+        self.subscribe();
     }
 
     /// Asks for what came after the newest item that is known, or at least where the node is now.
@@ -380,6 +388,10 @@ impl Follower {
             return;
         }
         self.tell_interruption(interruption);
+        self.retry();
+    }
+
+    fn retry(&mut self) {
         self.wait(self.pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
@@ -435,6 +447,16 @@ fn merge(items: &mut Vec<Item>, since: &Position, until: &Position, waiting: Vec
         seen = notification.span.map_or(seen, |span| span.last);
     }
     seen == *until
+}
+
+/// An item that was published again between two pages is on both.
+fn keep_newest(items: &mut Vec<Item>) {
+    let mut newest = HashMap::new();
+    for (at, item) in items.iter().enumerate() {
+        newest.insert(item.id.clone(), at);
+    }
+    let mut at = 0..;
+    items.retain(|item| newest.get(&item.id).copied() == at.next());
 }
 
 fn apply(items: &mut Vec<Item>, event: Option<Event>) {

@@ -1,6 +1,7 @@
 //! What tests share: clients of a real peer, and how to wait.
 
 pub(crate) mod client;
+pub(crate) mod load;
 pub(crate) mod network;
 mod peers_work;
 pub(crate) mod slixmpp;

@@ -314,6 +314,42 @@ async fn a_snapshot_of_several_pages_is_that_of_the_last_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pages_of_a_service_that_numbers_no_changes_hold_each_item_once_as_it_is_on_the_last_one() {
+    let mut stage = Stage::new(SubscriptionConfig::default()).await;
+    let set = |index: usize, last| {
+        let place = format!("<first index='{index}'/><last>{last}</last><count>4</count>");
+        format!("<set xmlns='http://jabber.org/protocol/rsm'>{place}</set>")
+    };
+    let first = items(&[load("a", 1), load("b", 1)], &set(0, "b"));
+    let rest = items(&[load("c", 1), load("a", 2)], &set(2, "a"));
+    // The first time, the item behind which the second page would begin is gone.
+    let exchange = [
+        ("subscribe", ""),
+        ("items", &*first),
+        ("items after b", "!item-not-found"),
+        ("subscribe", ""),
+        ("items", &*first),
+        ("items after b", &*rest),
+    ];
+    assert_eq!(stage.next_after(&exchange).await, snapshot([load("b", 1), load("c", 1), load("a", 2)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_whose_pages_do_not_fit_together_is_taken_again() {
+    let mut stage = Stage::new(SubscriptionConfig::default()).await;
+    let place = "<first index='0'/><last>a</last><count>2</count>";
+    let set = format!("<set xmlns='http://jabber.org/protocol/rsm'>{place}</set>");
+    let first = items(&[load("a", 1)], &(set + &position(7)));
+    // Two changes, of which nobody has told.
+    let rest = items(&[load("c", 1)], &position(9));
+    let now = items(&[load("c", 1)], &position(9));
+    let told = stage.next_after(&[("subscribe", ""), ("items", &first), ("items after a", &rest)]).await;
+    assert_eq!(told, snapshot([load("a", 1), load("c", 1)]));
+    assert_eq!(stage.next_after(&[("subscribe", ""), ("newest 1", &now)]).await, NodeEvent::Gap { missed: Some(2) });
+    assert_eq!(stage.next_after(&[("items", &now)]).await, snapshot([load("c", 1)]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_is_told_once_and_the_subscription_tries_on() {
     let mut stage = Stage::new(SubscriptionConfig::default()).await;
     let refused = |condition: Condition| {
