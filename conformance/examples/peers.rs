@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use convoke_conformance::{
     Authority, Identity, Listening, Report, Section, Selection, Setup, Target, Verdict, cases, run,
 };
-use convoke_dev::peers::{Peer, Software};
+use convoke_dev::peers::{Peer, Service, Software};
 use convoke_dev::{CertificateAuthority, LoopbackDns, Subject};
 use convoke_net::Credentials;
 use convoke_s2s::{DnsResolver, IdentityVerifier, Trust};
@@ -43,7 +43,8 @@ async fn main() -> Result<(), AnyError> {
 async fn check(software: Software, domain: &str, only: Option<String>) -> Result<Report, AnyError> {
     let dns = LoopbackDns::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let authority = CertificateAuthority::new("Conformance CA")?;
-    let peer = Peer::builder(software, domain, &authority)?.start(&dns).await?;
+    let builder = Peer::builder(software, domain, &authority)?;
+    let peer = builder.services([Service::StartTls, Service::DirectTls]).extended().start(&dns).await?;
     let setup = setup(&authority, &dns, peer.domain()).await?;
     Ok(run(setup, &Selection { only, short: false }, |_| ()).await?)
 }

@@ -1,5 +1,6 @@
 //! What a case works with: the setup, and connections whose bytes are written down.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -11,6 +12,9 @@ use crate::setup::{Identity, Setup};
 use crate::transcript::Transcript;
 use crate::verdict::{Finding, inconclusive};
 use crate::wire::Wire;
+
+/// The protocol of servers in ALPN (XEP-0368, section 3).
+pub(crate) const ALPN: &[u8] = b"xmpp-server";
 
 /// The bench of one case.
 pub(crate) struct Bench {
@@ -37,11 +41,34 @@ impl Bench {
 
     /// A new connection to the server under test.
     pub(crate) async fn connect_as(&self, us: &Identity) -> Result<Probe, Finding> {
+        Ok(self.probe(self.tcp(&self.setup.target.addresses).await?, us))
+    }
+
+    /// A new connection to where the server under test begins with TLS, before that.
+    pub(crate) async fn connect_direct(&self) -> Result<Probe, Finding> {
+        let addresses = &self.setup.target.direct_addresses;
+        if addresses.is_empty() {
+            return Err(Finding::Skipped("the server is not known to take direct TLS".to_owned()));
+        }
+        Ok(self.probe(self.tcp(addresses).await?, &self.setup.us))
+    }
+
+    /// A connection by direct TLS that has got so far, at least to [`Stage::Encrypted`].
+    pub(crate) async fn reach_direct(&self, stage: Stage) -> Result<Probe, Finding> {
+        let mut probe = self.connect_direct().await?;
+        let tls = probe.own_tls()?.with_protocols(&[ALPN]);
+        let done = probe.shake_hands(&tls).await;
+        done.map_err(|error| Finding::Inconclusive(format!("the TLS handshake failed: {error}")))?;
+        probe.advance(stage).await?;
+        Ok(probe)
+    }
+
+    async fn tcp(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Finding> {
         let mut last = "there is no address".to_owned();
-        for address in &self.setup.target.addresses {
+        for address in addresses {
             self.transcript.note(&format!("connecting to {address}"));
             match timeout(self.setup.patience, TcpStream::connect(address)).await {
-                Ok(Ok(tcp)) => return Ok(self.probe(tcp, us)),
+                Ok(Ok(tcp)) => return Ok(tcp),
                 Ok(Err(error)) => last = error.to_string(),
                 Err(_) => last = "no answer in time".to_owned(),
             }

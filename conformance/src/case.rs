@@ -35,7 +35,7 @@ impl fmt::Display for Level {
 
 /// What part of the protocol a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Section {
     /// Stream headers.
@@ -44,6 +44,8 @@ pub enum Section {
     Features,
     /// STARTTLS and TLS.
     Tls,
+    /// Connections that begin with TLS.
+    DirectTls,
     /// SASL.
     Sasl,
     /// What the certificate of a peer has to be like.
@@ -56,6 +58,10 @@ pub enum Section {
     Closing,
     /// How much a peer may send.
     Limits,
+    /// Streams that carry stanzas in both directions.
+    Bidi,
+    /// Stanzas that are acknowledged, and streams that are resumed.
+    Acknowledgements,
     /// The server as initiating entity.
     Dialling,
 }
@@ -67,12 +73,15 @@ impl Section {
             Self::Headers => "headers",
             Self::Features => "features",
             Self::Tls => "tls",
+            Self::DirectTls => "direct-tls",
             Self::Sasl => "sasl",
             Self::Certificates => "certificates",
             Self::Stanzas => "stanzas",
             Self::Xml => "xml",
             Self::Closing => "closing",
             Self::Limits => "limits",
+            Self::Bidi => "bidi",
+            Self::Acknowledgements => "acknowledgements",
             Self::Dialling => "dialling",
         }
     }

@@ -152,7 +152,7 @@ impl Report {
     }
 }
 
-const HEADING: &str = "section       passed tolerated failed MUST failed SHOULD inconclusive skipped";
+const HEADING: &str = "section            passed tolerated failed MUST failed SHOULD inconclusive skipped";
 
 /// A table of the sections, and below it what has not passed.
 impl fmt::Display for Report {
@@ -164,9 +164,9 @@ impl fmt::Display for Report {
             sections.entry(outcome.section).or_default().push(outcome);
         }
         for (section, outcomes) in &sections {
-            writeln!(f, "{section:<13} {}", Counts::of(outcomes.iter().copied()))?;
+            writeln!(f, "{section:<18} {}", Counts::of(outcomes.iter().copied()))?;
         }
-        writeln!(f, "{:<13} {}", "all", self.counts)?;
+        writeln!(f, "{:<18} {}", "all", self.counts)?;
         for outcomes in sections.values() {
             for outcome in outcomes.iter().filter(|outcome| is_worth_telling(outcome)) {
                 writeln!(f, "\n{outcome}")?;

@@ -20,6 +20,9 @@ pub struct Target {
     pub domain: Domainpart,
     /// Where it takes streams with STARTTLS; the first one that answers is used.
     pub addresses: Vec<SocketAddr>,
+    /// Where it takes streams that begin with TLS (XEP-0368); the first one that answers is used. Without any, the cases of
+    /// direct TLS are skipped.
+    pub direct_addresses: Vec<SocketAddr>,
 }
 
 /// Why a server cannot be found.
@@ -52,43 +55,60 @@ pub enum TargetError {
 impl Target {
     /// Finds the server as a peer would: by SRV records, else by the domain itself (RFC 6120, section 3.2.1).
     ///
-    /// Only targets with STARTTLS count. Fails when DNS names none, or none that has an address.
+    /// Fails when DNS names no target with STARTTLS, or none of these has an address.
     pub async fn find(domain: Domainpart, resolver: &dyn Resolver) -> Result<Self, TargetError> {
-        let (mut addresses, mut last) = (Vec::new(), None);
-        for target in targets(&domain, resolver).await? {
-            for family in [Family::V6, Family::V4] {
-                match addresses_of(&target, family, resolver).await {
-                    Ok(found) => addresses.extend(found.iter().map(|address| SocketAddr::new(*address, target.port))),
-                    Err(cause) => last = Some(cause),
-                }
-            }
-        }
+        let (starttls, direct) = targets(&domain, resolver).await?;
+        let (addresses, last) = all_addresses(&starttls, resolver).await;
         match (addresses.is_empty(), last) {
-            (false, _) => Ok(Self { domain, addresses }),
+            (false, _) => {
+                let (direct_addresses, _) = all_addresses(&direct, resolver).await;
+                Ok(Self { domain, addresses, direct_addresses })
+            }
             (true, Some(cause)) => Err(TargetError::Resolve { domain, cause }),
             (true, None) => Err(TargetError::NoAddress { domain }),
         }
     }
 }
 
-/// The targets with STARTTLS, in order.
-async fn targets(domain: &Domainpart, resolver: &dyn Resolver) -> Result<Vec<dns::Target>, TargetError> {
-    let failed = |cause| TargetError::Resolve { domain: domain.clone(), cause };
+/// The targets with STARTTLS and those with direct TLS, in order.
+async fn targets(
+    domain: &Domainpart,
+    resolver: &dyn Resolver,
+) -> Result<(Vec<dns::Target>, Vec<dns::Target>), TargetError> {
     let own = || vec![dns::Target::new(domain.to_ascii(), DEFAULT_PORT)];
     if ip_address(domain.as_str()).is_some() {
-        return Ok(own());
+        return Ok((own(), Vec::new()));
     }
-    let records = resolver.services(Service::StartTls, domain).await.map_err(failed)?;
-    if records.is_empty() && !resolver.services(Service::DirectTls, domain).await.map_err(failed)?.is_empty() {
-        return Err(TargetError::NoStartTls { domain: domain.clone() });
+    let direct = match located(Service::DirectTls, domain, resolver).await? {
+        Located::Targets(targets) => targets,
+        Located::Declined | Located::Unknown => Vec::new(),
+    };
+    match located(Service::StartTls, domain, resolver).await? {
+        Located::Targets(targets) => Ok((targets, direct)),
+        Located::Unknown if direct.is_empty() => Ok((own(), direct)),
+        Located::Unknown | Located::Declined => Err(TargetError::NoStartTls { domain: domain.clone() }),
     }
-    let records = records.into_iter().map(|record| (Service::StartTls, record));
+}
+
+async fn located(service: Service, domain: &Domainpart, resolver: &dyn Resolver) -> Result<Located, TargetError> {
+    let failed = |cause| TargetError::Resolve { domain: domain.clone(), cause };
+    let records = resolver.services(service, domain).await.map_err(failed)?;
     // Nothing is drawn at random: a second run shall meet the same server.
-    match Located::from_records(records, &mut || 0) {
-        Located::Targets(targets) => Ok(targets),
-        Located::Declined => Err(TargetError::NoStartTls { domain: domain.clone() }),
-        Located::Unknown => Ok(own()),
+    Ok(Located::from_records(records.into_iter().map(|record| (service, record)), &mut || 0))
+}
+
+/// The addresses of all targets, and the last fault on the way.
+async fn all_addresses(targets: &[dns::Target], resolver: &dyn Resolver) -> (Vec<SocketAddr>, Option<ResolveError>) {
+    let (mut addresses, mut last) = (Vec::new(), None);
+    for target in targets {
+        for family in [Family::V6, Family::V4] {
+            match addresses_of(target, family, resolver).await {
+                Ok(found) => addresses.extend(found.iter().map(|address| SocketAddr::new(*address, target.port))),
+                Err(cause) => last = Some(cause),
+            }
+        }
     }
+    (addresses, last)
 }
 
 async fn addresses_of(

@@ -38,6 +38,18 @@ impl ClientTls {
         Ok(Self { config: Arc::new(config), asked })
     }
 
+    /// The same, naming these protocols by ALPN (RFC 7301).
+    pub(crate) fn with_protocols(mut self, protocols: &[&[u8]]) -> Self {
+        Arc::make_mut(&mut self.config).alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        self
+    }
+
+    /// The same, naming no host (RFC 6066, section 3).
+    pub(crate) fn without_name(mut self) -> Self {
+        Arc::make_mut(&mut self.config).enable_sni = false;
+        self
+    }
+
     /// Whether the receiving entity has asked for a certificate.
     pub(crate) fn was_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)

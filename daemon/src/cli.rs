@@ -93,6 +93,9 @@ pub(crate) struct CheckArguments {
     /// Connect to this address without asking DNS for the domain's.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) address: Option<String>,
+    /// Connect to this address for the cases of direct TLS; without it, to where DNS leads, unless --address is given.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) direct_address: Option<String>,
     /// Issue good and bad certificates by this authority (PEM), which the server under test has to trust.
     #[arg(long, num_args = 2, value_names = ["CERTIFICATE", "KEY"])]
     pub(crate) authority: Option<Vec<PathBuf>>,

@@ -14,15 +14,17 @@ const CHECKER: [&str; 6] =
 #[test]
 fn our_own_daemon_breaks_no_rule_of_the_short_set() {
     let site = Site::new(&["a.example", "b.example"]);
-    site.write("a.toml", &configuration("a.example"));
+    let direct = "[s2s]\ndirect_tls_listen = [\"127.0.0.1:0\"]\n";
+    site.write("a.toml", &configuration("a.example").replace("[s2s]\n", direct));
     site.write("b.toml", &configuration("b.example"));
     let served = Served::start(site.directory(), "a.toml");
     let address = served.address("s2s.listen").to_string();
-    let check = ["check", "s2s", "a.example", "--address", &address, "--short"];
+    let direct = served.address("s2s.direct_tls_listen").to_string();
+    let check = ["check", "s2s", "a.example", "--address", &address, "--direct-address", &direct, "--short"];
 
     let told = site.run(&[&check[..], &["--config", "b.toml", "--transcripts"]].concat());
     assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{told:?}");
-    assert!(told.stdout.contains(", checked by b.example\n\nsection       passed"), "{told:?}");
+    assert!(told.stdout.contains(", checked by b.example\n\nsection            passed"), "{told:?}");
 
     let authority = ["--trust", "certs/ca.pem", "--authority", "certs/ca.pem", "certs/ca.key"];
     let told = site.run(&[&check[..], &CHECKER, &authority, &["--json"]].concat());

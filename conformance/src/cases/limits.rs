@@ -62,7 +62,8 @@ fn message(bytes: usize, us: &str, them: &str) -> String {
     format!("{open}{}{close}", "x".repeat(bytes.saturating_sub(open.len() + close.len())))
 }
 
-async fn stanza_of(bench: &Bench, bytes: usize) -> Result<Answer, Finding> {
+/// The answer to a stanza of this many bytes, behind which the stream ends.
+pub(super) async fn stanza_of(bench: &Bench, bytes: usize) -> Result<Answer, Finding> {
     let mut probe = bench.reach(Established).await?;
     let (us, them) = (probe.us.domain.as_str().to_owned(), bench.setup.target.domain.as_str().to_owned());
     let stanza = message(bytes, &us, &them);

@@ -1,11 +1,15 @@
 //! All cases, by section.
 
+mod acknowledgements;
+mod bidi;
 mod certificates;
 mod closing;
 mod dialling;
+mod direct_tls;
 mod features;
 mod headers;
 mod limits;
+mod limits_told;
 mod sasl;
 mod stanzas;
 mod tls;
@@ -17,12 +21,16 @@ const ALL: &[&[Case]] = &[
     headers::CASES,
     features::CASES,
     tls::CASES,
+    direct_tls::CASES,
     sasl::CASES,
     certificates::CASES,
     stanzas::CASES,
     xml::CASES,
     closing::CASES,
     limits::CASES,
+    limits_told::CASES,
+    bidi::CASES,
+    acknowledgements::CASES,
     dialling::CASES,
 ];
 
@@ -50,13 +58,26 @@ mod tests {
             assert!(case.name.contains(' ') && !case.name.ends_with('.'), "{}", case.name);
             assert!(case.source.starts_with("RFC ") || case.source.starts_with("XEP-"), "{}", case.source);
         }
-        assert!(seen.len() >= 120, "{}", seen.len());
+        assert!(seen.len() >= 150, "{}", seen.len());
     }
 
     #[test]
     fn every_section_is_in_the_short_set_that_needs_no_authority_and_no_listener() {
         let short: BTreeSet<_> = cases().filter(|case| case.short).map(|case| case.section.name()).collect();
-        for section in ["headers", "features", "tls", "sasl", "stanzas", "xml", "closing"] {
+        let sections = [
+            "headers",
+            "features",
+            "tls",
+            "direct-tls",
+            "sasl",
+            "stanzas",
+            "xml",
+            "closing",
+            "limits",
+            "bidi",
+            "acknowledgements",
+        ];
+        for section in sections {
             assert!(short.contains(section), "{section}");
         }
     }

@@ -7,7 +7,7 @@ use convoke_net::Credentials;
 use convoke_net::provider::provider;
 use convoke_net::verifier::PossessionVerifier;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -33,26 +33,47 @@ pub(crate) struct BadServer {
 impl BadServer {
     /// Serves on this listener, and dials the checker there when it is asked for something.
     pub(crate) fn serve(listener: TcpListener, credentials: &Credentials, manner: Manner, checker: SocketAddr) -> Self {
+        Self { _serving: JoinSet::new() }.and_serve(listener, credentials, manner, checker, false)
+    }
+
+    /// Serves on this listener too, with TLS from the first byte on.
+    pub(crate) fn and_direct(
+        self,
+        listener: TcpListener,
+        credentials: &Credentials,
+        manner: Manner,
+        checker: SocketAddr,
+    ) -> Self {
+        self.and_serve(listener, credentials, manner, checker, true)
+    }
+
+    fn and_serve(
+        mut self,
+        listener: TcpListener,
+        credentials: &Credentials,
+        manner: Manner,
+        checker: SocketAddr,
+        direct: bool,
+    ) -> Self {
         let tls = TlsAcceptor::from(tls(credentials));
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
+        self._serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((tcp, _)) = listener.accept().await {
-                let tls = tls.clone();
-                connections.spawn(async move {
-                    let mut dialling = JoinSet::new();
-                    let mut tcp = tcp;
-                    if Talk::new(manner, false).run(&mut tcp, || ()).await == After::End {
-                        return;
-                    }
-                    if let Ok(mut stream) = tls.accept(tcp).await {
-                        let mut talk = Talk::new(manner, true);
-                        talk.run(&mut stream, || drop(dialling.spawn(dialler::dial(checker)))).await;
-                    }
-                });
+                connections.spawn(talk(tcp, tls.clone(), manner, checker, direct));
             }
         });
-        Self { _serving: serving }
+        self
+    }
+}
+
+async fn talk(mut tcp: TcpStream, tls: TlsAcceptor, manner: Manner, checker: SocketAddr, direct: bool) {
+    let mut dialling = JoinSet::new();
+    if !direct && Talk::new(manner, false).run(&mut tcp, || ()).await == After::End {
+        return;
+    }
+    if let Ok(mut stream) = tls.accept(tcp).await {
+        let mut talk = Talk::new(manner, true);
+        talk.run(&mut stream, || drop(dialling.spawn(dialler::dial(checker)))).await;
     }
 }
 
@@ -70,6 +91,11 @@ enum After {
 
 /// The longest text in which something is looked for, in bytes.
 const LONGEST: usize = 64 * 1024;
+
+const MANAGEMENT: &str = "urn:xmpp:sm:3";
+
+/// An answer from nobody to nobody.
+const PONG: &str = "<iq type='result' id='bidi-ping' from='server.example' to='checker.example'/>";
 
 /// The talk on one connection, by searching in what was heard.
 struct Talk {
@@ -113,7 +139,19 @@ impl Talk {
 
     /// The answer to the first thing that was heard and is understood; everything before it is passed over.
     fn answer(&mut self, asked: &mut impl FnMut()) -> Option<(String, Option<After>)> {
-        let begun = ["<stream:stream", "<starttls", "<auth", "<abort", "</stream", "<message", "<iq", "<presence"];
+        let begun = [
+            "<stream:stream",
+            "<starttls",
+            "<auth",
+            "<abort",
+            "<enable",
+            "<resume",
+            "<r xmlns='urn:xmpp:sm:3'",
+            "</stream",
+            "<message",
+            "<iq",
+            "<presence",
+        ];
         let (at, what) = begun.iter().filter_map(|what| Some((self.heard.find(what)?, *what))).min()?;
         let end = at + self.heard[at..].find('>')? + 1;
         let tag: String = self.heard.drain(..end).collect::<String>().split_off(at);
@@ -126,9 +164,15 @@ impl Talk {
                 self.authenticated = true;
                 Some((" <success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>".to_owned(), None))
             }
+            // Whatever is asked for is granted, whenever and however often.
+            "<enable" => Some((format!("<enabled xmlns='{MANAGEMENT}' resume='true' id='constant'/>"), None)),
+            "<resume" => Some((format!("<resumed xmlns='{MANAGEMENT}' previd='constant' h='7'/>"), None)),
+            "<r xmlns='urn:xmpp:sm:3'" => Some((format!("<a xmlns='{MANAGEMENT}' h='7'/>"), None)),
             "<iq" if self.manner == Manner::Credulous => {
                 asked();
-                Some((String::new(), None))
+                // By the stream of the request, whether that was agreed upon or not.
+                let answer = if tag.contains("bidi-ping") { PONG } else { "" };
+                Some((answer.to_owned(), None))
             }
             "</stream" => Some(("</stream:stream>".to_owned(), None)),
             _ if self.manner == Manner::Curt && !tag.is_empty() => Some((String::new(), Some(After::End))),
@@ -142,9 +186,13 @@ impl Talk {
             (false, _) => "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
             (true, false) => {
                 "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>\
-                 <starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+                 <starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><bidi xmlns='urn:xmpp:features:bidi'/>\
+                 <sm xmlns='urn:xmpp:sm:3'/>"
             }
-            (true, true) => "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>",
+            (true, true) => {
+                "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls><sm xmlns='urn:xmpp:sm:3'/>\
+                 <limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>9999</max-bytes></limits>"
+            }
         };
         format!(
             "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' from='{SERVER}' \

@@ -14,8 +14,11 @@ const PATIENCE: Duration = Duration::from_secs(4);
 async fn report_on(manner: Manner, only: Option<&str>) -> Report {
     let world = World::new().await;
     let listener = world.listener(SERVER).await;
+    let direct = world.direct_listener(SERVER).await;
     let mut setup = world.setup(PATIENCE).await;
-    let _server = BadServer::serve(listener, &world.credentials(SERVER), manner, world.checker());
+    let (credentials, checker) = (world.credentials(SERVER), world.checker());
+    let server = BadServer::serve(listener, &credentials, manner, checker);
+    let _server = server.and_direct(direct, &credentials, manner, checker);
     setup.parallel = 24;
     setup.deadline = Duration::from_secs(40);
     run(setup, &Selection { only: only.map(str::to_owned), short: false }, |_| ()).await.unwrap()
@@ -31,6 +34,9 @@ fn harmless(section: Section) -> BTreeSet<&'static str> {
         Section::Xml => {
             &["whitespace", "references", "cdata", "text-between", "beyond-bmp", "payload", "encoding-utf-8"]
         }
+        Section::DirectTls => &["established", "in-clear", "alpn-none", "certificate", "alpn-foreign", "name-none"],
+        Section::Bidi => &["asked", "answered"],
+        Section::Acknowledgements => &["enable"],
         _ => &[],
     };
     harmless.iter().copied().collect()
@@ -51,7 +57,15 @@ async fn a_server_that_takes_everything_fails_in_every_section() {
 /// Each case in which something is wrong must be able to fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_taken_that_should_be_refused_is_a_failure_of_its_case() {
-    for section in [Section::Certificates, Section::Stanzas, Section::Xml] {
+    let sections = [
+        Section::Certificates,
+        Section::Stanzas,
+        Section::Xml,
+        Section::DirectTls,
+        Section::Bidi,
+        Section::Acknowledgements,
+    ];
+    for section in sections {
         let report = report_on(Manner::Credulous, Some(&format!("{section}/"))).await;
         let not_failed: Vec<_> = report.outcomes.iter().filter(|outcome| !outcome.verdict.is_failure()).collect();
         let keys = not_failed.iter().map(|outcome| outcome.id.split_once('/').unwrap().1).collect::<BTreeSet<_>>();
@@ -77,7 +91,7 @@ async fn a_server_that_hangs_up_without_a_word_has_not_sent_the_error_that_is_wa
 async fn a_report_is_a_table_for_people_and_json_for_programs() {
     let report = report_on(Manner::Curt, Some("headers/to")).await;
     let text = report.to_string();
-    assert!(text.contains("section       passed"), "{text}");
+    assert!(text.contains("section            passed"), "{text}");
     assert!(text.contains("failed       MUST     a response header is to the domain"), "{text}");
     let json: serde_json::Value = serde_json::to_value(&report).unwrap();
     assert_eq!(json["domain"], SERVER);

@@ -46,6 +46,7 @@ async fn serve(world: &World) -> Federation {
     let federation = Federation::new(config, Arc::clone(&router) as Arc<dyn Router>).unwrap();
     let _ = router.0.set(federation.clone());
     federation.serve(world.listener(SERVER).await);
+    federation.serve_direct(world.direct_listener(SERVER).await);
     federation
 }
 

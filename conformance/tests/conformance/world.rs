@@ -19,6 +19,7 @@ pub(crate) const SERVER: &str = "server.example";
 pub(crate) const CHECKER: &str = "checker.example";
 
 const SERVICE: &str = "_xmpp-server._tcp";
+const DIRECT_SERVICE: &str = "_xmpps-server._tcp";
 
 pub(crate) struct World {
     pub(crate) authority: CertificateAuthority,
@@ -58,8 +59,17 @@ impl World {
 
     /// A listener to which DNS leads for this domain.
     pub(crate) async fn listener(&self, name: &str) -> TcpListener {
+        self.listener_for(SERVICE, name).await
+    }
+
+    /// A listener to which DNS leads for direct TLS with this domain.
+    pub(crate) async fn direct_listener(&self, name: &str) -> TcpListener {
+        self.listener_for(DIRECT_SERVICE, name).await
+    }
+
+    async fn listener_for(&self, service: &str, name: &str) -> TcpListener {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        self.found(name, listener.local_addr().unwrap().port());
+        self.found(service, name, listener.local_addr().unwrap().port());
         listener
     }
 
@@ -70,7 +80,7 @@ impl World {
         let listener = self.listener(CHECKER).await;
         let port = self.checker.get_or_init(|| listener.local_addr().unwrap()).port();
         for case in cases().filter(|case| case.section == Section::Dialling) {
-            self.found(&format!("{}.{CHECKER}", case.key), port);
+            self.found(SERVICE, &format!("{}.{CHECKER}", case.key), port);
         }
         let key = |name: &str| self.keys.path().join(name);
         let mut setup = Setup::new(target, us);
@@ -88,9 +98,9 @@ impl World {
         *self.checker.get().unwrap()
     }
 
-    fn found(&self, name: &str, port: u16) {
+    fn found(&self, service: &str, name: &str, port: u16) {
         let host = format!("xmpp.{name}");
-        self.dns.srv(name, SERVICE, 0, 0, port, &host).unwrap();
+        self.dns.srv(name, service, 0, 0, port, &host).unwrap();
         self.dns.a(&host, Ipv4Addr::LOCALHOST).unwrap();
     }
 }

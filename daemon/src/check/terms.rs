@@ -29,11 +29,21 @@ pub(super) async fn setup(arguments: &CheckArguments) -> Result<Setup, CheckErro
 
 async fn target(arguments: &CheckArguments, caller: &Caller) -> Result<Target, CheckError> {
     let domain = arguments.domain.clone();
+    let direct_addresses = match &arguments.direct_address {
+        Some(address) => addresses(address).await?,
+        None => Vec::new(),
+    };
     if let Some(address) = &arguments.address {
-        let failed = |cause| CheckError::Address { address: address.clone(), cause };
-        return Ok(Target { domain, addresses: lookup_host(address).await.map_err(failed)?.collect() });
+        let addresses = addresses(address).await?;
+        return Ok(Target { domain, addresses, direct_addresses });
     }
-    Ok(Target::find(domain, &caller.resolver()?).await?)
+    let found = Target::find(domain, &caller.resolver()?).await?;
+    Ok(if direct_addresses.is_empty() { found } else { Target { direct_addresses, ..found } })
+}
+
+async fn addresses(host_and_port: &str) -> Result<Vec<SocketAddr>, CheckError> {
+    let failed = |cause| CheckError::Address { address: host_and_port.to_owned(), cause };
+    Ok(lookup_host(host_and_port).await.map_err(failed)?.collect())
 }
 
 async fn listening(address: SocketAddr, fresh_names: bool) -> Result<Listening, CheckError> {

@@ -18,6 +18,7 @@ pub struct PeerBuilder {
     services: Vec<Service>,
     pubsub: Option<PubSub>,
     quiet: bool,
+    extended: bool,
 }
 
 /// What the configuration of a peer is written from.
@@ -28,6 +29,7 @@ pub(super) struct Plan {
     pub(super) accounts: Vec<String>,
     pub(super) pubsub: Option<PubSub>,
     pub(super) quiet: bool,
+    pub(super) extended: bool,
     pub(super) addresses: Addresses,
     pub(super) dns: SocketAddr,
 }
@@ -52,6 +54,7 @@ impl PeerBuilder {
             services: vec![Service::StartTls],
             pubsub: None,
             quiet: false,
+            extended: false,
         })
     }
 
@@ -101,6 +104,13 @@ impl PeerBuilder {
         self
     }
 
+    /// Speaks what its maker has between servers beyond the standard set: for Prosody XEP-0288 and XEP-0198 (default: not,
+    /// as it comes).
+    pub fn extended(mut self) -> Self {
+        self.extended = true;
+        self
+    }
+
     /// Starts it, announces it in the DNS server, which is the only one that it asks, and waits until it is ready.
     ///
     /// Must be called within a tokio runtime with I/O and time. Fails with any [`PeerError`].
@@ -112,6 +122,7 @@ impl PeerBuilder {
             accounts: self.accounts,
             pubsub: self.pubsub,
             quiet: self.quiet,
+            extended: self.extended,
             addresses: Addresses::free()?,
             dns: dns.address(),
         };

@@ -45,6 +45,7 @@ fn configuration(plan: &Plan, directory: &Path) -> String {
         .replace("@CERTIFICATES@", CERTIFICATES)
         .replace("@LOG@", LOG_FILE)
         .replace("@LEVEL@", if plan.quiet { "warn" } else { "debug" })
+        .replace("@EXTENSIONS@", if plan.extended { EXTENSIONS } else { "" })
         .replace("@DOMAIN@", &plan.domain)
         .replace("@ADDRESS@", &plan.addresses.host.to_string())
         .replace("@C2S_PORT@", &plan.addresses.c2s.to_string())
@@ -77,6 +78,9 @@ async fn register(directory: &Path, domain: &str, account: &str) -> Result<(), P
     Err(PeerError::Account { software: Software::Prosody, account: account.to_owned(), output })
 }
 
+/// Modules that it has and does not load by itself.
+const EXTENSIONS: &str = r#"; "smacks"; "s2s_bidi""#;
+
 const CONFIGURATION: &str = r#"
 run_as_root = true                       -- continuous integration often is root
 pidfile = "@DIRECTORY@/prosody.pid"
@@ -94,7 +98,7 @@ c2s_direct_tls_ports = { }
 s2s_direct_tls_ports = { @S2S_DIRECT_PORT@ }
 unbound = { resolvconf = false; hoststxt = false; forward = { "@DNS@" } }
 
-modules_enabled = { "roster"; "saslauth"; "tls"; "disco"; "ping"; "posix"; "presence"; "message"; "iq"; "s2s"; "c2s"; "s2s_auth_certs" }
+modules_enabled = { "roster"; "saslauth"; "tls"; "disco"; "ping"; "posix"; "presence"; "message"; "iq"; "s2s"; "c2s"; "s2s_auth_certs"@EXTENSIONS@ }
 modules_disabled = { "dialback"; "offline" }
 limits = { }                             -- its defaults throttle to some ten kilobytes a second
 
