@@ -44,10 +44,16 @@ pub(crate) struct Ours {
 }
 
 impl Contestant {
-    /// Starts our own: this binary, for this domain.
-    pub(crate) fn ours(binary: &Path, authority: &CertificateAuthority, dns: &LoopbackDns) -> Result<Self, Error> {
+    /// Starts our own, which is this binary; its publish-subscribe keeps everything in memory, or in a store in this
+    /// directory.
+    pub(crate) fn ours(
+        binary: &Path,
+        authority: &CertificateAuthority,
+        dns: &LoopbackDns,
+        store: Option<&Path>,
+    ) -> Result<Self, Error> {
         let domain = "convoke.lan".to_owned();
-        let process = Process::Ours(Ours::start(binary, &domain, authority, dns)?);
+        let process = Process::Ours(Ours::start(binary, &domain, authority, dns, store)?);
         Ok(Self { name: "ours", version: "as built".to_owned(), domain, process })
     }
 
@@ -122,7 +128,13 @@ pub(crate) enum Sink {
 }
 
 impl Ours {
-    fn start(binary: &Path, domain: &str, authority: &CertificateAuthority, dns: &LoopbackDns) -> Result<Self, Error> {
+    fn start(
+        binary: &Path,
+        domain: &str,
+        authority: &CertificateAuthority,
+        dns: &LoopbackDns,
+        store: Option<&Path>,
+    ) -> Result<Self, Error> {
         let directory = tempfile::tempdir()?;
         let issued = authority.issue(&Subject::domain(domain))?;
         let trust = authority.certificate_pem().to_owned();
@@ -132,7 +144,7 @@ impl Ours {
             fs::write(directory.path().join(name), text)?;
         }
         let mut command = Command::new(binary);
-        command.arg(domain).arg(directory.path()).arg(dns.address().to_string());
+        command.arg(domain).arg(directory.path()).arg(dns.address().to_string()).args(store);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convoke::pubsub::{Creators, PubSubConfig};
+use convoke::store::RedbStore;
 use convoke::{Component, Domain};
 use convoke_net::{AdmissionLimits, Credentials};
 use convoke_s2s::{DnsResolver, FederationConfig, LocalDomain, TrustAnchors};
@@ -29,19 +30,25 @@ pub(crate) const SINK: &str = "sink";
 pub(crate) const ACKNOWLEDGED: usize = 64;
 
 /// Serves the domain until the standard input ends; says the ports for STARTTLS and direct TLS in one line.
-pub fn run(domain: &str, directory: &Path, nameserver: SocketAddr) -> Result<(), Error> {
+///
+/// Publish-subscribe keeps its nodes in memory, or in a store in this directory, if one is named.
+pub fn run(domain: &str, directory: &Path, nameserver: SocketAddr, store: Option<&Path>) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(start(domain, directory, nameserver))?;
+    let served = runtime.block_on(start(domain, directory, nameserver, store))?;
     // Whoever measures holds the other end, and ends with it.
     stdin().read_to_end(&mut Vec::new())?;
     runtime.block_on(served.shutdown(Duration::from_secs(1)));
     Ok(())
 }
 
-async fn start(name: &str, directory: &Path, nameserver: SocketAddr) -> Result<Domain, Error> {
+async fn start(name: &str, directory: &Path, nameserver: SocketAddr, store: Option<&Path>) -> Result<Domain, Error> {
     let domain = Domain::builder(name).federation(federation(name, directory, nameserver)?).start().await?;
     tokio::spawn(acknowledge(domain.component(SINK)?));
-    domain.serve_pubsub(PubSubConfig { creators: Creators::Anyone, ..PubSubConfig::default() })?;
+    let pubsub = PubSubConfig { creators: Creators::Anyone, ..PubSubConfig::default() };
+    match store {
+        Some(store) => domain.serve_durable_pubsub(pubsub, Arc::new(RedbStore::open(store)?))?,
+        None => domain.serve_pubsub(pubsub)?,
+    };
     let starttls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let direct = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     writeln!(stdout(), "{} {}", starttls.local_addr()?.port(), direct.local_addr()?.port())?;

@@ -15,11 +15,8 @@ pub(super) const PUBLISHER: &str = "publisher";
 /// Bytes of a payload, as it is written.
 pub(super) const PAYLOAD: usize = 500;
 
-/// How many deliveries may be under way; at least two publishes are, so that none waits for the generator.
-const WINDOW: usize = 1000;
-
-/// Publishes whose time is remembered: more than are ever under way.
-const REMEMBERED: usize = 256;
+/// Publishes whose time is remembered: as many as are ever under way.
+pub(super) const REMEMBERED: usize = 256;
 
 /// Nothing takes as long.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -80,11 +77,11 @@ impl FanOut {
         Ok(fan_out)
     }
 
-    /// Makes a node with so many subscribers, and turns to it.
-    pub(super) async fn begin(&mut self, subscribers: usize) -> Result<(), Error> {
+    /// Makes a node with so many subscribers, whose items are kept or not, and turns to it.
+    pub(super) async fn begin(&mut self, subscribers: usize, are_kept: bool) -> Result<(), Error> {
         (self.node, self.subscribers) = (format!("of-{subscribers}"), subscribers);
         let node = &self.node;
-        let create = format!("<create node='{node}'/><configure>{}</configure>", node_configuration());
+        let create = format!("<create node='{node}'/><configure>{}</configure>", node_configuration(are_kept));
         self.send(&self.request(PUBLISHER, "begin-create", &create)).await?;
         self.results(1).await?;
         let subscribe = |number: usize| {
@@ -97,9 +94,8 @@ impl FanOut {
         self.results(subscribers).await
     }
 
-    /// As many publishes as the service can do, for so long: whenever one is delivered to all, another one follows.
-    pub(super) async fn saturate(&mut self, duration: Duration) -> Result<Sample, Error> {
-        let window = (WINDOW / self.subscribers).max(2);
+    /// As many publishes as the service can do, for so long: so many are under way, at most [`REMEMBERED`].
+    pub(super) async fn saturate(&mut self, window: usize, duration: Duration) -> Result<Sample, Error> {
         let (meter, delivered) = (Meter::start(self.process)?, self.delivered);
         let mut latencies = Vec::new();
         while meter.elapsed() < duration {
@@ -217,14 +213,14 @@ fn answers(text: &[u8]) -> usize {
 }
 
 /// The same for all services (XEP-0060, section 16.4.3).
-fn node_configuration() -> String {
+fn node_configuration(are_kept: bool) -> String {
     let field = |name: &str, value: &str| format!("<field var='{name}'><value>{value}</value></field>");
     let settings = [
         ("FORM_TYPE", "http://jabber.org/protocol/pubsub#node_config"),
         ("pubsub#access_model", "open"),
         ("pubsub#deliver_payloads", "1"),
         ("pubsub#max_items", "1"),
-        ("pubsub#persist_items", "0"),
+        ("pubsub#persist_items", if are_kept { "1" } else { "0" }),
         ("pubsub#send_last_published_item", "never"),
     ];
     let fields: String = settings.map(|(name, value)| field(name, value)).concat();

@@ -8,9 +8,12 @@
 //! * Nodes of 10, 100 and 1,000 subscribers: as many publishes as the service can do, with a fixed number of deliveries
 //!   under way, and its CPU time for one delivery.
 //! * 100 subscribers, offered the same to all: how long after a publish its notifications are here.
+//! * One subscriber, of a service of ours with a store: publishes that are durable before anybody is told, one at a time and
+//!   many under way, beside what the same disk can do.
 //!
 //! The generator is this process: one thread, raw sockets and TLS, and no parser.
 
+mod durable;
 mod fan_out;
 
 use std::path::Path;
@@ -19,6 +22,7 @@ use std::time::Duration;
 use convoke_dev::peers::Software;
 use convoke_dev::{CertificateAuthority, LoopbackDns};
 
+use self::durable::Durable;
 use self::fan_out::FanOut;
 use crate::contest::{Contestant, Line, Samples, calibrate};
 use crate::report::{Report, load_average};
@@ -26,6 +30,10 @@ use crate::{Effort, Error};
 
 /// How many subscribers a node has.
 const SUBSCRIBERS: [usize; 3] = [10, 100, 1000];
+
+/// How many deliveries are under way where a service does as much as it can; at least two publishes are, so that none waits
+/// for the generator.
+const WINDOW: usize = 1000;
 
 /// The node of these is that of the ratios, and of the latencies.
 const COMPARED: usize = 1;
@@ -38,6 +46,9 @@ const CONTESTANTS: [Option<Software>; 3] = [None, Some(Software::Prosody), Some(
 
 /// The ratios for each peer, in the order of [`CONTESTANTS`]: CPU time of a delivery to one of 100 subscribers.
 const RATIOS: [&str; 2] = ["pubsub_cpu_vs_prosody", "pubsub_cpu_vs_ejabberd"];
+
+/// The domain of the generator.
+const REMOTE: &str = "subscribers.lan";
 
 /// How much of everything.
 struct Extent {
@@ -77,12 +88,15 @@ async fn compare(
     println!("calibration: {:.0} ms", calibrate());
     let mut report = Report::new(&format!("publish-subscribe, medians of {} alternate rounds", extent.rounds));
     let mut outcomes: Vec<_> = contestants.iter().map(|_| Outcome::default()).collect();
+    let mut durable = Durable::default();
     for _ in 0..extent.rounds {
         for (software, outcome) in contestants.iter().zip(&mut outcomes) {
             round(*software, extent, binary, outcome).await?;
         }
+        durable.round(binary, extent.saturated).await?;
     }
     tell(&mut report, &outcomes);
+    durable.tell(&mut report);
     report.finish(effort);
     println!("at the end: calibration {:.0} ms, load {}", calibrate(), load_average());
     Ok(())
@@ -102,21 +116,21 @@ struct Outcome {
 
 /// A fresh service, and all that is measured of it.
 async fn round(software: Option<Software>, extent: &Extent, binary: &Path, outcome: &mut Outcome) -> Result<(), Error> {
-    const REMOTE: &str = "subscribers.lan";
     let authority = CertificateAuthority::new("Benchmark CA")?;
     let dns = LoopbackDns::start("127.0.0.1:0".parse()?).await?;
     let owner = format!("{}@{REMOTE}", fan_out::PUBLISHER);
     let contestant = match software {
-        None => Contestant::ours(binary, &authority, &dns)?,
+        None => Contestant::ours(binary, &authority, &dns, None)?,
         Some(software) => Contestant::peer(software, &authority, &dns, Some(&owner)).await?,
     };
     let line = Line::new(REMOTE, &authority, &dns).await?;
     (outcome.name, outcome.version) = (contestant.name, contestant.version.clone());
     let mut service = FanOut::new(&contestant, &line).await?;
     for (index, subscribers) in SUBSCRIBERS.into_iter().enumerate() {
-        service.begin(subscribers).await?;
-        service.saturate(extent.warm_up).await?;
-        outcome.saturated[index].0.push(service.saturate(extent.saturated).await?);
+        let window = (WINDOW / subscribers).max(2);
+        service.begin(subscribers, false).await?;
+        service.saturate(window, extent.warm_up).await?;
+        outcome.saturated[index].0.push(service.saturate(window, extent.saturated).await?);
         if index == COMPARED {
             outcome.steady.0.push(service.at_rate(RATE, extent.steady).await?);
         }

@@ -66,7 +66,7 @@ pub fn measure(effort: Effort, binary: &Path) -> Result<(), Error> {
 async fn compare(effort: Effort, extent: &Extent, binary: &Path) -> Result<(), Error> {
     let authority = CertificateAuthority::new("Benchmark CA")?;
     let dns = LoopbackDns::start("127.0.0.1:0".parse()?).await?;
-    let mut contestants = vec![Contestant::ours(binary, &authority, &dns)?];
+    let mut contestants = vec![Contestant::ours(binary, &authority, &dns, None)?];
     if effort == Effort::Full && !std::env::args().any(|argument| argument == "--alone") {
         for software in Software::ALL {
             contestants.push(Contestant::peer(software, &authority, &dns, None).await?);
