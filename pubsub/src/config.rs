@@ -64,8 +64,8 @@ pub struct PubSubConfig {
     pub max_waiting: usize,
     /// Bytes of requests that wait for the store. Default 8 MiB.
     pub max_waiting_bytes: usize,
-    /// Addresses of which the service knows that they are available. Default 10,000. Beyond it, an address is taken for
-    /// unavailable.
+    /// Addresses of which the service knows that they are available. Default 10,000. Beyond it, the service does not know
+    /// who is not, and delivers to everybody else as if presence did not matter.
     pub max_available: usize,
     /// Whether publishing to a node that does not exist creates it, for those who may create nodes (section 7.1.4).
     /// Default `false`: a mistyped name makes no node.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use convoke_pubsub::{Clock, PubSubService};
+use convoke_pubsub::{Clock, PubSubConfig, PubSubService};
 use convoke_store::{MemoryStore, Store};
 use convoke_xmpp::{Jid, Origin, Service, Stanza};
 
@@ -116,6 +116,23 @@ fn a_node_delivers_to_available_subscribers_alone_where_it_says_so() {
     stage.available(WATCH, "");
     stage.lost(WATCH);
     assert!(stage.hearers("6").is_empty(), "nobody is there to hear it");
+}
+
+/// Strangers that fill the service with their presence silence nobody.
+#[test]
+fn a_service_that_cannot_know_who_is_available_delivers_to_everybody_else() {
+    let config = PubSubConfig { max_available: 2, ..open_config() };
+    let house = House::with_node(config);
+    house.configure(&[("pubsub#presence_based_delivery", &["1"])]);
+    house.subscribe(BARRACKS);
+    let available = |jid: &str| house.send(&format!("<presence from='{jid}' to='pubsub.shakespeare.lit'/>"));
+    available("stranger@far.example/1");
+    assert!(house.publish("1", PAYLOAD).is_empty());
+    available("stranger@far.example/2");
+    available("stranger@far.example/3");
+    assert_eq!(house.publish("2", PAYLOAD).len(), 1);
+    house.send("<presence type='unavailable' from='stranger@far.example/2' to='pubsub.shakespeare.lit'/>");
+    assert!(house.publish("3", PAYLOAD).is_empty());
 }
 
 /// Section 6.3 (`pubsub#show-values`).

@@ -1,6 +1,6 @@
 //! Who is available, and what follows when that changes (XEP-0060, sections 13.2, 13.5 and 13.6; XEP-0312).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ pub(crate) enum Presence {
 
 /// The addresses that have told the service that they are available, by their presence to it.
 ///
-/// Bounded; who finds no room is taken for unavailable until its next presence.
+/// Bounded. Once it is full, whoever is not among them may be available all the same: otherwise strangers could silence
+/// the service by their presence.
 #[derive(Debug, Default)]
 pub(super) struct Availability {
     resources: BTreeMap<Jid, Show>,
@@ -38,7 +39,7 @@ impl Availability {
     }
 
     /// How a subscriber is available: a full address by itself, a bare one by each of its resources.
-    pub(super) fn shows<'a>(&'a self, jid: &'a Jid) -> impl Iterator<Item = Show> + 'a {
+    fn shows<'a>(&'a self, jid: &'a Jid) -> impl Iterator<Item = Show> + 'a {
         let resources = jid.is_bare().then(|| self.resources_of(jid.bare())).into_iter().flatten();
         self.resources.get(jid).copied().into_iter().chain(resources)
     }
@@ -52,13 +53,24 @@ impl Availability {
             .map(|(_, show)| *show)
     }
 
+    /// Whether a subscriber is available in one of these states, as far as is known.
+    pub(super) fn is_one_of(&self, jid: &Jid, wanted: &BTreeSet<Show>) -> bool {
+        let mut shows = self.shows(jid).peekable();
+        let is_unknown = shows.peek().is_none() && self.is_full();
+        is_unknown || shows.any(|show| wanted.contains(&show))
+    }
+
+    fn is_full(&self) -> bool {
+        self.resources.len() >= self.limit
+    }
+
     fn is_available(&self, jid: &Jid) -> bool {
         self.shows(jid).next().is_some()
     }
 
     /// Takes note of it; tells whether the address was not available before, and is now.
     fn arrive(&mut self, jid: &Jid, show: Show) -> bool {
-        if !self.resources.contains_key(jid) && self.resources.len() >= self.limit {
+        if !self.resources.contains_key(jid) && self.is_full() {
             return false;
         }
         self.resources.insert(jid.clone(), show).is_none()

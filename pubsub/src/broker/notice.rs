@@ -68,7 +68,7 @@ impl Broker {
         if !config.presence_based_delivery && !subscription.options.needs_presence() {
             return true;
         }
-        self.availability.shows(jid).any(|show| subscription.options.show_values.contains(&show))
+        self.availability.is_one_of(jid, &subscription.options.show_values)
     }
 }
 
