@@ -284,6 +284,12 @@ impl ComponentHandle {
         self.inner.route(Stanza::presence(kind).with_addresses(self.jid().as_ref(), to.as_ref()));
     }
 
+    /// Puts a contact into these groups of its roster (RFC 6121, section 2.1.2.6), and into no others: nodes can be open to
+    /// groups. `false` if it is no contact: neither side is subscribed to the other's presence, nor has this one asked.
+    pub fn set_groups(&self, contact: &Jid, groups: impl IntoIterator<Item = String>) -> bool {
+        self.inner.router.set_groups(self.jid(), contact, groups.into_iter().collect())
+    }
+
     /// An `id` that this entity has not used before.
     pub fn new_id(&self) -> String {
         format!("{}{}", self.inner.id_prefix, self.inner.next_id.fetch_add(1, Ordering::Relaxed))

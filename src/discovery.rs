@@ -83,3 +83,8 @@ const SOFTWARE: &str = env!("CARGO_PKG_REPOSITORY");
 fn node(stanza: &Stanza) -> Option<String> {
     stanza.payload()?.attribute("node").filter(|node| !node.is_empty()).map(str::to_owned)
 }
+
+/// Whether a request is about a node that stands for something else than the capabilities of this software.
+pub(crate) fn is_about_a_node(stanza: &Stanza) -> bool {
+    node(stanza).is_some_and(|node| node.strip_prefix(SOFTWARE).is_none_or(|rest| !rest.starts_with('#')))
+}

@@ -26,6 +26,8 @@ use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 use tokio_util::task::TaskTracker;
 
+#[cfg(feature = "pubsub")]
+use self::pubsub::Personal;
 use crate::component::Component;
 use crate::discovery::About;
 use crate::mailbox::Mailbox;
@@ -79,6 +81,8 @@ struct Shared {
     router: Arc<LocalRouter>,
     domains: Vec<Domainpart>,
     tasks: TaskTracker,
+    #[cfg(feature = "pubsub")]
+    personal: Option<Personal>,
     #[cfg(feature = "s2s")]
     federation: Option<Arc<Federation>>,
     /// Ends with the domain.
@@ -96,6 +100,8 @@ impl Drop for Shared {
 #[derive(Default)]
 pub struct DomainBuilder {
     names: Vec<String>,
+    #[cfg(feature = "pubsub")]
+    personal: Option<(PubSubConfig, Option<Arc<dyn Store>>)>,
     #[cfg(feature = "s2s")]
     federation: Option<FederationConfig>,
 }
@@ -104,6 +110,16 @@ impl DomainBuilder {
     /// Serves a further domain in the same process: stanzas between the two never leave it.
     pub fn also_serve(mut self, name: &str) -> Self {
         self.names.push(name.to_owned());
+        self
+    }
+
+    /// Gives every component and every volunteer nodes of its own at its bare address (XEP-0163), in memory or in a store;
+    /// [`PubSubConfig::personal`] is what clients expect.
+    ///
+    /// Contacts that see its presence hear of those nodes for which their capabilities have the feature `NODE+notify`.
+    #[cfg(feature = "pubsub")]
+    pub fn personal_eventing(mut self, config: PubSubConfig, store: Option<Arc<dyn Store>>) -> Self {
+        self.personal = Some((config, store));
         self
     }
 
@@ -134,10 +150,19 @@ impl DomainBuilder {
             router.set_restored(restored);
             AbortOnDropHandle::new(tokio::spawn(resync(routes, Arc::downgrade(&router))))
         });
+        let tasks = TaskTracker::new();
+        #[cfg(feature = "pubsub")]
+        let personal = self.personal.map(|(config, store)| {
+            let personal = Personal::new(name.clone().into(), config, store, &router);
+            tasks.spawn(personal.run(router.clone()));
+            personal
+        });
         let shared = Arc::new(Shared {
             router,
             domains,
-            tasks: TaskTracker::new(),
+            tasks,
+            #[cfg(feature = "pubsub")]
+            personal,
             #[cfg(feature = "s2s")]
             federation,
             #[cfg(feature = "s2s")]
@@ -204,8 +229,7 @@ impl Domain {
     /// process.
     #[cfg(feature = "pubsub")]
     pub fn serve_pubsub(&self, config: PubSubConfig) -> Result<Jid, DomainError> {
-        let service = PubSubService::new(self.address("pubsub")?, config);
-        self.run_pubsub(Arc::new(service))
+        self.run_pubsub(PubSubService::new(self.address("pubsub")?, config))
     }
 
     /// The same with its nodes, subscriptions and items in a store, which it may share with everybody else who uses it:
@@ -214,16 +238,18 @@ impl Domain {
     /// Reads everything back before it returns. Fails with [`DomainError::PubSub`] if it cannot be read.
     #[cfg(feature = "pubsub")]
     pub fn serve_durable_pubsub(&self, config: PubSubConfig, store: Arc<dyn Store>) -> Result<Jid, DomainError> {
-        let service = PubSubService::open(self.address("pubsub")?, config, store)?;
-        self.run_pubsub(Arc::new(service))
+        self.run_pubsub(PubSubService::open(self.address("pubsub")?, config, store)?)
     }
 
     #[cfg(feature = "pubsub")]
-    fn run_pubsub(&self, service: Arc<PubSubService>) -> Result<Jid, DomainError> {
+    fn run_pubsub(&self, service: PubSubService) -> Result<Jid, DomainError> {
+        let rosters = pubsub::Rosters(Arc::downgrade(&self.shared.router));
+        let service = Arc::new(service.with_contacts(Arc::new(rosters)));
         let address = service.address().clone();
         let about = About::new("pubsub", "service", "publish-subscribe");
-        let component = self.register(address.local(), None, about, Mailbox::for_service())?;
-        self.shared.tasks.spawn(pubsub::run(service, component, self.shared.router.clone()));
+        let mut component = self.register(address.local(), None, about, Mailbox::for_service())?;
+        let receive = async move || component.receive_any().await;
+        self.shared.tasks.spawn(pubsub::run(service, receive, self.shared.router.clone()));
         Ok(address)
     }
 
@@ -298,8 +324,19 @@ impl Domain {
         mailbox: Mailbox,
     ) -> Result<Component, DomainError> {
         let jid = self.jid(local, resource)?;
+        let about = if jid.is_bare() && jid.local().is_some() { self.describe(about, &mailbox) } else { about };
         let router = self.shared.router.clone();
         Component::register(jid.clone(), about, mailbox, router, random_prefix()?).ok_or(DomainError::Taken(jid))
+    }
+
+    /// What an entity at a bare address says of itself, with what it is as an account.
+    fn describe(&self, about: About, mailbox: &Mailbox) -> About {
+        #[cfg(feature = "pubsub")]
+        if let Some(personal) = self.shared.personal.as_ref().filter(|_| !mailbox.is_for_service()) {
+            return personal.describe(about);
+        }
+        let _ = mailbox;
+        about
     }
 
     fn jid(&self, local: Option<&str>, resource: Option<&str>) -> Result<Jid, DomainError> {

@@ -32,6 +32,8 @@ pub(crate) struct PresenceTable {
 #[derive(Debug, Default)]
 struct Entity {
     contacts: BTreeMap<Box<str>, Subscription>,
+    /// The groups of those contacts that are in any (RFC 6121, section 2.1.2.6).
+    groups: BTreeMap<Box<str>, BTreeSet<String>>,
     available: BTreeMap<Jid, Availability>,
     /// Who of other domains was last heard to be available.
     seen: BTreeMap<Jid, Seen>,
@@ -131,6 +133,29 @@ impl PresenceTable {
     pub(crate) fn available_resources(&self, bare: &str) -> Vec<Jid> {
         let Some(entity) = self.entities.get(bare) else { return Vec::new() };
         entity.available.iter().filter(|(_, a)| a.broadcast.is_some()).map(|(jid, _)| jid.clone()).collect()
+    }
+
+    /// Whether the contact is subscribed to the presence of the account, which it is itself as well.
+    pub(crate) fn shares_presence(&self, account: &Jid, contact: &Jid) -> bool {
+        let is_subscribed = |entity: &Entity| entity.contact(contact).from;
+        account.bare() == contact.bare() || self.entities.get(account.bare()).is_some_and(is_subscribed)
+    }
+
+    /// Whether the account has the contact in one of these groups.
+    pub(crate) fn is_in_group(&self, account: &Jid, contact: &Jid, groups: &BTreeSet<String>) -> bool {
+        let of_contact = self.entities.get(account.bare()).and_then(|entity| entity.groups.get(contact.bare()));
+        of_contact.is_some_and(|of_contact| !of_contact.is_disjoint(groups))
+    }
+
+    /// Puts a contact into these groups and no others; `false` if it is no contact.
+    pub(crate) fn set_groups(&mut self, account: &Jid, contact: &Jid, groups: BTreeSet<String>) -> bool {
+        let Some(entity) = self.entities.get_mut(account.bare()) else { return false };
+        let is_contact = entity.contacts.contains_key(contact.bare());
+        if is_contact {
+            entity.groups.insert(contact.bare().into(), groups);
+            entity.groups.retain(|_, groups| !groups.is_empty());
+        }
+        is_contact
     }
 
     /// The way from a local domain to another one is lost: everybody who saw somebody there is told so, once.
@@ -273,6 +298,7 @@ impl Entity {
 
     fn forget_strangers(&mut self) {
         self.contacts.retain(|_, c| c.to || c.from || c.pending_out);
+        self.groups.retain(|contact, _| self.contacts.contains_key(contact));
     }
 
     fn has_no_room_for(&self, contact: &Jid) -> bool {

@@ -1,16 +1,16 @@
 //! The way of every stanza: to an entity of this process, or to another domain.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use convoke_xmpp::{
     Condition, Domainpart, IqType, Jid, JidRef, Kind, MessageType, Origin, Outbound, PresenceType, RouteChange, Router,
-    Stanza, Undelivered,
+    Stanza, Undelivered, namespace,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::discovery::About;
+use crate::discovery::{About, is_about_a_node};
 use crate::mailbox::Mailbox;
 use crate::presence::{Effects, PresenceTable};
 use crate::shards::Shards;
@@ -28,6 +28,7 @@ pub(crate) struct LocalRouter {
     federation: OnceLock<Weak<dyn Outbound>>,
     /// Whoever asks again for those who were out of reach, some time after a route is back.
     restored: OnceLock<UnboundedSender<Route>>,
+    eventing: OnceLock<Eventing>,
     counters: Counters,
 }
 
@@ -35,6 +36,14 @@ pub(crate) struct LocalRouter {
 struct Entry {
     mailbox: Arc<Mailbox>,
     about: Arc<About>,
+}
+
+/// Personal eventing (XEP-0163), where there is any: what is for the bare address of an account, and who is there for it.
+#[derive(Debug)]
+struct Eventing {
+    mailbox: Arc<Mailbox>,
+    /// How the identifiers of its own requests begin.
+    questions: Box<str>,
 }
 
 /// What went through the router since it started.
@@ -75,6 +84,30 @@ impl LocalRouter {
     #[cfg(feature = "s2s")]
     pub(crate) fn set_restored(&self, restored: UnboundedSender<Route>) {
         let _already_set = self.restored.set(restored);
+    }
+
+    /// Sets who takes what is for the nodes of accounts, and how the identifiers of its requests begin; only the first
+    /// one counts.
+    #[cfg(feature = "pubsub")]
+    pub(crate) fn set_eventing(&self, mailbox: Arc<Mailbox>, questions: &str) {
+        let _already_set = self.eventing.set(Eventing { mailbox, questions: questions.into() });
+    }
+
+    /// Whether the contact sees the presence of the account; both are bare.
+    #[cfg(feature = "pubsub")]
+    pub(crate) fn shares_presence(&self, account: &Jid, contact: &Jid) -> bool {
+        self.presence.read(account.bare()).shares_presence(account, contact)
+    }
+
+    /// Whether the account has put the contact into one of these groups; both are bare.
+    #[cfg(feature = "pubsub")]
+    pub(crate) fn is_in_group(&self, account: &Jid, contact: &Jid, groups: &BTreeSet<String>) -> bool {
+        self.presence.read(account.bare()).is_in_group(account, contact, groups)
+    }
+
+    /// Puts a contact of the account into these groups and no others; `false` if it is no contact.
+    pub(crate) fn set_groups(&self, account: &Jid, contact: &Jid, groups: BTreeSet<String>) -> bool {
+        self.presence.write(account.bare()).set_groups(account, contact, groups)
     }
 
     /// Asks for the presence of everybody in the remote domain who was lost sight of.
@@ -124,6 +157,7 @@ impl LocalRouter {
         for part in self.mailboxes.all() {
             part.values().for_each(|entry| entry.mailbox.close());
         }
+        self.eventing.get().into_iter().for_each(|eventing| eventing.mailbox.close());
     }
 
     /// The components of a domain with what they say about themselves, by address (disco#items).
@@ -191,6 +225,7 @@ impl LocalRouter {
     /// Presence goes to the resource or component it names, or to all available resources of a bare JID.
     fn deliver_presence(&self, stanza: Stanza, origin: &Origin) {
         let Some(to) = stanza.to().map(JidRef::to_owned) else { return };
+        self.tell_eventing(&stanza, origin);
         if let Some(entry) = self.find(to.as_ref()) {
             return self.deliver_or_bounce(&entry, stanza, origin);
         }
@@ -216,6 +251,9 @@ impl LocalRouter {
     /// Messages and iqs by the rules of RFC 6121, section 8.5.
     fn deliver(&self, stanza: Stanza, origin: &Origin) -> Result<(), Undelivered> {
         let Some(to) = stanza.to() else { return Err(Undelivered::new(stanza, Condition::ServiceUnavailable)) };
+        if let Some(eventing) = self.eventing.get().filter(|eventing| self.is_for_eventing(eventing, &stanza)) {
+            return eventing.mailbox.deliver(stanza, origin);
+        }
         if let Some(entry) = self.find(to) {
             return entry.mailbox.deliver(stanza, origin);
         }
@@ -228,6 +266,37 @@ impl LocalRouter {
         match stanza.kind() {
             Kind::Iq(IqType::Result | IqType::Error) | Kind::Message(MessageType::Error) => Ok(()),
             _ => Err(Undelivered::new(stanza, Condition::ServiceUnavailable)),
+        }
+    }
+
+    /// Whether a stanza is about the nodes of an account rather than for the entity that has its address.
+    fn is_for_eventing(&self, eventing: &Eventing, stanza: &Stanza) -> bool {
+        let Some(to) = stanza.to().filter(|to| to.is_bare() && to.local().is_some()) else { return false };
+        let entry = || self.find(to);
+        let is_service = || entry().is_some_and(|entry| entry.mailbox.is_for_service());
+        match (stanza.kind(), stanza.payload_name()) {
+            (Kind::Iq(IqType::Result | IqType::Error), _) => {
+                stanza.id().is_some_and(|id| id.starts_with(&*eventing.questions))
+            }
+            (Kind::Iq(_), Some(("pubsub", namespace::PUBSUB | namespace::PUBSUB_OWNER)))
+            | (Kind::Message(MessageType::Error), Some(("event", namespace::PUBSUB_EVENT))) => !is_service(),
+            (Kind::Iq(IqType::Get), Some(("query", namespace::DISCO_ITEMS))) => !is_service(),
+            (Kind::Iq(IqType::Get), Some(("query", namespace::DISCO_INFO))) => {
+                entry().is_none_or(|entry| !entry.mailbox.is_for_service() && is_about_a_node(stanza))
+            }
+            _ => false,
+        }
+    }
+
+    /// Personal eventing follows who is there for an account. If it is far behind, it learns of it later or, of somebody
+    /// new, not at all.
+    fn tell_eventing(&self, stanza: &Stanza, origin: &Origin) {
+        let is_availability =
+            matches!(stanza.kind(), Kind::Presence(PresenceType::Available | PresenceType::Unavailable));
+        if let Some(eventing) = self.eventing.get().filter(|_| is_availability)
+            && let Err(undelivered) = eventing.mailbox.deliver(stanza.clone(), origin)
+        {
+            tracing::debug!(error = %undelivered.error, "personal eventing is behind");
         }
     }
 
@@ -260,6 +329,10 @@ impl Router for LocalRouter {
         }
         if *origin == Origin::Local && matches!(stanza.kind(), Kind::Presence(_)) {
             let Some(from) = stanza.from() else { return Ok(()) };
+            if stanza.to().is_none() {
+                // An account's own resources are there for it too.
+                self.tell_eventing(&stanza.with_to(&from.to_bare()), origin);
+            }
             let mut part = self.presence.write(from.bare());
             let effects = part.sent(stanza);
             drop(part);

@@ -10,4 +10,5 @@ mod layering;
 mod lost_routes;
 mod nodes;
 mod peers;
+mod personal;
 mod support;

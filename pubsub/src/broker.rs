@@ -38,7 +38,7 @@ use notice::{Audience, told_owners};
 
 pub(crate) use affiliation::Affiliation;
 pub(crate) use availability::Presence;
-pub(crate) use context::Context;
+pub(crate) use context::{Context, Followers, NoFollowers};
 pub(crate) use form::Submission;
 pub(crate) use node::{NodeId, NodeInfo};
 pub(crate) use operation::{NewEntry, Operation, Payload, Requester, Selection};
@@ -76,6 +76,11 @@ impl Broker {
     /// Whether operations since the last call of [`Broker::take_changes`] have changed anything.
     pub(crate) fn has_changes(&self) -> bool {
         self.state.has_changes()
+    }
+
+    /// Whether there are no nodes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.nodes().len() == 0
     }
 
     /// What all operations since the last call have changed.

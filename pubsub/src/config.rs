@@ -101,6 +101,32 @@ impl Default for PubSubConfig {
     }
 }
 
+impl PubSubConfig {
+    /// The configuration of a service at the bare address of an account (XEP-0163): the account alone makes nodes, by
+    /// publishing to them; those who see its presence hear of them, and what it published last when they come.
+    ///
+    /// The limits are those of one account: 100 nodes, 1,000 items and 4 MiB.
+    pub fn personal() -> Self {
+        let node = NodeConfig {
+            access_model: AccessModel::Presence,
+            send_last_published_item: SendLast::OnSubscribeAndPresence,
+            max_items: Some(1),
+            ..NodeConfig::default()
+        };
+        Self {
+            creators: Creators::Account,
+            auto_create: true,
+            max_nodes: 100,
+            max_stored_items: 1_000,
+            max_stored_bytes: 4 * 1024 * 1024,
+            max_subscriptions_per_node: 1_000,
+            max_available: 1_000,
+            node,
+            ..Self::default()
+        }
+    }
+}
+
 /// Who may create nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -108,6 +134,8 @@ pub enum Creators {
     /// Entities of the service's own domain, served by this process. A stranger then cannot fill the service.
     #[default]
     OwnDomain,
+    /// The account whose nodes they are, alone: a service at the bare address of an account (XEP-0163).
+    Account,
     /// Entities of these domains, wherever they are served.
     Domains(BTreeSet<Domainpart>),
     /// Every entity.

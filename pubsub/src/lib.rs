@@ -186,5 +186,6 @@ pub use config::{
 };
 pub use contacts::{Contacts, NoContacts};
 pub use delivery::{DeliveryConfig, PubSubStatistics};
+pub use protocol::{personal_features, personal_identity};
 pub use service::{Clock, PubSubService, SystemClock};
 pub use state::OpenError;

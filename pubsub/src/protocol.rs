@@ -18,6 +18,8 @@ mod rsm;
 
 pub(crate) use answer::{answer, position_element};
 pub(crate) use approval::read_approval;
+pub(crate) use discovery::account_info;
+pub use discovery::{personal_features, personal_identity};
 pub(crate) use error::RequestError;
 pub(crate) use event::{delay, event, message_type};
 pub(crate) use form::AUTHORIZATION;

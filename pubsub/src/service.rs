@@ -1,5 +1,6 @@
 //! The publish-subscribe service as an entity that takes stanzas.
 
+mod accounts;
 mod clock;
 mod commit;
 mod host;
@@ -17,7 +18,8 @@ use crate::delivery::{Counters, Delivery, Outbox, Outgoing, deliver};
 use crate::state::OpenError;
 use crate::{Contacts, PubSubConfig, PubSubStatistics};
 
-use commit::{Commits, bounce};
+use accounts::{Accounts, Questions};
+use commit::{Commits, Host, bounce};
 use host::SingleBroker;
 use work::{Limits, Work};
 
@@ -41,17 +43,19 @@ pub use clock::{Clock, SystemClock};
 /// ([`PubSubService::on_wake`]) and at [`PubSubService::next_deadline`].
 pub struct PubSubService {
     address: Jid,
-    commits: Commits<SingleBroker>,
+    commits: Commits,
     outbox: Outbox,
     counters: Arc<Counters>,
     clock: Arc<dyn Clock>,
+    /// How the identifiers of its own requests begin, where it makes any.
+    questions: Option<String>,
 }
 
 impl PubSubService {
     /// A service at this address, without nodes, that keeps everything in memory.
     pub fn new(address: Jid, config: PubSubConfig) -> Self {
         let broker = Broker::new(address.clone(), config.clone());
-        Self::with(address, config, broker, None)
+        Self::of_one(address, config, broker, None)
     }
 
     /// The service at this address as the store has it; nothing is a new service.
@@ -59,7 +63,31 @@ impl PubSubService {
     /// Fails if the store cannot be read, or holds what this version cannot read.
     pub fn open(address: Jid, config: PubSubConfig, store: Arc<dyn Store>) -> Result<Self, OpenError> {
         let broker = Broker::open(&*store, address.clone(), config.clone())?;
-        Ok(Self::with(address, config, broker, Some(store)))
+        Ok(Self::of_one(address, config, broker, Some(store)))
+    }
+
+    /// Personal eventing (XEP-0163): the accounts of a domain, each of which is a service at its own bare address; with a
+    /// store as that has them, else in memory.
+    ///
+    /// Whoever runs it hands over the requests for the nodes of accounts, the presence that accounts and their contacts
+    /// send to the accounts' bare addresses, notifications that came back, and the answers to requests whose identifier
+    /// begins with [`PubSubService::questions`]. [`PubSubConfig::personal`] is the configuration that clients expect.
+    pub fn personal(
+        domain: Jid,
+        config: PubSubConfig,
+        store: Option<Arc<dyn Store>>,
+        contacts: Arc<dyn Contacts>,
+    ) -> Self {
+        let questions = Questions::new();
+        let prefix = questions.prefix().to_owned();
+        let host = Accounts::new(config.clone(), store.clone(), Arc::new(SystemClock), contacts, questions);
+        Self { questions: Some(prefix), ..Self::with(domain, &config, Box::new(host), store) }
+    }
+
+    /// How the identifiers of the service's own requests begin: it asks strangers for their capabilities. `None` where it
+    /// makes no requests.
+    pub fn questions(&self) -> Option<&str> {
+        self.questions.as_deref()
     }
 
     /// The same service by another clock than that of the operating system.
@@ -76,13 +104,17 @@ impl PubSubService {
         self
     }
 
-    fn with(address: Jid, config: PubSubConfig, broker: Broker, store: Option<Arc<dyn Store>>) -> Self {
-        let (counters, clock) = (Arc::<Counters>::default(), Arc::new(SystemClock));
+    fn of_one(address: Jid, config: PubSubConfig, broker: Broker, store: Option<Arc<dyn Store>>) -> Self {
+        let host = SingleBroker::new(address.clone(), config.clone(), broker, Arc::new(SystemClock));
+        Self::with(address, &config, Box::new(host), store)
+    }
+
+    fn with(address: Jid, config: &PubSubConfig, host: Box<dyn Host>, store: Option<Arc<dyn Store>>) -> Self {
+        let counters = Arc::<Counters>::default();
         let outbox = Outbox::new(Delivery::new(config.delivery.clone(), counters.clone()));
         let limits = Limits { count: config.max_waiting, bytes: config.max_waiting_bytes };
-        let host = SingleBroker::new(address.clone(), config, broker, clock.clone());
         let commits = Commits::new(host, store, limits, counters.clone());
-        Self { address, commits, outbox, counters, clock }
+        Self { address, commits, outbox, counters, clock: Arc::new(SystemClock), questions: None }
     }
 
     /// The address that notifications come from.
@@ -143,6 +175,11 @@ impl PubSubService {
         }
     }
 
+    fn is_awaited(&self, answer: &Stanza) -> bool {
+        let prefix = self.questions.as_deref();
+        prefix.is_some_and(|prefix| answer.id().is_some_and(|id| id.starts_with(prefix)))
+    }
+
     /// Who sends something is there: what came back from it before is forgotten.
     fn note_sign_of_life(&self, stanza: &Stanza) {
         if !self.outbox.is_untroubled()
@@ -162,6 +199,9 @@ impl Service for PubSubService {
             | Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::GroupChat)
             | Kind::Presence(PresenceType::Available) => {
                 self.note_sign_of_life(&stanza);
+                self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router);
+            }
+            Kind::Iq(IqType::Result | IqType::Error) if self.is_awaited(&stanza) => {
                 self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router);
             }
             Kind::Presence(PresenceType::Unavailable) => {

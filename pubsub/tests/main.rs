@@ -23,6 +23,7 @@ mod options;
 mod ordering;
 mod owner;
 mod paging;
+mod personal;
 mod presence;
 mod publisher;
 mod store;

@@ -1,21 +1,29 @@
-//! The task that runs a publish-subscribe service.
+//! Publish-subscribe services of a domain: what runs them, and what they know of it.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use convoke_pubsub::PubSubService;
-use convoke_xmpp::{Router, Service};
+use convoke_pubsub::{Contacts, PubSubConfig, PubSubService};
+use convoke_store::Store;
+use convoke_xmpp::{Jid, Origin, Router, Service, Stanza};
 use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout};
 
-use crate::component::Component;
+use crate::discovery::About;
+use crate::mailbox::Mailbox;
+use crate::router::LocalRouter;
 
 /// How long shutdown waits for what is on its way to the disk. A disk that takes longer is not going to answer.
 const LAST_COMMIT: Duration = Duration::from_secs(10);
 
 /// Hands stanzas to the service, and calls it when the store or the clock has something for it, until the domain is shut
 /// down. What is on its way to the store by then is still answered.
-pub(super) async fn run(service: Arc<PubSubService>, mut component: Component, router: Arc<dyn Router>) {
+pub(super) async fn run(
+    service: Arc<PubSubService>,
+    mut receive: impl AsyncFnMut() -> Option<(Stanza, Origin)>,
+    router: Arc<dyn Router>,
+) {
     let wake = Arc::new(Notify::new());
     let waker = wake.clone();
     service.on_wake(move || waker.notify_one());
@@ -23,7 +31,7 @@ pub(super) async fn run(service: Arc<PubSubService>, mut component: Component, r
     loop {
         disk.watch(&service);
         tokio::select! {
-            received = component.receive_any() => match received {
+            received = receive() => match received {
                 Some((stanza, origin)) => service.handle(stanza, &origin, &*router),
                 None => break,
             },
@@ -64,6 +72,55 @@ impl Disk {
         }
         self.is_failing = has_failed || (self.is_failing && !has_kept);
         (self.committed, self.failed) = (statistics.committed_groups, statistics.failed_groups);
+    }
+}
+
+/// Personal eventing of all accounts of a process (XEP-0163).
+pub(super) struct Personal {
+    service: Arc<PubSubService>,
+    mailbox: Arc<Mailbox>,
+    config: PubSubConfig,
+}
+
+impl Personal {
+    /// For the accounts of this domain, and of all others that the router serves.
+    pub(super) fn new(
+        domain: Jid,
+        config: PubSubConfig,
+        store: Option<Arc<dyn Store>>,
+        router: &Arc<LocalRouter>,
+    ) -> Self {
+        let contacts = Arc::new(Rosters(Arc::downgrade(router)));
+        let service = Arc::new(PubSubService::personal(domain, config.clone(), store, contacts));
+        let mailbox = Arc::new(Mailbox::for_service());
+        router.set_eventing(mailbox.clone(), service.questions().unwrap_or_default());
+        Self { service, mailbox, config }
+    }
+
+    /// Runs until the router closes the mailbox.
+    pub(super) fn run(&self, router: Arc<dyn Router>) -> impl Future<Output = ()> + Send + use<> {
+        let mailbox = self.mailbox.clone();
+        run(self.service.clone(), async move || mailbox.receive().await, router)
+    }
+
+    /// What a component says of itself, whose address is that of an account too.
+    pub(super) fn describe(&self, mut about: About) -> About {
+        about.identities.push(convoke_pubsub::personal_identity());
+        about.features.extend(convoke_pubsub::personal_features(&self.config));
+        about
+    }
+}
+
+/// The contacts of local accounts, as presence knows them.
+pub(super) struct Rosters(pub(super) Weak<LocalRouter>);
+
+impl Contacts for Rosters {
+    fn shares_presence(&self, owner: &Jid, contact: &Jid) -> bool {
+        self.0.upgrade().is_some_and(|router| router.shares_presence(owner, contact))
+    }
+
+    fn is_in_group(&self, owner: &Jid, contact: &Jid, groups: &BTreeSet<String>) -> bool {
+        self.0.upgrade().is_some_and(|router| router.is_in_group(owner, contact, groups))
     }
 }
 

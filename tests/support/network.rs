@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use convoke::Domain;
 use convoke::net::Credentials;
+use convoke::pubsub::PubSubConfig;
 use convoke::s2s::{Backoff, DnsResolver, FederationConfig, LocalDomain, Trust};
 use convoke::xmpp::Domainpart;
 use convoke_dev::{CertificateAuthority, LoopbackDns, Subject};
@@ -69,7 +70,8 @@ impl Site {
         (federation.timeouts.patience, federation.timeouts.peer_return) = (SHORT, SHORT);
         let listener = TcpListener::bind(LOOPBACK).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let domain = Domain::builder(name).federation(federation).start().await.unwrap();
+        let builder = Domain::builder(name).federation(federation).personal_eventing(PubSubConfig::personal(), None);
+        let domain = builder.start().await.unwrap();
         domain.listen(listener);
         (domain, address)
     }

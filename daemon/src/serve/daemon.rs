@@ -5,16 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use convoke::Domain;
+use convoke::pubsub::PubSubConfig;
 use convoke::s2s::{DnsResolver, EvidenceRule, FederationConfig, LocalDomain, PersistentLink, Trust};
 use convoke::store::{RedbStore, Store};
+use convoke::{Domain, DomainBuilder};
 use tracing::info;
 
 use super::gateway::RunningGateway;
 use super::listeners::Listeners;
 use super::reload::Reloading;
 use super::{ServeError, names, roles};
-use crate::config::{Config, DomainConfig, S2sConfig};
+use crate::config::{Config, DomainConfig, Role, S2sConfig};
 use crate::evidence;
 use crate::signals::Hangup;
 
@@ -40,7 +41,12 @@ impl Daemon {
         let listeners = Listeners::bind(&config).await?;
         let resolver = names::resolver(config.nameservers.as_deref())?;
         let rules = evidence::rules(&config.evidence, config.nameservers.as_deref(), &resolver)?;
-        let domain = start_domains(&config.domains, &config.s2s, config.trust, rules, Arc::clone(&resolver)).await?;
+        let federation = federation(&config.domains, &config.s2s, config.trust, rules, Arc::clone(&resolver));
+        let mut builder = builder(&config.domains).federation(federation);
+        if config.roles.runs(Role::Pubsub) {
+            builder = builder.personal_eventing(PubSubConfig::personal(), store.clone());
+        }
+        let domain = builder.start().await?;
         for served in &config.domains {
             if let Some(domain) = domain.sibling(served.name.as_str()) {
                 roles::start(&domain, &config.roles, store.as_ref()).await?;
@@ -79,30 +85,32 @@ fn open(directory: &Path) -> Result<Arc<dyn Store>, ServeError> {
     Ok(Arc::new(RedbStore::open(directory)?))
 }
 
-/// Starts all domains in one process and gives the first.
-async fn start_domains(
+/// All domains in one process; the first stands for all.
+fn builder(domains: &[DomainConfig]) -> DomainBuilder {
+    let mut names = domains.iter().map(|domain| domain.name.as_str());
+    // The configuration was refused without a domain.
+    let builder = names.next().map(Domain::builder).unwrap_or_default();
+    names.fold(builder, DomainBuilder::also_serve)
+}
+
+fn federation(
     domains: &[DomainConfig],
     s2s: &S2sConfig,
     trust: Trust,
     evidence: Vec<EvidenceRule>,
     resolver: Arc<DnsResolver>,
-) -> Result<Domain, ServeError> {
+) -> FederationConfig {
     let local =
         |domain: &DomainConfig| LocalDomain { name: domain.name.clone(), credentials: domain.credentials.clone() };
     let keeps = |local: &DomainConfig| {
         let local = local.name.clone();
         s2s.persistent.iter().map(move |remote| PersistentLink { local: local.clone(), remote: remote.clone() })
     };
-    let federation = FederationConfig {
+    FederationConfig {
         evidence,
         policy: s2s.policy.clone(),
         rates: s2s.rates.clone(),
         persistent: domains.iter().flat_map(keeps).collect(),
         ..FederationConfig::new(domains.iter().map(local).collect(), trust, resolver)
-    };
-    let mut names = domains.iter().map(|domain| domain.name.as_str());
-    // The configuration was refused without a domain.
-    let builder = names.next().map(Domain::builder).unwrap_or_default();
-    let builder = names.fold(builder, |builder, name| builder.also_serve(name));
-    Ok(builder.federation(federation).start().await?)
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use convoke_xmpp::Jid;
 
 use super::access::subscriptions_of;
+use super::notice::may_follow;
 use super::subscriptions::recalled;
 use super::{Broker, Context, NodeId, Notification, Refusal};
 use crate::config::{Expiry, SendLast, Show};
@@ -103,6 +104,20 @@ impl Broker {
                 self.part(jid, context)
             }
         }
+    }
+
+    /// What an address is sent that follows these nodes from now on: the last item of each, where the node says so.
+    pub(crate) fn greet_follower<'a>(
+        &self,
+        jid: &Jid,
+        nodes: impl IntoIterator<Item = &'a NodeId>,
+        context: &Context<'_>,
+    ) -> Vec<Notification> {
+        let nodes = nodes.into_iter().filter_map(|node| self.state.node(node));
+        let followed = nodes.filter(|node| {
+            node.config().send_last_published_item == SendLast::OnSubscribeAndPresence && may_follow(node, jid, context)
+        });
+        followed.filter_map(|node| Some(recalled(node, jid, node.items().iter().next_back()?))).collect()
     }
 
     /// What an address is sent that has become available.

@@ -2,6 +2,9 @@
 
 use std::time::SystemTime;
 
+use convoke_xmpp::Jid;
+
+use super::NodeId;
 use crate::contacts::Contacts;
 use crate::ids::IdSource;
 
@@ -13,4 +16,21 @@ pub(crate) struct Context<'a> {
     pub(crate) ids: &'a mut dyn IdSource,
     /// Whom owners know.
     pub(crate) contacts: &'a dyn Contacts,
+    /// Who hears of nodes without having subscribed.
+    pub(crate) followers: &'a dyn Followers,
+}
+
+/// Who has shown an interest in a node by its capabilities (XEP-0060, section 9.2).
+pub(crate) trait Followers {
+    /// The full addresses of those; whether they may hear of it is not decided here.
+    fn of(&self, node: &NodeId) -> Vec<Jid>;
+}
+
+/// Nobody.
+pub(crate) struct NoFollowers;
+
+impl Followers for NoFollowers {
+    fn of(&self, _: &NodeId) -> Vec<Jid> {
+        Vec::new()
+    }
 }

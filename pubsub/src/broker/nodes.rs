@@ -58,6 +58,7 @@ impl Broker {
     pub(super) fn may_create(&self, requester: &Requester) -> bool {
         match &self.config.creators {
             Creators::Anyone => true,
+            Creators::Account => requester.jid.bare() == self.state.address().as_str(),
             Creators::OwnDomain => requester.is_local && requester.jid.domain() == self.state.address().domain(),
             Creators::Domains(domains) => domains.contains(requester.jid.domain()),
         }

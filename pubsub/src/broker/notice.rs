@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use convoke_xmpp::Jid;
 
-use super::access::{Access, owners};
+use super::access::{Access, Admission, owners, subscriptions_of};
 use super::{Broker, Change, Context, NodeId, Notification, Refusal, Style, SubscriptionState};
 use crate::config::{AccessModel, Expiry, NodeConfig};
 use crate::state::{Node, Position, Subscription, Subscriptions};
@@ -36,8 +36,8 @@ impl Broker {
         let position = self.edit(node)?.advance();
         let entry = self.node(node)?;
         let recipients = match audience {
-            Audience::Everybody => entry.subscriptions().clone(),
-            Audience::Subscribers => self.listeners(entry, context),
+            Audience::Everybody => with_followers(entry, entry.subscriptions().clone(), context),
+            Audience::Subscribers => with_followers(entry, self.listeners(entry, context), context),
         };
         let notification = || notification(entry, change, Some(position), recipients.clone());
         Ok((!recipients.is_empty()).then(notification))
@@ -70,6 +70,24 @@ impl Broker {
         }
         self.availability.is_one_of(jid, &subscription.options.show_values)
     }
+}
+
+/// Adds those who follow the node without a subscription of their own, as far as they may hear of it.
+fn with_followers(node: &Node, subscribers: Arc<Subscriptions>, context: &Context<'_>) -> Arc<Subscriptions> {
+    let mut followers = context.followers.of(node.id());
+    followers.retain(|who| may_follow(node, who, context));
+    if followers.is_empty() {
+        return subscribers;
+    }
+    let mut all = Arc::unwrap_or_clone(subscribers);
+    all.extend(followers.into_iter().map(|who| (who, Subscription::default())));
+    Arc::new(all)
+}
+
+/// Whether somebody may hear of a node unasked: as if it subscribed, which it has not.
+pub(super) fn may_follow(node: &Node, who: &Jid, context: &Context<'_>) -> bool {
+    let is_admitted = || Access::new(node, who, context.contacts).subscription() == Ok(Admission::Granted);
+    subscriptions_of(node, who.bare()).next().is_none() && is_admitted()
 }
 
 pub(super) fn is_over(expiry: &Expiry, now: SystemTime) -> bool {

@@ -37,10 +37,31 @@ fn version() -> Element {
     payload::version("Convoke", env!("CARGO_PKG_VERSION"))
 }
 
+/// What an account is (XEP-0163, section 6.1).
+pub(crate) fn account_info(config: &PubSubConfig) -> Element {
+    let account = Identity { category: "account", kind: "registered", name: String::new() };
+    let features: Vec<_> = personal_features(config).collect();
+    let general = [namespace::DISCO_ITEMS, RSM];
+    payload::disco_info(&[account, personal_identity()], general.into_iter().chain(features.iter().map(String::as_str)))
+}
+
+/// The identity of an account that has nodes of its own (XEP-0163, section 6.1).
+pub fn personal_identity() -> Identity {
+    Identity { category: "pubsub", kind: "pep", name: String::new() }
+}
+
+/// The features of such an account.
+pub fn personal_features(config: &PubSubConfig) -> impl Iterator<Item = String> {
+    Feature::supported(config).map(feature_name)
+}
+
+fn feature_name(feature: Feature) -> String {
+    format!("{}#{}", namespace::PUBSUB, feature.as_str())
+}
+
 fn service_info(config: &PubSubConfig) -> Element {
     let identity = Identity { category: "pubsub", kind: "service", name: "Publish-Subscribe".to_owned() };
-    let features = Feature::supported(config).map(|feature| format!("{}#{}", namespace::PUBSUB, feature.as_str()));
-    let features: Vec<_> = features.collect();
+    let features: Vec<_> = Feature::supported(config).map(feature_name).collect();
     let general = [namespace::DISCO_ITEMS, namespace::PING, namespace::VERSION, namespace::PUBSUB, RSM, COMMANDS];
     payload::disco_info(&[identity], general.into_iter().chain(features.iter().map(String::as_str)))
 }

@@ -1,7 +1,7 @@
 //! The features of XEP-0060, section 11, as far as this service has or refuses them.
 
 use crate::PubSubConfig;
-use crate::config::{AccessModel, SendLast};
+use crate::config::{AccessModel, Creators, SendLast};
 
 macro_rules! features {
     ($($variant:ident = $text:literal,)*) => {
@@ -27,6 +27,7 @@ features! {
     AccessRoster = "access-roster",
     AccessWhitelist = "access-whitelist",
     AutoCreate = "auto-create",
+    AutoSubscribe = "auto-subscribe",
     Collections = "collections",
     ConfigNode = "config-node",
     ConfigNodeMax = "config-node-max",
@@ -34,6 +35,7 @@ features! {
     CreateNodes = "create-nodes",
     DeleteItems = "delete-items",
     DeleteNodes = "delete-nodes",
+    FilteredNotifications = "filtered-notifications",
     GetPending = "get-pending",
     InstantNodes = "instant-nodes",
     ItemIds = "item-ids",
@@ -82,6 +84,8 @@ impl Feature {
             Self::AccessRoster => model == AccessModel::Roster,
             Self::AccessWhitelist => model == AccessModel::Whitelist,
             Self::AutoCreate => config.auto_create,
+            // Whoever sees the presence of an account follows its nodes without a subscription.
+            Self::AutoSubscribe | Self::FilteredNotifications => config.creators == Creators::Account,
             Self::Collections => false,
             Self::LastPublished => config.node.send_last_published_item == SendLast::OnSubscribeAndPresence,
             _ => true,

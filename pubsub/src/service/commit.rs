@@ -4,12 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use convoke_store::{Batch, Store, StoreError};
-use convoke_xmpp::Stanza;
+use convoke_xmpp::{Jid, Stanza};
 
+use super::clock::Clock;
 use super::landing::{Landing, Wake};
 use super::work::{Limits, Waiting, Work};
+use crate::contacts::Contacts;
 use crate::delivery::{Counters, Outbox, Outgoing};
 use crate::protocol::RequestError;
+use crate::state::Undo;
 
 /// How many bytes of requests make one group at most: well within what a store takes in one batch.
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
@@ -22,8 +25,11 @@ const MAX_POSTPONED: usize = 10_000;
 
 /// What serves work in memory: one broker, or many that share a store.
 pub(super) trait Host: Send {
-    /// The way back from changes that the store did not keep.
-    type Undo: Send;
+    /// Before it is at work: where it takes the time from.
+    fn set_clock(&mut self, clock: Arc<dyn Clock>);
+
+    /// Before it is at work: who knows the contacts of owners.
+    fn set_contacts(&mut self, contacts: Arc<dyn Contacts>);
 
     /// Does one thing; what comes of it is told once it is durable.
     fn perform(&mut self, work: &Work) -> Vec<Outgoing>;
@@ -38,30 +44,33 @@ pub(super) trait Host: Send {
     fn retry(&mut self, work: Work) -> Option<Work>;
 
     /// All changes since the last call; `None` if there are none.
-    fn take_changes(&mut self) -> Option<(Batch, Self::Undo)>;
+    fn take_changes(&mut self) -> Option<(Batch, Undos)>;
 
     /// Takes back changes that the store did not keep, for this reason.
-    fn undo(&mut self, undo: Self::Undo, cause: &StoreError);
+    fn undo(&mut self, undos: Undos, cause: &StoreError);
 
     /// Looks at what the store has of what it failed to keep.
     fn resolve_doubts(&mut self, store: &dyn Store);
 }
 
+/// The way back from changes that the store did not keep, by the address of each broker that has changed.
+pub(super) type Undos = Vec<(Jid, Undo)>;
+
 /// Serves work in order, in groups of which one at a time is under way to the store.
 ///
 /// While a group is under way everything else waits: nobody sees what is not durable, and a burst shares one
 /// synchronisation of the disk. Without a store everything is done at once.
-pub(super) struct Commits<H: Host> {
-    core: Mutex<Core<H>>,
+pub(super) struct Commits {
+    core: Mutex<Core>,
     landing: Arc<Landing>,
     store: Option<Arc<dyn Store>>,
     counters: Arc<Counters>,
 }
 
-struct Core<H: Host> {
-    host: H,
+struct Core {
+    host: Box<dyn Host>,
     waiting: Waiting,
-    flight: Option<Group<H::Undo>>,
+    flight: Option<Group>,
     /// What the store did not keep and nobody can be refused.
     postponed: Vec<Work>,
     /// Until when the service itself leaves a store alone that has failed.
@@ -70,8 +79,8 @@ struct Core<H: Host> {
 }
 
 /// Requests that become durable together, or are refused together.
-struct Group<U> {
-    undo: U,
+struct Group {
+    undo: Undos,
     members: Vec<(Work, Vec<Outgoing>)>,
 }
 
@@ -84,8 +93,13 @@ enum Next {
     Commit(Arc<dyn Store>, Batch),
 }
 
-impl<H: Host> Commits<H> {
-    pub(super) fn new(host: H, store: Option<Arc<dyn Store>>, limits: Limits, counters: Arc<Counters>) -> Self {
+impl Commits {
+    pub(super) fn new(
+        host: Box<dyn Host>,
+        store: Option<Arc<dyn Store>>,
+        limits: Limits,
+        counters: Arc<Counters>,
+    ) -> Self {
         let waiting = Waiting::new(limits);
         let core = Core { host, waiting, flight: None, postponed: Vec::new(), retry_at: None, is_closed: false };
         let landing = Arc::default();
@@ -150,11 +164,11 @@ impl<H: Host> Commits<H> {
     }
 
     /// The host, before it is at work.
-    pub(super) fn host_mut(&mut self) -> &mut H {
-        &mut self.core.get_mut().unwrap_or_else(PoisonError::into_inner).host
+    pub(super) fn host_mut(&mut self) -> &mut dyn Host {
+        self.core.get_mut().unwrap_or_else(PoisonError::into_inner).host.as_mut()
     }
 
-    fn next(&self, core: &mut Core<H>, now: Instant, outbox: &Outbox) -> Next {
+    fn next(&self, core: &mut Core, now: Instant, outbox: &Outbox) -> Next {
         if core.flight.is_some() {
             let Some(outcome) = self.landing.take() else { return Next::Nothing };
             self.land(core, outcome, now, outbox);
@@ -177,7 +191,7 @@ impl<H: Host> Commits<H> {
 
     /// Tells what came of a group, or refuses all of it. Under the lock of the core: otherwise two groups could
     /// change places.
-    fn land(&self, core: &mut Core<H>, outcome: Result<(), StoreError>, now: Instant, outbox: &Outbox) {
+    fn land(&self, core: &mut Core, outcome: Result<(), StoreError>, now: Instant, outbox: &Outbox) {
         let Some(group) = core.flight.take() else { return };
         match outcome {
             Ok(()) => {
@@ -196,12 +210,12 @@ impl<H: Host> Commits<H> {
         }
     }
 
-    fn core(&self) -> MutexGuard<'_, Core<H>> {
+    fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<H: Host> Core<H> {
+impl Core {
     /// Serves what waits, up to the size of a group, and first what time has brought.
     fn serve(&mut self, now: Instant) -> Vec<(Work, Vec<Outgoing>)> {
         if self.retry_at.is_some_and(|retry_at| retry_at <= now) {

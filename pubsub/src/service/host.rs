@@ -7,17 +7,18 @@ use convoke_store::{Batch, Store, StoreError};
 use convoke_xmpp::{Jid, JidRef, Kind, Origin, Stanza};
 
 use super::clock::Clock;
-use super::commit::Host;
+use super::commit::{Host, Undos};
 use super::work::Work;
 use crate::PubSubConfig;
 use crate::broker::{
-    Answer, Broker, Change, Context, NodeId, Notification, Operation, Outcome, Presence, Refusal, Requester,
+    Answer, Broker, Change, Context, Followers, NoFollowers, NodeId, Notification, Operation, Outcome, Presence,
+    Refusal, Requester,
 };
 use crate::contacts::{Contacts, NoContacts};
 use crate::delivery::{Notice, Outgoing};
 use crate::ids::RandomIds;
 use crate::protocol::{self, Request, RequestError};
-use crate::state::{Changes, Undo};
+use crate::state::Changes;
 
 /// How long the service waits at most before it looks again for what is over.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
@@ -36,19 +37,35 @@ impl SingleBroker {
         Self { address, config, broker, clock, contacts: Arc::new(NoContacts) }
     }
 
-    pub(super) fn set_clock(&mut self, clock: Arc<dyn Clock>) {
-        self.clock = clock;
+    /// Does one thing, for a service some of whose nodes have followers.
+    pub(super) fn perform_for(&mut self, work: &Work, followers: &dyn Followers) -> Vec<Outgoing> {
+        match work {
+            Work::Stanza(stanza, origin) => self.serve(stanza, origin, followers),
+            Work::Remove(jid) => {
+                let told = self.broker.remove_subscriber(jid);
+                told.into_iter().flat_map(|notification| self.notices(notification)).collect()
+            }
+            // Nobody has asked who could be told of a failure; it is tried again.
+            Work::Expire => self.tell(followers, |broker, context| broker.expire(context)).unwrap_or_default(),
+        }
     }
 
-    pub(super) fn set_contacts(&mut self, contacts: Arc<dyn Contacts>) {
-        self.contacts = contacts;
+    /// Sends somebody who follows these nodes from now on what it has missed.
+    pub(super) fn greet<'n>(&mut self, who: &Jid, nodes: impl IntoIterator<Item = &'n NodeId>) -> Vec<Outgoing> {
+        let greeted = self.tell(&NoFollowers, |broker, context| Ok(broker.greet_follower(who, nodes, context)));
+        greeted.unwrap_or_default()
     }
 
-    fn serve(&mut self, stanza: &Stanza, origin: &Origin) -> Vec<Outgoing> {
+    /// Whether there is nothing that anybody could ask for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.broker.is_empty()
+    }
+
+    fn serve(&mut self, stanza: &Stanza, origin: &Origin, followers: &dyn Followers) -> Vec<Outgoing> {
         let served = match stanza.kind() {
-            Kind::Presence(_) => self.note_presence(stanza, origin),
-            Kind::Message(_) => self.decide(stanza, origin),
-            Kind::Iq(_) => self.answer(stanza, origin),
+            Kind::Presence(_) => self.note_presence(stanza, origin, followers),
+            Kind::Message(_) => self.decide(stanza, origin, followers),
+            Kind::Iq(_) => self.answer(stanza, origin, followers),
         };
         match served {
             Ok(outgoing) => outgoing,
@@ -56,41 +73,52 @@ impl SingleBroker {
         }
     }
 
-    fn note_presence(&mut self, stanza: &Stanza, origin: &Origin) -> Result<Vec<Outgoing>, RequestError> {
+    fn note_presence(
+        &mut self,
+        stanza: &Stanza,
+        origin: &Origin,
+        followers: &dyn Followers,
+    ) -> Result<Vec<Outgoing>, RequestError> {
         let Some((jid, presence)) = protocol::read_presence(stanza, origin) else { return Ok(Vec::new()) };
-        self.with_broker(|broker, context| broker.presence(&jid, presence, context))
+        self.tell(followers, |broker, context| broker.presence(&jid, presence, context))
     }
 
     /// An owner's word about a subscription; nobody reads other messages here, and their senders learn it (RFC 6121,
     /// section 8.5.2.2).
-    fn decide(&mut self, message: &Stanza, origin: &Origin) -> Result<Vec<Outgoing>, RequestError> {
+    fn decide(
+        &mut self,
+        message: &Stanza,
+        origin: &Origin,
+        followers: &dyn Followers,
+    ) -> Result<Vec<Outgoing>, RequestError> {
         let from = message.from().ok_or(RequestError::Malformed("a message has a sender"))?;
         let Some(operation) = protocol::read_approval(message)? else { return Ok(Vec::new()) };
         let requester = Requester { jid: from.to_owned(), is_local: *origin == Origin::Local };
-        self.with_broker(|broker, context| Ok(broker.apply(&requester, operation, context)?.notifications))
+        self.tell(followers, |broker, context| Ok(broker.apply(&requester, operation, context)?.notifications))
     }
 
-    /// Ends what is over.
-    fn expire(&mut self) -> Vec<Outgoing> {
-        // Nobody has asked who could be told of a failure; it is tried again.
-        self.with_broker(|broker, context| broker.expire(context)).unwrap_or_default()
-    }
-
-    fn with_broker(
+    /// Performs something that nobody awaits an answer to.
+    fn tell(
         &mut self,
+        followers: &dyn Followers,
         operate: impl FnOnce(&mut Broker, &mut Context<'_>) -> Result<Vec<Notification>, Refusal>,
     ) -> Result<Vec<Outgoing>, RequestError> {
         let contacts = self.contacts.clone();
-        let mut context = Context { now: self.clock.time(), ids: &mut RandomIds, contacts: &*contacts };
+        let mut context = Context { now: self.clock.time(), ids: &mut RandomIds, contacts: &*contacts, followers };
         let notifications = operate(&mut self.broker, &mut context)?;
         Ok(notifications.into_iter().flat_map(|notification| self.notices(notification)).collect())
     }
 
-    fn answer(&mut self, iq: &Stanza, origin: &Origin) -> Result<Vec<Outgoing>, RequestError> {
+    fn answer(
+        &mut self,
+        iq: &Stanza,
+        origin: &Origin,
+        followers: &dyn Followers,
+    ) -> Result<Vec<Outgoing>, RequestError> {
         let from = iq.from().ok_or(RequestError::Malformed("a request has a sender"))?;
         match protocol::read(iq, &self.config)? {
             Request::Constant(payload) => Ok(vec![Outgoing::Answer(iq.result(payload))]),
-            Request::Operation(operation) => self.operate(iq, from, origin, operation),
+            Request::Operation(operation) => self.operate(iq, from, origin, operation, followers),
         }
     }
 
@@ -100,10 +128,11 @@ impl SingleBroker {
         from: JidRef<'_>,
         origin: &Origin,
         operation: Operation,
+        followers: &dyn Followers,
     ) -> Result<Vec<Outgoing>, RequestError> {
         let requester = Requester { jid: from.to_owned(), is_local: *origin == Origin::Local };
         let contacts = self.contacts.clone();
-        let mut context = Context { now: self.clock.time(), ids: &mut RandomIds, contacts: &*contacts };
+        let mut context = Context { now: self.clock.time(), ids: &mut RandomIds, contacts: &*contacts, followers };
         let outcome = self.broker.apply(&requester, operation, &mut context)?;
         Ok(self.outgoing(iq, outcome))
     }
@@ -151,17 +180,16 @@ impl SingleBroker {
 }
 
 impl Host for SingleBroker {
-    type Undo = Undo;
+    fn set_clock(&mut self, clock: Arc<dyn Clock>) {
+        self.clock = clock;
+    }
+
+    fn set_contacts(&mut self, contacts: Arc<dyn Contacts>) {
+        self.contacts = contacts;
+    }
 
     fn perform(&mut self, work: &Work) -> Vec<Outgoing> {
-        match work {
-            Work::Stanza(stanza, origin) => self.serve(stanza, origin),
-            Work::Remove(jid) => {
-                let told = self.broker.remove_subscriber(jid);
-                told.into_iter().flat_map(|notification| self.notices(notification)).collect()
-            }
-            Work::Expire => self.expire(),
-        }
+        self.perform_for(work, &NoFollowers)
     }
 
     fn is_due(&self) -> bool {
@@ -180,23 +208,24 @@ impl Host for SingleBroker {
             Work::Stanza(stanza, _) => {
                 // Who is available already would not be greeted again.
                 let from = stanza.from()?.to_owned();
-                self.with_broker(|broker, context| broker.presence(&from, Presence::Unreachable, context)).ok()?;
+                self.tell(&NoFollowers, |broker, context| broker.presence(&from, Presence::Unreachable, context))
+                    .ok()?;
             }
             Work::Remove(_) => {}
         }
         Some(work)
     }
 
-    fn take_changes(&mut self) -> Option<(Batch, Undo)> {
+    fn take_changes(&mut self) -> Option<(Batch, Undos)> {
         if !self.broker.has_changes() {
             return None;
         }
         let Changes { batch, undo } = self.broker.take_changes();
-        Some((batch, undo))
+        Some((batch, vec![(self.address.clone(), undo)]))
     }
 
-    fn undo(&mut self, undo: Undo, cause: &StoreError) {
-        self.broker.undo(undo, cause);
+    fn undo(&mut self, undos: Undos, cause: &StoreError) {
+        undos.into_iter().for_each(|(_, undo)| self.broker.undo(undo, cause));
     }
 
     fn resolve_doubts(&mut self, store: &dyn Store) {

@@ -33,10 +33,12 @@ impl Work {
         }
     }
 
-    /// The address whose availability it tells.
-    fn availability(&self) -> Option<&str> {
+    /// Whose availability it tells, and to whom.
+    fn availability(&self) -> Option<(&str, &str)> {
         match self {
-            Self::Stanza(stanza, _) if is_availability(stanza.kind()) => stanza.from().map(|from| from.as_str()),
+            Self::Stanza(stanza, _) if is_availability(stanza.kind()) => {
+                Some((stanza.from()?.as_str(), stanza.to()?.as_str()))
+            }
             _ => None,
         }
     }
