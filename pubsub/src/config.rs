@@ -111,6 +111,8 @@ impl PubSubConfig {
             access_model: AccessModel::Presence,
             send_last_published_item: SendLast::OnSubscribeAndPresence,
             max_items: Some(1),
+            // Each item takes the place of the one before: nobody need be told.
+            notify_retract: false,
             ..NodeConfig::default()
         };
         Self {
