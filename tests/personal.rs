@@ -15,10 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for a presence of this kind.
 async fn presence(entity: &mut Component, kind: PresenceType) {
-    within_deadline("a presence", async {
-        while entity.receive().await.unwrap().0.kind() != Kind::Presence(kind) {}
-    })
-    .await;
+    within_deadline("a presence", async { while entity.receive().await.unwrap().0.kind() != Kind::Presence(kind) {} })
+        .await;
 }
 
 /// Lets an entity live, and tells the sender and the id of each item that it is notified of.
