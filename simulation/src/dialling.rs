@@ -47,8 +47,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const DNS: Duration = Duration::from_millis(20);
 const LATENCY: Duration = Duration::from_millis(10);
 
-/// How long is looked whether something happens a second time.
-const AFTERWARDS: Duration = Duration::from_secs(60);
+/// How long is looked whether something happens a second time: longer than any patience.
+const AFTERWARDS: Duration = Duration::from_secs(12);
 
 /// Each fault with the code that it is told by; the silent ones last.
 const FAULTS: &[(Fault, &str)] = &[
@@ -201,7 +201,7 @@ async fn serve(config: FederationConfig, shared: Arc<Shared>) -> turmoil::Result
     let federation = Federation::new(config, Arc::new(Counter(Arc::clone(&shared))))?;
     federation.serve(TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?);
     *shared.second.lock().unwrap() = Some(federation);
-    sleep(AFTERWARDS + SOON * 10).await;
+    sleep(AFTERWARDS + 2 * SOON).await;
     Ok(())
 }
 
