@@ -1,5 +1,5 @@
 //! Convoke and the servers of other makers as neighbours: what each sends the other arrives, over real sockets, found by
-//! SRV records, with STARTTLS or direct TLS, with SASL EXTERNAL and without dialback.
+//! SRV records, with STARTTLS or direct TLS, with SASL EXTERNAL and without dialback, unless policy names a domain for that.
 //!
 //! What is shown is seen from outside of Convoke: in what a raw client at the peer gets, and in the peer's own log.
 
@@ -30,6 +30,7 @@ macro_rules! tests_of {
 use {tests_of, with_each_peer};
 
 mod bursts;
+mod dialback;
 mod discovery;
 mod leases;
 mod negotiation;

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use convoke_s2s::negotiation::Received;
 use convoke_s2s::{Established, Initiating, InitiatingConfig, NegotiationFailure, Receiving, ReceivingConfig};
 use convoke_xmpp::negotiation::{Failure, Input, Negotiator, Output, TlsFailure, TlsInfo};
 use convoke_xmpp::stream::StreamHeader;
@@ -119,7 +120,7 @@ struct Connection<N> {
     over: bool,
 }
 
-impl<N: Negotiator<Established = Established, Error = NegotiationFailure>> Connection<N> {
+impl<N: Negotiator<Established: Into<Received>, Error = NegotiationFailure>> Connection<N> {
     fn new(negotiator: N, direct_tls: bool, now: Instant) -> Self {
         let reader = StreamReader::new(Limits::before_authentication());
         let (proved, stream) = (None, String::new());
@@ -221,7 +222,10 @@ impl<N: Negotiator<Established = Established, Error = NegotiationFailure>> Conne
                     self.restarted += 1;
                     self.reader.reset();
                 }
-                Output::Established(established) => self.establishes(&established),
+                Output::Established(established) => match established.into() {
+                    Received::Proved(established) => self.establishes(&established),
+                    Received::Claimed(claim) => panic!("nobody is left to dialback: {claim:?}"),
+                },
                 Output::Close(error) => assert_eq!(error, None, "errors come from failures"),
             }
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use convoke_xmpp::session::Nonza;
 use convoke_xmpp::stream::StreamError;
-use convoke_xmpp::{Limits, ReadError, StreamEvent, StreamReader};
+use convoke_xmpp::{Element, Limits, ReadError, StreamEvent, StreamReader};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
@@ -94,6 +94,16 @@ impl Connection {
     /// Closes the stream without an error and without a session; takes two seconds at most.
     pub async fn finish(self) {
         self.transport.close(farewell(None).as_bytes(), CLOSE_WAIT).await;
+    }
+
+    /// Sends an element ahead of the session, in two seconds at most; says whether the connection has taken it.
+    pub async fn send(&mut self, element: &Element) -> bool {
+        let text = element.to_stream_xml();
+        let sending = async {
+            self.transport.write_all(text.as_bytes()).await?;
+            self.transport.flush().await
+        };
+        matches!(timeout(CLOSE_WAIT, sending).await, Ok(Ok(())))
     }
 
     /// The peer's address.

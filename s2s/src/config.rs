@@ -8,7 +8,7 @@ use convoke_xmpp::{Domainpart, Limits};
 
 use crate::identity::Trust;
 use crate::negotiation::Authzid;
-use crate::policy::{DomainPolicy, RateRule};
+use crate::policy::{DomainPattern, DomainPolicy, RateRule};
 use crate::resolver::Resolver;
 use crate::vouching::EvidenceRule;
 
@@ -43,6 +43,10 @@ pub struct FederationConfig {
     pub resolver: Arc<dyn Resolver>,
     /// With whom to federate. Default everybody whose certificate proves who it is.
     pub policy: DomainPolicy,
+    /// The domains for which DNS is proof enough, in both directions, where their certificate proves nothing or ours does
+    /// not convince them (XEP-0220, over TLS). Default none: whoever can forge an answer of DNS, or stands between, can be
+    /// any of these.
+    pub dialback: Vec<DomainPattern>,
     /// How fast domains may send; the first rule that applies counts. Default none: what a stanza costs here is bounded by
     /// the queue that it goes to, not by the link.
     pub rates: Vec<RateRule>,
@@ -180,6 +184,7 @@ impl FederationConfig {
             evidence: Vec::new(),
             resolver,
             policy: DomainPolicy::default(),
+            dialback: Vec::new(),
             rates: Vec::new(),
             streams: 8,
             admission: AdmissionLimits::default(),

@@ -14,6 +14,7 @@
 
 mod key;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use convoke_xmpp::{Condition, Domainpart, Element, StanzaError, namespace};
@@ -21,6 +22,25 @@ use convoke_xmpp::{Condition, Domainpart, Element, StanzaError, namespace};
 pub use key::{Key, Secret};
 
 use crate::negotiation::Established;
+use crate::policy::DomainPattern;
+
+/// Whom dialback by keys is good enough for, which trusts DNS and everybody on the way to it, and our own keys.
+///
+/// For these domains a certificate that proves nothing is no obstacle; TLS is required all the same. Default nobody.
+#[derive(Debug, Clone)]
+pub struct DialbackPolicy {
+    /// The domains.
+    pub domains: Vec<DomainPattern>,
+    /// What our keys are made from; the servers of a domain share it.
+    pub secret: Arc<Secret>,
+}
+
+impl DialbackPolicy {
+    /// Whether dialback is good enough for the domain.
+    pub fn names(&self, domain: &Domainpart) -> bool {
+        self.domains.iter().any(|pattern| pattern.matches(domain.as_str()))
+    }
+}
 
 /// One element of server dialback.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +84,15 @@ impl Dialback {
     /// The question whether the sender is to be taken for `from` towards `to`.
     pub fn request(from: Domainpart, to: Domainpart, key: Key) -> Self {
         Self { subject: Subject::Result, from, to, content: Content::Key(key) }
+    }
+
+    /// The question to the authoritative server of `from` whether that key is right, which was sent to `to` on the stream
+    /// with this identifier; `None` if this is no request (XEP-0220, section 2.1.2).
+    pub fn verification(&self, id: &str) -> Option<Self> {
+        let is_request = self.subject == Subject::Result && matches!(self.content, Content::Key(_));
+        let subject = Subject::Verify { id: id.to_owned() };
+        let (from, to, content) = (self.to.clone(), self.from.clone(), self.content.clone());
+        is_request.then_some(Self { subject, from, to, content })
     }
 
     /// Reads `<db:result/>` or `<db:verify/>`; `None` for other elements, and where an attribute is missing or no domain.

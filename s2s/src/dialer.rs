@@ -28,6 +28,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::config::Timeouts;
+use crate::dialback::{Dialback, DialbackPolicy};
 use crate::error::{NegotiationFailure, Stage};
 use crate::identity::IdentityVerifier;
 use crate::negotiation::{Authzid, Established, Initiating, InitiatingConfig};
@@ -71,12 +72,15 @@ impl DialError {
     }
 
     /// What the senders of stanzas to the domain are told (RFC 6120, section 10.4.3): `remote-server-not-found` when DNS
-    /// leads nowhere, `remote-server-timeout` when no stream could be negotiated. The reason is the text, and its code an
+    /// leads nowhere, `internal-server-error` when dialback says that we are not who we are, and `remote-server-timeout` when
+    /// no stream could be negotiated otherwise. The reason is the text, and its code an
     /// element of [`namespace::CONVOKE_ERRORS`].
     pub fn to_stanza_error(&self) -> StanzaError {
-        let condition = match self.code().is_dns() {
-            true => Condition::RemoteServerNotFound,
-            false => Condition::RemoteServerTimeout,
+        let condition = match self.code() {
+            code if code.is_dns() => Condition::RemoteServerNotFound,
+            // XEP-0220, section 2.1.1.
+            FaultCode::DialbackRefused => Condition::InternalServerError,
+            _ => Condition::RemoteServerTimeout,
         };
         let code = Element::new(self.code().to_string(), namespace::CONVOKE_ERRORS);
         StanzaError::new(condition).with_text(self.to_string()).with_application(code)
@@ -101,6 +105,8 @@ pub(crate) struct Dialer {
     pub(crate) bidi: bool,
     /// Whether further domains may share streams.
     pub(crate) dialback: bool,
+    /// For whom dialback by keys is good enough.
+    pub(crate) keys: Option<DialbackPolicy>,
     pub(crate) timeouts: Timeouts,
     /// What the peer may send once it is known.
     pub(crate) limits: Limits,
@@ -113,9 +119,26 @@ pub(crate) struct Dialer {
 impl Dialer {
     /// Negotiates an outgoing stream from `local` to `remote` with the first target that can.
     pub(crate) async fn dial(&self, local: &Domainpart, remote: &Domainpart) -> Result<Dialed, DialError> {
+        self.dial_for(local, remote, None).await
+    }
+
+    /// Asks the authoritative server of a domain whether a key is right (XEP-0220, section 2.1.2); it is if a stream comes
+    /// of it, which is good for nothing else.
+    pub(crate) async fn ask(&self, question: Dialback) -> Result<Dialed, DialError> {
+        let (local, remote) = (question.from.clone(), question.to.clone());
+        self.dial_for(&local, &remote, Some(question)).await
+    }
+
+    async fn dial_for(
+        &self,
+        local: &Domainpart,
+        remote: &Domainpart,
+        question: Option<Dialback>,
+    ) -> Result<Dialed, DialError> {
         let began = now();
         let deadline = began + self.timeouts.dial;
-        let mut dial = Dial { dialer: self, deadline, redirects: 0, report: DialReport::new(local, remote) };
+        let report = DialReport::new(local, remote);
+        let mut dial = Dial { dialer: self, deadline, redirects: 0, question, report };
         let outcome = dial.run().await;
         let mut report = dial.report;
         report.milliseconds = milliseconds(now() - began);
@@ -176,6 +199,8 @@ struct Dial<'a> {
     /// When the dial as a whole is given up.
     deadline: Instant,
     redirects: usize,
+    /// What is asked in place of a stream for stanzas.
+    question: Option<Dialback>,
     report: DialReport,
 }
 
@@ -184,6 +209,8 @@ enum Outcome {
     Established(Box<Negotiated<Established>>),
     /// The peer has proved who it is and sends us elsewhere.
     Redirected(OtherHost),
+    /// The peer has said no, and no other address of its would say anything else.
+    Refused,
     Failed,
 }
 
@@ -203,6 +230,7 @@ impl Dial<'_> {
                         targets.push_front(target);
                     }
                 }
+                Outcome::Refused => break,
                 Outcome::Failed => self.dialer.penalties.blame(self.place(&target, None), now()),
             }
             if self.is_over() {
@@ -325,8 +353,10 @@ impl Dial<'_> {
             }
             Err(error) => {
                 let elsewhere = other_host(&error).cloned();
+                let is_verdict = matches!(error, NegotiationError::Refused(NegotiationFailure::Dialback { .. }));
                 self.note(target, Some(address), progress, took, Some(&Cause::Negotiation(error)));
-                elsewhere.map_or(Outcome::Failed, Outcome::Redirected)
+                let failed = if is_verdict { Outcome::Refused } else { Outcome::Failed };
+                elsewhere.map_or(failed, Outcome::Redirected)
             }
         }
     }
@@ -339,6 +369,8 @@ impl Dial<'_> {
             deadline: self.dialer.timeouts.negotiation.min(left(self.deadline)),
             bidi: self.dialer.bidi,
             dialback: self.dialer.dialback,
+            secret: self.dialer.keys.as_ref().filter(|keys| keys.names(remote)).map(|keys| Arc::clone(&keys.secret)),
+            question: self.question.clone(),
             max_bytes: Some(self.dialer.limits.stanza_bytes),
             ..InitiatingConfig::new(local.clone(), remote.clone())
         }
@@ -376,7 +408,10 @@ impl Dial<'_> {
             Some(fault) => {
                 let remote = &self.report.remote;
                 debug!(%remote, %target, ?address, %stage, code = %fault.code, reason = fault.text, "attempt failed");
-                self.dialer.penalties.blame(place, now());
+                // Else a forged key would make the server suspicious that has found it out.
+                if !matches!(fault.code, FaultCode::DialbackRefused | FaultCode::DialbackFailed) {
+                    self.dialer.penalties.blame(place, now());
+                }
             }
             None => {
                 self.dialer.penalties.absolve(&place);

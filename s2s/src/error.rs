@@ -4,7 +4,7 @@ use std::fmt;
 
 use convoke_xmpp::negotiation::{Failure, TlsFailure};
 use convoke_xmpp::stream::{OtherHost, SaslFailure, StreamCondition, StreamError, Version};
-use convoke_xmpp::{Domainpart, Jid, ReadError};
+use convoke_xmpp::{Condition, Domainpart, Jid, ReadError};
 use thiserror::Error;
 
 use crate::identity::IdentityError;
@@ -193,6 +193,12 @@ pub enum NegotiationFailure {
         /// How the last attempt failed.
         last: SaslFailure,
     },
+    /// Server dialback did not prove the domain (XEP-0220).
+    #[error("dialback failed: {}", condition.map_or("the key is not valid", Condition::as_str))]
+    Dialback {
+        /// Why there is no verdict; `None` if the verdict is that the key is not valid.
+        condition: Option<Condition>,
+    },
     /// The operating system gave no random numbers for a stream identifier.
     #[error("no random numbers for a stream identifier")]
     NoRandomness,
@@ -248,7 +254,8 @@ impl NegotiationFailure {
             Self::Unexpected { found: Unexpected::Element { .. }, .. } => Some(Wire::NotAuthorized),
             Self::Unexpected { found: Unexpected::StreamHeader, .. } => Some(Wire::BadFormat),
             Self::Unexpected { found: Unexpected::TlsHandshake, .. } => Some(Wire::InternalServerError),
-            Self::TlsNotOffered | Self::TlsRefused | Self::TlsFailed(_) | Self::Sasl { .. } => None,
+            Self::TlsNotOffered | Self::TlsRefused | Self::TlsFailed(_) => None,
+            Self::Sasl { .. } | Self::Dialback { .. } => None,
             // RFC 6120, section 6.4.5: nothing to offer, and no weaker way is allowed.
             Self::Identity(_) => Some(Wire::PolicyViolation),
             Self::MechanismsLacking { offered } if offered.is_empty() => Some(Wire::PolicyViolation),

@@ -9,9 +9,10 @@ use convoke_net::{Admission, Credentials, Drained, Tasks, TlsContext, TlsError};
 use convoke_xmpp::session::SessionConfig;
 use convoke_xmpp::{Condition, Domainpart, Limits, Outbound, Router, Stanza, StanzaError, Undelivered};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::config::{Backoff, FederationConfig, LocalDomain, PersistentLink, Timeouts};
-use crate::dialback::Secret;
+use crate::dialback::{DialbackPolicy, Secret};
 use crate::dialer::{DialReport, Dialed, Dialer, Penalties};
 use crate::identity::{Evidence, IdentityVerifier, Trust};
 use crate::link::{Incoming, Link, NotRegistered, Refused, TrustWatch};
@@ -21,6 +22,9 @@ use crate::negotiation::ReceivingConfig;
 use crate::policy::DomainPolicy;
 use crate::statistics::LinkStatistics;
 use crate::vouching::Vouching;
+
+/// How many claims are verified by dialback at a time: each has us dial somebody, and its peer has proved nothing.
+const VERIFICATIONS: usize = 16;
 
 /// Why a federation cannot start.
 #[derive(Debug, Error)]
@@ -60,7 +64,9 @@ pub(crate) struct Shared {
     pub(crate) streams: usize,
     policy: Arc<DomainPolicy>,
     /// Makes the keys of dialback.
-    pub(crate) secret: Secret,
+    pub(crate) secret: Arc<Secret>,
+    /// Claims that are being verified by dialback.
+    pub(crate) verifications: Semaphore,
     pub(crate) router: Arc<dyn Router>,
     pub(crate) tasks: Tasks,
     links: Links,
@@ -210,9 +216,12 @@ impl Shared {
         let tls = TlsContext::new(shown.into_iter().map(|LocalDomain { name, credentials }| (name, credentials)))?;
         let verifier = Arc::new(IdentityVerifier::with_default_algorithms(config.trust.clone()));
         let policy = Arc::new(std::mem::take(&mut config.policy));
+        let secret = Arc::new(Secret::random().ok_or(FederationError::NoRandomness)?);
+        let names = std::mem::take(&mut config.dialback);
+        let keys = (!names.is_empty()).then(|| DialbackPolicy { domains: names, secret: Arc::clone(&secret) });
         Ok(Self {
-            receiving: receiving(&config, &domains, &policy),
-            dialer: dialer(&mut config, &tls, &verifier),
+            receiving: ReceivingConfig { keys: keys.clone(), ..receiving(&config, &domains, &policy) },
+            dialer: Dialer { keys, ..dialer(&mut config, &tls, &verifier) },
             domains,
             tls,
             verifier,
@@ -222,7 +231,8 @@ impl Shared {
             admission: Admission::new(config.admission),
             streams: config.streams,
             policy,
-            secret: Secret::random().ok_or(FederationError::NoRandomness)?,
+            secret,
+            verifications: Semaphore::new(VERIFICATIONS),
             router,
             tasks: Tasks::new(),
             links: Links::new(config.links, config.queue, config.urgent.into(), config.rates),
@@ -344,6 +354,7 @@ fn dialer(config: &mut FederationConfig, tls: &TlsContext, verifier: &Arc<Identi
         authzid: config.authzid,
         bidi: config.bidi,
         dialback: config.multiplexing,
+        keys: None,
         timeouts: config.timeouts,
         limits: config.limits,
         penalties: Penalties::default(),

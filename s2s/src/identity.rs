@@ -14,7 +14,8 @@
 //!
 //! Which roots are asked depends on the domain: see [`Trust`].
 //!
-//! A [`PeerIdentity`] cannot be made in any other way.
+//! A [`PeerIdentity`] cannot be made in any other way, but for the domains that policy leaves to server dialback
+//! ([`DialbackPolicy`](crate::dialback::DialbackPolicy)): of these DNS is believed.
 
 mod anchors;
 mod error;
@@ -55,7 +56,10 @@ pub const MAX_CHAIN_LENGTH: usize = 8;
 /// The algorithms that may sign certificates.
 pub type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
 
-/// A domain whose certificate has been verified.
+/// How long a dialback is believed: it has no end of its own, and what DNS says may change.
+const DIALBACK_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A domain whose certificate has been verified, or that dialback has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerIdentity {
     domain: Domainpart,
@@ -64,6 +68,11 @@ pub struct PeerIdentity {
 }
 
 impl PeerIdentity {
+    /// A domain that policy leaves to dialback, and that DNS has led to or its authoritative server has vouched for.
+    pub(crate) fn by_dialback(domain: &Domainpart, at: SystemTime) -> Self {
+        Self { domain: domain.clone(), matched: NameKind::Dialback, not_after: at + DIALBACK_LASTS }
+    }
+
     /// The domain that the certificate proves.
     pub fn domain(&self) -> &Domainpart {
         &self.domain

@@ -1,17 +1,19 @@
-//! Incoming streams: negotiated, guarded, routed.
+//! Incoming streams: negotiated, verified, guarded, routed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use convoke_net::tcp::{TcpListener, TcpStream};
-use convoke_net::{Negotiated, negotiate};
-use convoke_xmpp::Limits;
+use convoke_net::{Connection, Negotiated, negotiate};
 use convoke_xmpp::stream::{StreamCondition, StreamError};
+use convoke_xmpp::{Condition, Limits};
 use tracing::{debug, info, warn};
 
+use crate::dialback::Content;
+use crate::dialer::{DialError, FaultCode};
 use crate::federation::Shared;
-use crate::negotiation::{Established, Receiving, ReceivingConfig};
+use crate::negotiation::{Claim, Established, Received, Receiving, ReceivingConfig};
 
 /// Accepts server-to-server connections until shutdown and negotiates them as `receiving` says.
 pub(crate) async fn listen(listener: TcpListener, receiving: ReceivingConfig, shared: Arc<Shared>) {
@@ -27,22 +29,72 @@ async fn receive(stream: TcpStream, address: SocketAddr, receiving: ReceivingCon
     let Some(admitted) = shared.admission.admit(address.ip(), now()) else {
         return debug!(%address, "too many connections of this address");
     };
-    let receiving = Receiving::new(receiving, Arc::clone(&shared.verifier), now());
-    let negotiating = negotiate(receiving, stream, &shared.tls, Limits::before_authentication());
-    let negotiated = tokio::select! {
-        negotiated = negotiating => negotiated,
+    let welcome = async {
+        let receiving = Receiving::new(receiving, Arc::clone(&shared.verifier), now());
+        let negotiating = negotiate(receiving, stream, &shared.tls, Limits::before_authentication());
+        match negotiating.await {
+            Ok(Negotiated { connection, established: Received::Proved(stream) }) => Some((connection, *stream)),
+            Ok(Negotiated { connection, established: Received::Claimed(claim) }) => {
+                verify(connection, *claim, &shared).await
+            }
+            Err(error) => {
+                info!(%address, %error, "incoming stream refused");
+                None
+            }
+        }
+    };
+    let welcomed = tokio::select! {
+        welcomed = welcome => welcomed,
         // Who is not known yet is owed no goodbye.
         () = shared.tasks.shutdown_token().cancelled() => return,
     };
     drop(admitted);
-    match negotiated {
-        Ok(negotiated) => carry(negotiated, shared).await,
-        Err(error) => info!(%address, %error, "incoming stream refused"),
+    if let Some((connection, established)) = welcomed {
+        carry(connection, &established, shared).await;
     }
 }
 
-async fn carry(negotiated: Negotiated<Established>, shared: Arc<Shared>) {
-    let Negotiated { mut connection, established } = negotiated;
+/// Has the authoritative server of the domain judge the claim to it (XEP-0220, section 2.1.2); gives the stream, if it
+/// does. A claim that is not confirmed ends it.
+async fn verify(mut connection: Connection, claim: Claim, shared: &Shared) -> Option<(Connection, Established)> {
+    let request = claim.request().clone();
+    let (local, remote) = (&request.to, &request.from);
+    let verdict = match shared.verifications.try_acquire() {
+        Ok(_one_of_few) => shared.dialer.ask(claim.question()).await.map_err(|error| verdict(&error)),
+        Err(_) => Err(Content::failed(Condition::ResourceConstraint)),
+    };
+    let refusal = match verdict {
+        Ok(dialed) => {
+            let established = claim.vouched_for(&dialed.established, SystemTime::now());
+            shared.tasks.spawn(dialed.connection.finish());
+            match established {
+                Some(established) => {
+                    let answer = request.answered(Content::Valid).to_element();
+                    return connection.send(&answer).await.then_some((connection, established));
+                }
+                None => Content::failed(Condition::InternalServerError),
+            }
+        }
+        Err(refusal) => refusal,
+    };
+    warn!(%local, %remote, ?refusal, "the peer is not the domain that it claims to be, as far as dialback can tell");
+    if connection.send(&request.answered(refusal).to_element()).await {
+        connection.finish().await;
+    }
+    None
+}
+
+/// XEP-0220, section 2.5.
+fn verdict(error: &DialError) -> Content {
+    match error.code() {
+        FaultCode::DialbackRefused => Content::Invalid,
+        FaultCode::DialbackFailed => Content::failed(Condition::RemoteServerNotFound),
+        code if code.is_dns() => Content::failed(Condition::RemoteServerNotFound),
+        _ => Content::failed(Condition::RemoteServerTimeout),
+    }
+}
+
+async fn carry(mut connection: Connection, established: &Established, shared: Arc<Shared>) {
     let (local, remote) = (&established.local, established.identity.domain());
     let Some(incoming) = shared.register(local, remote) else {
         warn!(%local, %remote, "too many streams or links; incoming stream refused");
@@ -51,7 +103,7 @@ async fn carry(negotiated: Negotiated<Established>, shared: Arc<Shared>) {
     };
     connection.set_limits(shared.limits);
     let settings = shared.session_settings(established.identity.not_after());
-    incoming.carry(connection, &established, settings).await;
+    incoming.carry(connection, established, settings).await;
 }
 
 /// The present, as tests with a paused clock see it too.

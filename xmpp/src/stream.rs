@@ -7,6 +7,7 @@ mod features;
 use std::fmt;
 
 use crate::namespace;
+use crate::xml::scanner::StreamBindings;
 use crate::xml::{ReadError, escape_into};
 use crate::{Domainpart, Jid};
 
@@ -67,6 +68,8 @@ pub struct StreamHeader {
     pub version: Option<Version>,
     /// The default language of the stream's texts.
     pub lang: Option<String>,
+    /// Whether the namespace of server dialback is declared, as `db`: the sender can do that (XEP-0220, section 2.4.1).
+    pub dialback: bool,
     /// The content namespace.
     pub content: Content,
 }
@@ -80,6 +83,7 @@ impl StreamHeader {
             id: None,
             version: Some(Version::XMPP_1_0),
             lang: Some("en".to_owned()),
+            dialback: false,
             content: Content::Server,
         }
     }
@@ -90,11 +94,20 @@ impl StreamHeader {
         self
     }
 
+    /// The same header with the namespace of server dialback declared, or not.
+    pub fn with_dialback(mut self, dialback: bool) -> Self {
+        self.dialback = dialback;
+        self
+    }
+
     /// The XML declaration and the start tag as they go to the wire.
     pub fn write(&self) -> String {
         let content = if self.content == Content::Client { namespace::CLIENT } else { namespace::SERVER };
         let mut out =
             format!("<?xml version='1.0'?><stream:stream xmlns='{content}' xmlns:stream='{}'", namespace::STREAM);
+        if self.dialback {
+            out.push_str(&format!(" xmlns:db='{}'", namespace::DIALBACK));
+        }
         let version = self.version.map(|version| version.to_string());
         for (name, value) in [
             ("from", self.from.as_ref().map(Jid::as_str)),
@@ -113,7 +126,11 @@ impl StreamHeader {
         out
     }
 
-    pub(crate) fn from_root(root: &str, default: &str, attributes: &[(String, String)]) -> Result<Self, ReadError> {
+    pub(crate) fn from_root(
+        root: &str,
+        bindings: &StreamBindings,
+        attributes: &[(String, String)],
+    ) -> Result<Self, ReadError> {
         if root != namespace::STREAM {
             return Err(ReadError::InvalidNamespace);
         }
@@ -128,7 +145,8 @@ impl StreamHeader {
             id: get("id").map(str::to_owned),
             version: get("version").and_then(Version::parse),
             lang: get("xml:lang").map(str::to_owned),
-            content: match default {
+            dialback: bindings.resolve("db") == Some(namespace::DIALBACK),
+            content: match bindings.default_namespace() {
                 namespace::SERVER => Content::Server,
                 namespace::CLIENT => Content::Client,
                 namespace::STREAM | "" => Content::Undeclared,

@@ -112,6 +112,9 @@ pub(super) struct S2sTable {
     pub(super) allow: Vec<Spanned<String>>,
     /// Domains not to federate with, whatever is allowed. Default none.
     pub(super) block: Vec<Spanned<String>>,
+    /// Domains whose certificates need not prove anything, each `b.example` or `*.b.example`: server dialback (XEP-0220)
+    /// over TLS stands in for them. Default none: it believes DNS, and whoever can forge that can be any of these domains.
+    pub(super) dialback: Vec<Spanned<String>>,
     /// Domains to which a stream is kept at all times, so that they can reach this one where it cannot be dialled.
     /// Default none: streams are made when a stanza needs one.
     pub(super) persistent: Vec<Spanned<String>>,

@@ -26,6 +26,8 @@ pub(crate) struct S2sConfig {
     pub(crate) direct_tls_listen: Vec<SocketAddr>,
     /// With whom.
     pub(crate) policy: DomainPolicy,
+    /// For whom dialback is good enough.
+    pub(crate) dialback: Vec<DomainPattern>,
     /// How fast they may send.
     pub(crate) rates: Vec<RateRule>,
     /// To whom a stream is kept at all times.
@@ -52,6 +54,7 @@ pub(super) fn s2s(source: &Source<'_>, table: &S2sTable) -> Result<S2sConfig, Co
         listen,
         direct_tls_listen,
         policy,
+        dialback: patterns(source, &table.dialback)?,
         rates: rates(source, &table.rate)?,
         persistent: domains(source, &table.persistent)?,
     })

@@ -109,6 +109,7 @@ fn federation(
     FederationConfig {
         evidence,
         policy: s2s.policy.clone(),
+        dialback: s2s.dialback.clone(),
         rates: s2s.rates.clone(),
         persistent: domains.iter().flat_map(keeps).collect(),
         ..FederationConfig::new(domains.iter().map(local).collect(), trust, resolver)

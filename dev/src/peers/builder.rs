@@ -19,6 +19,7 @@ pub struct PeerBuilder {
     pubsub: Option<PubSub>,
     quiet: bool,
     extended: bool,
+    dialback: bool,
 }
 
 /// What the configuration of a peer is written from.
@@ -30,6 +31,7 @@ pub(super) struct Plan {
     pub(super) pubsub: Option<PubSub>,
     pub(super) quiet: bool,
     pub(super) extended: bool,
+    pub(super) dialback: bool,
     pub(super) addresses: Addresses,
     pub(super) dns: SocketAddr,
 }
@@ -55,6 +57,7 @@ impl PeerBuilder {
             pubsub: None,
             quiet: false,
             extended: false,
+            dialback: false,
         })
     }
 
@@ -111,6 +114,12 @@ impl PeerBuilder {
         self
     }
 
+    /// Takes server dialback (XEP-0220), over TLS, where a certificate proves nothing (default: never).
+    pub fn dialback(mut self) -> Self {
+        self.dialback = true;
+        self
+    }
+
     /// Starts it, announces it in the DNS server, which is the only one that it asks, and waits until it is ready.
     ///
     /// Must be called within a tokio runtime with I/O and time. Fails with any [`PeerError`].
@@ -123,6 +132,7 @@ impl PeerBuilder {
             pubsub: self.pubsub,
             quiet: self.quiet,
             extended: self.extended,
+            dialback: self.dialback,
             addresses: Addresses::free()?,
             dns: dns.address(),
         };

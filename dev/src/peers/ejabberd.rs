@@ -90,6 +90,7 @@ fn configuration(plan: &Plan, directory: &Path) -> String {
         .replace("@DIRECTORY@", &directory.display().to_string())
         .replace("@CERTIFICATES@", &certificates.unwrap_or_default())
         .replace("@LEVEL@", if plan.quiet { "warning" } else { "info" })
+        .replace("@DIALBACK@", if plan.dialback { "  mod_s2s_dialback: {}\n" } else { "" })
         .replace("@DOMAIN@", &plan.domain)
         .replace("@ADDRESS@", &plan.addresses.host.to_string())
         .replace("@C2S_PORT@", &plan.addresses.c2s.to_string())
@@ -123,7 +124,7 @@ hosts: ["@DOMAIN@"]
 certfiles: [@CERTIFICATES@]
 ca_file: "@DIRECTORY@/trusted.pem"
 s2s_cafile: "@DIRECTORY@/trusted.pem"
-s2s_use_starttls: required       # and a certificate that proves the domain, or nothing
+s2s_use_starttls: required       # and a certificate that proves the domain, or dialback where that is loaded
 s2s_timeout: 3600                # an idle stream
 listen:
   - port: @C2S_PORT@
@@ -151,4 +152,4 @@ modules:
   mod_ping: {}
   mod_roster: {}
   mod_version: {}
-@PUBSUB@"#;
+@DIALBACK@@PUBSUB@"#;

@@ -46,6 +46,8 @@ fn configuration(plan: &Plan, directory: &Path) -> String {
         .replace("@LOG@", LOG_FILE)
         .replace("@LEVEL@", if plan.quiet { "warn" } else { "debug" })
         .replace("@EXTENSIONS@", if plan.extended { EXTENSIONS } else { "" })
+        .replace("@DIALBACK@", if plan.dialback { "" } else { "\"dialback\"; " })
+        .replace("@SECURE_AUTH@", if plan.dialback { "false" } else { "true" })
         .replace("@DOMAIN@", &plan.domain)
         .replace("@ADDRESS@", &plan.addresses.host.to_string())
         .replace("@C2S_PORT@", &plan.addresses.c2s.to_string())
@@ -99,7 +101,7 @@ s2s_direct_tls_ports = { @S2S_DIRECT_PORT@ }
 unbound = { resolvconf = false; hoststxt = false; forward = { "@DNS@" } }
 
 modules_enabled = { "roster"; "saslauth"; "tls"; "disco"; "ping"; "posix"; "presence"; "message"; "iq"; "s2s"; "c2s"; "s2s_auth_certs"@EXTENSIONS@ }
-modules_disabled = { "dialback"; "offline" }
+modules_disabled = { @DIALBACK@"offline" }
 limits = { }                             -- its defaults throttle to some ten kilobytes a second
 
 c2s_require_encryption = false           -- the tests' client speaks plain TCP on loopback
@@ -108,7 +110,7 @@ authentication = "internal_plain"
 storage = "internal"
 
 s2s_require_encryption = true
-s2s_secure_auth = true                   -- a certificate that proves the domain, or nothing
+s2s_secure_auth = @SECURE_AUTH@          -- whether only a certificate proves a domain
 ssl = { cafile = "@DIRECTORY@/trusted.pem" }
 certificates = "@DIRECTORY@/@CERTIFICATES@"
 

@@ -48,7 +48,8 @@ fn reads_and_writes_the_four_elements_and_their_errors() {
 fn an_error_is_of_the_namespace_of_servers() {
     let request = Dialback::request(domain("a.example"), domain("b.example"), Key::read("1"));
     let answer = request.answered(Content::failed(Condition::NotAuthorized)).to_element().to_stream_xml();
-    assert!(answer.contains("<error xmlns='jabber:server' type='auth'><not-authorized "), "{answer}");
+    assert!(answer.starts_with("<db:result xmlns:db='jabber:server:dialback' "), "{answer}");
+    assert!(answer.contains("<error type='auth'><not-authorized "), "{answer}");
 }
 
 #[test]

@@ -59,6 +59,10 @@ pub enum FaultCode {
     Sasl(SaslFailure),
     /// `sasl-no-external`: the peer does not offer SASL EXTERNAL; many refuse a certificate so.
     SaslNoExternal,
+    /// `dialback-refused`: the server says that the key of dialback is not valid.
+    DialbackRefused,
+    /// `dialback-failed`: the server says that it cannot tell.
+    DialbackFailed,
     /// `peer-malformed`: what the peer sent is no acceptable XML stream.
     PeerMalformed,
     /// `peer-namespace`: the peer speaks another protocol than that of servers.
@@ -110,6 +114,9 @@ impl FaultCode {
             Self::Sasl(_) | Self::SaslNoExternal => {
                 "The other server does not accept this side's certificate: check its names, chain and expiry."
             }
+            Self::DialbackRefused | Self::DialbackFailed => {
+                "The other server could not verify this one: check that DNS leads from there to here, and its log."
+            }
             Self::NotFederated => "The policy of this server excludes the domain: see its lists.",
             Self::Internal => "This server failed: see its log and report it.",
             Self::StreamClosed | Self::Disconnected | Self::Silence => {
@@ -145,6 +152,8 @@ impl FaultCode {
             Self::TlsImpossible => ("tls-", "impossible"),
             Self::StreamClosed => ("stream-", "closed"),
             Self::SaslNoExternal => ("sasl-", "no-external"),
+            Self::DialbackRefused => ("dialback-", "refused"),
+            Self::DialbackFailed => ("dialback-", "failed"),
             Self::PeerMalformed => ("peer-", "malformed"),
             Self::PeerNamespace => ("peer-", "namespace"),
             Self::PeerVersion => ("peer-", "version"),
@@ -269,6 +278,8 @@ fn of_failure(failure: &NegotiationFailure) -> FaultCode {
         Failure::MechanismsLacking { .. } => FaultCode::SaslNoExternal,
         Failure::UnsupportedFeature { .. } => FaultCode::PeerDemandsFeature,
         Failure::Sasl { failure, .. } | Failure::TooManyAttempts { last: failure, .. } => FaultCode::Sasl(*failure),
+        Failure::Dialback { condition: None } => FaultCode::DialbackRefused,
+        Failure::Dialback { .. } => FaultCode::DialbackFailed,
         Failure::NotFederated { .. } => FaultCode::NotFederated,
         Failure::NoRandomness | Failure::SaslEngine => FaultCode::Internal,
     }
@@ -299,6 +310,8 @@ mod tests {
             TlsImpossible,
             StreamClosed,
             SaslNoExternal,
+            DialbackRefused,
+            DialbackFailed,
             PeerMalformed,
             PeerNamespace,
             PeerVersion,

@@ -39,6 +39,8 @@ pub enum NameKind {
     Tlsa,
     /// By no name: the POSH document of the domain vouches for the certificate (RFC 7711).
     Posh,
+    /// By no certificate at all: DNS leads there, and server dialback has no other proof (XEP-0220).
+    Dialback,
 }
 
 impl fmt::Display for NameKind {
@@ -50,6 +52,7 @@ impl fmt::Display for NameKind {
             Self::XmppAddr => "xmppAddr",
             Self::Tlsa => "TLSA record",
             Self::Posh => "POSH document",
+            Self::Dialback => "dialback",
         })
     }
 }

@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use convoke_xmpp::negotiation::{Input, Negotiator, Output, TlsInfo, TlsStart};
-use convoke_xmpp::stream::{Content, Features, StreamHeader, Version};
+use convoke_xmpp::stream::{self, Features, StreamHeader, Version};
 use convoke_xmpp::{Domainpart, Element, namespace};
 
 use super::evidence::Evidence;
-use super::machine::{Machine, Role, Step, Wire, unexpected, unexpected_handshake, unexpected_header};
+use super::machine::{self, Machine, Role, unexpected, unexpected_handshake, unexpected_header};
 use super::{ALPN, Authzid, Established, foreign_language};
+use crate::dialback::{Content, Dialback, Secret};
 use crate::error::{NegotiationFailure, Stage};
 use crate::identity::{IdentityVerifier, PeerIdentity};
 use crate::sasl;
 
 /// How many mechanisms an error tells.
 const TOLD_MECHANISMS: usize = 8;
+
+type Wire = machine::Wire<Established>;
+type Step<S> = machine::Step<S, Established>;
 
 /// Whom to reach, as whom.
 #[derive(Debug, Clone)]
@@ -37,6 +41,12 @@ pub struct InitiatingConfig {
     /// Whether the certificates of the peer are kept, so that further domains can be authorised on the stream where the
     /// peer offers it (XEP-0344). Default no.
     pub dialback: bool,
+    /// Where dialback by keys is good enough for the peer: what makes ours. Its certificate may prove nothing then, and ours
+    /// need not convince it (XEP-0220). Default not.
+    pub secret: Option<Arc<Secret>>,
+    /// What the peer is asked in place of everything else: the negotiation succeeds if it says that a key is valid, and the
+    /// stream is good for nothing more (XEP-0220, section 2.1.2). Default nothing.
+    pub question: Option<Dialback>,
     /// How long the whole negotiation may take, TLS included. Default 30 s: six round trips and two handshakes, and a
     /// peer that answers more slowly would not carry stanzas either.
     pub deadline: Duration,
@@ -53,6 +63,8 @@ impl InitiatingConfig {
             bidi: false,
             max_bytes: None,
             dialback: false,
+            secret: None,
+            question: None,
             deadline: Duration::from_secs(30),
         }
     }
@@ -131,6 +143,7 @@ enum State {
     Handshake(ExpectHandshake),
     SecuredHeader(ExpectSecuredHeader),
     SecuredFeatures(ExpectSecuredFeatures),
+    Verdict(ExpectVerdict),
     Success(ExpectSuccess),
     FinalHeader(ExpectFinalHeader),
     FinalFeatures(ExpectFinalFeatures),
@@ -142,6 +155,7 @@ impl State {
             Self::Header(_) | Self::Features(_) | Self::Proceed(_) | Self::Handshake(_) => None,
             Self::SecuredHeader(state) => Some(&state.secured),
             Self::SecuredFeatures(state) => Some(&state.secured),
+            Self::Verdict(state) => Some(&state.secured),
             Self::Success(state) => Some(&state.secured),
             Self::FinalHeader(state) => Some(&state.secured),
             Self::FinalFeatures(state) => Some(&state.secured),
@@ -165,6 +179,15 @@ struct ExpectSecuredHeader {
 
 struct ExpectSecuredFeatures {
     secured: Secured,
+    opened: Opened,
+}
+
+/// An answer of dialback.
+struct ExpectVerdict {
+    secured: Secured,
+    opened: Opened,
+    features: Features,
+    question: Dialback,
 }
 
 struct ExpectSuccess {
@@ -179,8 +202,22 @@ struct ExpectFinalHeader {
 
 struct ExpectFinalFeatures {
     secured: Secured,
+    opened: Opened,
+}
+
+/// What the header of the peer's stream says.
+struct Opened {
     id: String,
     lang: Option<String>,
+    /// Whether it can do dialback, as it says there.
+    dialback: bool,
+}
+
+impl Opened {
+    fn new(header: &StreamHeader) -> Self {
+        let (id, lang) = (header.id.clone().unwrap_or_default(), foreign_language(header));
+        Self { id, lang, dialback: header.dialback }
+    }
 }
 
 /// What TLS has proved.
@@ -194,6 +231,7 @@ struct Secured {
 
 impl Role for Dialing {
     type State = State;
+    type Established = Established;
 
     fn stage(&self, state: &State) -> Stage {
         match state {
@@ -201,7 +239,7 @@ impl Role for Dialing {
             State::Proceed(_) => Stage::StartTls,
             State::Handshake(_) => Stage::Tls,
             State::SecuredHeader(_) | State::SecuredFeatures(_) => Stage::Secured,
-            State::Success(_) => Stage::Authentication,
+            State::Success(_) | State::Verdict(_) => Stage::Authentication,
             State::FinalHeader(_) | State::FinalFeatures(_) => Stage::Authenticated,
         }
     }
@@ -211,11 +249,10 @@ impl Role for Dialing {
         let next = match state {
             State::Header(ExpectHeader) => State::Features(ExpectFeatures),
             State::SecuredHeader(ExpectSecuredHeader { secured }) => {
-                State::SecuredFeatures(ExpectSecuredFeatures { secured })
+                State::SecuredFeatures(ExpectSecuredFeatures { secured, opened: Opened::new(&header) })
             }
             State::FinalHeader(ExpectFinalHeader { secured }) => {
-                let (id, lang) = (header.id.clone().unwrap_or_default(), foreign_language(&header));
-                State::FinalFeatures(ExpectFinalFeatures { secured, id, lang })
+                State::FinalFeatures(ExpectFinalFeatures { secured, opened: Opened::new(&header) })
             }
             _ => return unexpected_header(stage),
         };
@@ -232,6 +269,7 @@ impl Role for Dialing {
             (State::FinalFeatures(state), Some(features)) => state.features(features, &self.config),
             (State::Proceed(state), None) => state.element(&element, &self.config, wire),
             (State::Success(state), None) => state.element(&element, self, wire),
+            (State::Verdict(state), None) => state.element(&element, &self.config, wire),
             _ => unexpected(stage, &element),
         }
     }
@@ -255,14 +293,15 @@ impl Role for Dialing {
 impl Dialing {
     /// RFC 6120, section 4.7: `from`, `to` and the version, but no `id`.
     fn header(&self) -> StreamHeader {
-        StreamHeader::server(Some(&self.config.local), Some(&self.config.remote))
+        let header = StreamHeader::server(Some(&self.config.local), Some(&self.config.remote));
+        header.with_dialback(self.config.secret.is_some())
     }
 
     /// Whether the response header is one that can be gone on with.
     ///
     /// `to` and `id` are of no use here and may be missing (RFC 6120, sections 4.7.1 and 4.7.2, interoperability notes).
     fn check(&self, header: StreamHeader, stage: Stage) -> Result<(), NegotiationFailure> {
-        if !matches!(header.content, Content::Server | Content::Undeclared) {
+        if !matches!(header.content, stream::Content::Server | stream::Content::Undeclared) {
             return Err(NegotiationFailure::ContentNamespace);
         }
         if header.version.is_none_or(|version| version.major != Version::XMPP_1_0.major) {
@@ -305,7 +344,10 @@ impl ExpectHandshake {
     fn secured(self, tls: &TlsInfo<'_>, role: &Dialing, wire: &mut Wire) -> Outcome {
         wire.restart();
         let evidence = Evidence::new(tls.peer_chain, &role.verifier);
-        let identity = evidence.verify(&role.config.remote, tls.at)?;
+        let identity = match evidence.verify(&role.config.remote, tls.at) {
+            Err(_) if role.config.secret.is_some() => PeerIdentity::by_dialback(&role.config.remote, tls.at),
+            judged => judged?,
+        };
         wire.open(role.header());
         let secured = Secured { identity, evidence, bidi: false, tls_version: tls.version, resumed: tls.resumed };
         Ok(Step::Next(State::SecuredHeader(ExpectSecuredHeader { secured })))
@@ -314,17 +356,61 @@ impl ExpectHandshake {
 
 impl ExpectSecuredFeatures {
     fn features(self, features: Features, config: &InitiatingConfig, wire: &mut Wire) -> Outcome {
+        if let Some(question) = &config.question {
+            return Ok(self.ask(question.clone(), features, wire));
+        }
         if !features.mechanisms.iter().any(|mechanism| mechanism == sasl::EXTERNAL) {
-            return Err(without_external(features));
+            return match &config.secret {
+                Some(secret) if features.dialback || self.opened.dialback => {
+                    let key = secret.key(&config.remote, &config.local, &self.opened.id);
+                    let request = Dialback::request(config.local.clone(), config.remote.clone(), key);
+                    Ok(self.with_bidi(&features, config, wire).ask(request, features, wire))
+                }
+                _ => Err(without_external(features)),
+            };
         }
         let response = sasl::initial_response(config.authzid, &config.local).ok_or(NegotiationFailure::SaslEngine)?;
-        let secured = Secured { bidi: config.bidi && features.bidi, ..self.secured };
-        if secured.bidi {
-            // After TLS and before SASL (XEP-0288, section 2.2); there is no answer to it.
-            wire.send(Features::bidi_request(config.max_bytes));
-        }
+        let Self { secured, .. } = self.with_bidi(&features, config, wire);
         wire.send(sasl::auth(&response));
         Ok(Step::Next(State::Success(ExpectSuccess { secured, response: Some(response) })))
+    }
+
+    /// Asks for both directions, if they are offered: after TLS and before anything else (XEP-0288, section 2.2). There is
+    /// no answer to it.
+    fn with_bidi(mut self, features: &Features, config: &InitiatingConfig, wire: &mut Wire) -> Self {
+        self.secured.bidi = config.bidi && features.bidi;
+        if self.secured.bidi {
+            wire.send(Features::bidi_request(config.max_bytes));
+        }
+        self
+    }
+
+    fn ask(self, question: Dialback, features: Features, wire: &mut Wire) -> Step<State> {
+        wire.send(question.to_element());
+        let Self { secured, opened } = self;
+        Step::Next(State::Verdict(ExpectVerdict { secured, opened, features, question }))
+    }
+}
+
+impl ExpectVerdict {
+    /// XEP-0220, sections 2.1.1 and 2.1.2; the stream goes on without a restart.
+    fn element(self, element: &Element, config: &InitiatingConfig, wire: &mut Wire) -> Outcome {
+        let Some(answer) = Dialback::from_element(element).filter(|answer| answer.answers(&self.question)) else {
+            return unexpected(Stage::Authentication, element);
+        };
+        let condition = match answer.content {
+            Content::Valid => return Ok(Step::Done(self.established(config))),
+            Content::Failed(error) => Some(error.condition),
+            Content::Invalid | Content::Key(_) => None,
+        };
+        wire.close();
+        Err(NegotiationFailure::Dialback { condition })
+    }
+
+    fn established(self, config: &InitiatingConfig) -> Established {
+        let Self { secured, opened, features, question } = self;
+        let established = established(secured, opened, &features, config);
+        Established { vouched: config.question.is_some().then_some(question), ..established }
     }
 }
 
@@ -371,23 +457,28 @@ impl ExpectSuccess {
 impl ExpectFinalFeatures {
     /// Empty features or voluntary ones alone complete the negotiation (RFC 6120, section 4.3.5).
     fn features(self, features: Features, config: &InitiatingConfig) -> Outcome {
-        if let Some((name, namespace)) = features.unknown_required.into_iter().next() {
+        if let Some((name, namespace)) = features.unknown_required.first().cloned() {
             return Err(NegotiationFailure::UnsupportedFeature { name, namespace });
         }
-        let Secured { identity, evidence, bidi, tls_version, resumed } = self.secured;
-        let dialback = config.dialback && features.dialback;
-        Ok(Step::Done(Established {
-            local: config.local.clone(),
-            id: self.id,
-            identity,
-            peer_max_bytes: features.max_bytes,
-            bidi,
-            stream_management: features.stream_management,
-            tls_version,
-            resumed,
-            lang: self.lang,
-            dialback,
-            evidence,
-        }))
+        Ok(Step::Done(established(self.secured, self.opened, &features, config)))
+    }
+}
+
+fn established(secured: Secured, opened: Opened, features: &Features, config: &InitiatingConfig) -> Established {
+    let Secured { identity, evidence, bidi, tls_version, resumed } = secured;
+    let dialback = config.dialback && features.dialback;
+    Established {
+        local: config.local.clone(),
+        id: opened.id,
+        identity,
+        peer_max_bytes: features.max_bytes,
+        bidi,
+        stream_management: features.stream_management,
+        tls_version,
+        resumed,
+        lang: opened.lang,
+        dialback,
+        evidence,
+        vouched: None,
     }
 }

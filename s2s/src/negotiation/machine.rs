@@ -7,7 +7,6 @@ use convoke_xmpp::negotiation::{Failure, Input, Output, TlsInfo, TlsStart};
 use convoke_xmpp::stream::{StreamError, StreamHeader};
 use convoke_xmpp::{Element, StreamEvent};
 
-use super::Established;
 use crate::error::{NegotiationFailure, Stage, Unexpected};
 use crate::printable::{TOLD_CHARACTERS, printable};
 
@@ -17,37 +16,62 @@ type Outcome<S> = Result<S, NegotiationFailure>;
 pub(super) trait Role {
     /// One variant for each thing that can be waited for.
     type State;
+    /// What is known in the end.
+    type Established;
 
     fn stage(&self, state: &Self::State) -> Stage;
     /// The peer's stream header has come.
-    fn opened(&self, state: Self::State, header: StreamHeader, wire: &mut Wire) -> Outcome<Step<Self::State>>;
+    fn opened(
+        &self,
+        state: Self::State,
+        header: StreamHeader,
+        wire: &mut Wire<Self::Established>,
+    ) -> Outcome<StepOf<Self>>;
     /// The peer sent an element that is no stream error.
-    fn element(&self, state: Self::State, element: Element, wire: &mut Wire) -> Outcome<Step<Self::State>>;
+    fn element(
+        &self,
+        state: Self::State,
+        element: Element,
+        wire: &mut Wire<Self::Established>,
+    ) -> Outcome<StepOf<Self>>;
     /// The TLS handshake has succeeded.
-    fn secured(&self, state: Self::State, tls: &TlsInfo<'_>, wire: &mut Wire) -> Outcome<Step<Self::State>>;
+    fn secured(
+        &self,
+        state: Self::State,
+        tls: &TlsInfo<'_>,
+        wire: &mut Wire<Self::Established>,
+    ) -> Outcome<StepOf<Self>>;
     /// What it means that the peer closes the stream now, if this state knows better than "without a reason".
     fn closed(&self, state: &Self::State) -> Option<NegotiationFailure>;
     /// The header that has to precede an error on a stream that this side has not opened.
     fn header_of_error(&self) -> Outcome<StreamHeader>;
 }
 
+/// What a state of this role leads to.
+type StepOf<R> = Step<<R as Role>::State, <R as Role>::Established>;
+
 /// What a state leads to.
-pub(super) enum Step<S> {
+pub(super) enum Step<S, E> {
     /// The next thing is waited for.
     Next(S),
     /// The negotiation has succeeded.
-    Done(Established),
+    Done(E),
 }
 
 /// The effects of a negotiation, in order.
-#[derive(Default)]
-pub(super) struct Wire {
-    outputs: VecDeque<Output<Established>>,
+pub(super) struct Wire<E> {
+    outputs: VecDeque<Output<E>>,
     /// Whether this side has opened the stream that is in force.
     opened: bool,
 }
 
-impl Wire {
+impl<E> Default for Wire<E> {
+    fn default() -> Self {
+        Self { outputs: VecDeque::new(), opened: false }
+    }
+}
+
+impl<E> Wire<E> {
     pub(super) fn send(&mut self, element: Element) {
         self.outputs.push_back(Output::Send(element));
     }
@@ -78,12 +102,12 @@ pub(super) struct Machine<R: Role> {
     role: R,
     /// `None` when the negotiation has ended.
     state: Option<R::State>,
-    wire: Wire,
+    wire: Wire<R::Established>,
     deadline: Instant,
 }
 
 impl<R: Role> Machine<R> {
-    pub(super) fn new(role: R, state: R::State, wire: Wire, deadline: Instant) -> Self {
+    pub(super) fn new(role: R, state: R::State, wire: Wire<R::Established>, deadline: Instant) -> Self {
         Self { role, state: Some(state), wire, deadline }
     }
 
@@ -101,7 +125,7 @@ impl<R: Role> Machine<R> {
         Ok(())
     }
 
-    pub(super) fn poll_output(&mut self) -> Option<Output<Established>> {
+    pub(super) fn poll_output(&mut self) -> Option<Output<R::Established>> {
         self.wire.outputs.pop_front()
     }
 
@@ -119,7 +143,7 @@ impl<R: Role> Machine<R> {
         self.state().map(|state| self.role.stage(state))
     }
 
-    fn step(&mut self, state: R::State, now: Instant, input: Input<'_>) -> Outcome<Step<R::State>> {
+    fn step(&mut self, state: R::State, now: Instant, input: Input<'_>) -> Outcome<StepOf<R>> {
         let stage = self.role.stage(&state);
         match input {
             Input::Stream(event) => self.heard(state, stage, event),
@@ -132,7 +156,7 @@ impl<R: Role> Machine<R> {
         }
     }
 
-    fn heard(&mut self, state: R::State, stage: Stage, event: StreamEvent) -> Outcome<Step<R::State>> {
+    fn heard(&mut self, state: R::State, stage: Stage, event: StreamEvent) -> Outcome<StepOf<R>> {
         match event {
             StreamEvent::Open(header) => self.role.opened(state, header, &mut self.wire),
             StreamEvent::Stanza(_) => Err(NegotiationFailure::EarlyStanza { stage }),

@@ -5,16 +5,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use convoke_xmpp::negotiation::{Input, Negotiator, Output, TlsInfo, TlsStart};
 use convoke_xmpp::stream::{Content, Features, SaslFailure, StreamHeader, Version};
-use convoke_xmpp::{Domainpart, Element, Jid, namespace};
+use convoke_xmpp::{Condition, Domainpart, Element, Jid, namespace};
 
 use super::evidence::Evidence;
 use super::identifier::stream_id;
-use super::machine::{Machine, Role, Step, Wire, unexpected, unexpected_handshake, unexpected_header};
-use super::{ALPN, Established, foreign_language};
+use super::machine::{self, Machine, Role, unexpected, unexpected_handshake, unexpected_header};
+use super::{ALPN, Claim, Established, Received, foreign_language};
+use crate::dialback::{self, Dialback, DialbackPolicy, Subject};
 use crate::error::{NegotiationFailure, Stage};
 use crate::identity::{IdentityVerifier, MAX_CHAIN_LENGTH, PeerIdentity};
 use crate::policy::DomainPolicy;
 use crate::sasl;
+
+type Wire = machine::Wire<Received>;
+type Step<S> = machine::Step<S, Received>;
 
 /// Who is served here, and what a peer may do before it is known.
 #[derive(Debug, Clone)]
@@ -34,6 +38,9 @@ pub struct ReceivingConfig {
     /// Whether it is offered to authorise further domains of the peer on the stream, by the certificates of its TLS
     /// (XEP-0344): what follows the negotiation has to answer for it. Default no.
     pub dialback: bool,
+    /// For whom dialback by keys is good enough (XEP-0220): such a peer may claim its domain, and what follows the negotiation
+    /// has to verify that. Default for nobody.
+    pub keys: Option<DialbackPolicy>,
     /// How long the whole negotiation may take, whatever the peer sends meanwhile. Default 30 s.
     pub deadline: Duration,
     /// How many SASL attempts may fail before the stream is closed. Default 3; RFC 6120, section 6.4.5, wants 2 to 5.
@@ -51,6 +58,7 @@ impl ReceivingConfig {
             bidi: false,
             stream_management: false,
             dialback: false,
+            keys: None,
             deadline: Duration::from_secs(30),
             attempts: 3,
         }
@@ -82,14 +90,14 @@ impl Receiving {
 }
 
 impl Negotiator for Receiving {
-    type Established = Established;
+    type Established = Received;
     type Error = NegotiationFailure;
 
     fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), NegotiationFailure> {
         self.machine.handle(now, input)
     }
 
-    fn poll_output(&mut self) -> Option<Output<Established>> {
+    fn poll_output(&mut self) -> Option<Output<Received>> {
         self.machine.poll_output()
     }
 
@@ -112,6 +120,7 @@ enum State {
     Handshake(ExpectHandshake),
     SecuredHeader(ExpectSecuredHeader),
     Auth(ExpectAuth),
+    Key(ExpectKey),
     Response(ExpectResponse),
     FinalHeader(ExpectFinalHeader),
 }
@@ -136,6 +145,19 @@ struct ExpectSecuredHeader {
 struct ExpectAuth {
     proved: Proved,
     failures: Failures,
+}
+
+/// A key of dialback, from a peer that has proved nothing.
+struct ExpectKey {
+    local: Domainpart,
+    /// Who it says that it is.
+    remote: Domainpart,
+    id: String,
+    evidence: Evidence,
+    bidi: Option<Bidi>,
+    tls_version: &'static str,
+    resumed: bool,
+    lang: Option<String>,
 }
 
 struct ExpectResponse {
@@ -172,6 +194,7 @@ struct Failures {
 
 impl Role for Listening {
     type State = State;
+    type Established = Received;
 
     fn stage(&self, state: &State) -> Stage {
         match state {
@@ -179,7 +202,7 @@ impl Role for Listening {
             State::StartTls(_) => Stage::StartTls,
             State::Handshake(_) => Stage::Tls,
             State::SecuredHeader(_) => Stage::Secured,
-            State::Auth(_) | State::Response(_) => Stage::Authentication,
+            State::Auth(_) | State::Key(_) | State::Response(_) => Stage::Authentication,
             State::FinalHeader(_) => Stage::Authenticated,
         }
     }
@@ -202,6 +225,7 @@ impl Role for Listening {
             },
             State::StartTls(state) if element.namespace() == namespace::SASL => state.sasl(&element, self, wire),
             State::Auth(state) => state.element(&element, self, wire),
+            State::Key(state) => state.element(&element, self, wire),
             State::Response(state) => state.element(&element, self, wire),
             state => unexpected(self.stage(&state), &element),
         }
@@ -245,7 +269,8 @@ impl Listening {
     /// Gives the domain that is asked for, and the identifier of the stream.
     fn answer(&self, header: &StreamHeader, wire: &mut Wire) -> Result<(Domainpart, String), NegotiationFailure> {
         let (served, id) = (header.to.as_ref().and_then(|to| self.served(to)), stream_id()?);
-        wire.open(response(header, served.or(self.config.domains.first()), &id));
+        let names_peer = header.from.as_ref().is_some_and(|from| self.keys_of(&from.to_domainpart()).is_some());
+        wire.open(response(header, served.or(self.config.domains.first()), &id).with_dialback(names_peer));
         if !matches!(header.content, Content::Server | Content::Undeclared) {
             return Err(NegotiationFailure::ContentNamespace);
         }
@@ -258,10 +283,26 @@ impl Listening {
 
     /// What a peer is offered once it is known: nothing that it would have to take.
     fn last_features(&self) -> Element {
-        let stream_management = self.config.stream_management.then(Features::stream_management);
         let dialback = self.config.dialback.then(Features::dialback);
-        let limits = Features::limits(self.config.max_bytes);
-        Features::element().child(limits).with_children(stream_management.into_iter().chain(dialback))
+        Features::element().with_children(self.voluntary_features()).with_children(dialback)
+    }
+
+    fn voluntary_features(&self) -> impl Iterator<Item = Element> + use<> {
+        let stream_management = self.config.stream_management.then(Features::stream_management);
+        [Features::limits(self.config.max_bytes)].into_iter().chain(stream_management)
+    }
+
+    /// The policy, where it leaves this peer to dialback.
+    fn keys_of(&self, peer: &Domainpart) -> Option<&DialbackPolicy> {
+        self.config.keys.as_ref().filter(|policy| policy.names(peer))
+    }
+
+    /// Answers, as authoritative server, a peer that asks whether a key is ours (XEP-0220, section 2.2.2).
+    fn vouch(&self, question: &Dialback, wire: &mut Wire) -> bool {
+        let Some(policy) = self.keys_of(&question.from) else { return false };
+        let serves = |domain: &Domainpart| self.config.domains.contains(domain);
+        let answer = question.vouched(&policy.secret, serves);
+        answer.inspect(|answer| wire.send(answer.to_element())).is_some()
     }
 
     fn served(&self, to: &Jid) -> Option<&Domainpart> {
@@ -312,19 +353,44 @@ impl ExpectSecuredHeader {
 
     /// The certificate is judged by the name that the peer gives itself within TLS (RFC 6120, section 5.4.3.3).
     fn opened(self, header: &StreamHeader, role: &Listening, wire: &mut Wire) -> Outcome {
-        let (local, _) = role.answer(header, wire)?;
+        let (local, id) = role.answer(header, wire)?;
         let reference = claimed_domain(header)?;
         // Before its certificate costs anything.
         if !role.config.policy.allows(reference.as_str()) {
             return Err(NegotiationFailure::NotFederated { domain: reference });
         }
         let evidence = Evidence::new(&self.chain, &role.verifier);
-        let identity = evidence.verify(&reference, self.at)?;
+        let identity = match evidence.verify(&reference, self.at) {
+            Err(_) if role.keys_of(&reference).is_some() => {
+                let opened = (local, reference, id);
+                return Ok(Step::Next(State::Key(self.without_proof(opened, evidence, header, role, wire))));
+            }
+            judged => judged?,
+        };
         let bidi = role.config.bidi.then(Features::bidi);
         wire.send(Features::element().child(Features::sasl(&[sasl::EXTERNAL])).with_children(bidi));
         let Self { tls_version, resumed, .. } = self;
         let proved = Proved { local, identity, evidence, bidi: None, tls_version, resumed };
         Ok(Step::Next(State::Auth(ExpectAuth { proved, failures: Failures::default() })))
+    }
+}
+
+impl ExpectSecuredHeader {
+    /// Nothing but dialback is left, and all features are told at once: no further stream follows.
+    fn without_proof(
+        self,
+        (local, remote, id): (Domainpart, Domainpart, String),
+        evidence: Evidence,
+        header: &StreamHeader,
+        role: &Listening,
+        wire: &mut Wire,
+    ) -> ExpectKey {
+        let bidi = role.config.bidi.then(Features::bidi);
+        let features = Features::element().child(Features::dialback()).with_children(bidi);
+        wire.send(features.with_children(role.voluntary_features()));
+        let Self { tls_version, resumed, .. } = self;
+        let lang = foreign_language(header);
+        ExpectKey { local, remote, id, evidence, bidi: None, tls_version, resumed, lang }
     }
 }
 
@@ -341,6 +407,10 @@ impl ExpectAuth {
                 self.proved.bidi = Some(Bidi { peer_max_bytes: Features::accepted_by(element) });
                 Ok(Step::Next(State::Auth(self)))
             }
+            ("verify", namespace::DIALBACK) => match Dialback::from_element(element) {
+                Some(question) if role.vouch(&question, wire) => Ok(Step::Next(State::Auth(self))),
+                _ => unexpected(Stage::Authentication, element),
+            },
             ("auth", namespace::SASL) => self.auth(element, role, wire),
             ("abort", namespace::SASL) => self.fail(SaslFailure::Aborted, role, wire),
             ("response", namespace::SASL) => self.fail(SaslFailure::MalformedRequest, role, wire),
@@ -374,6 +444,48 @@ impl ExpectAuth {
     fn fail(mut self, failure: SaslFailure, role: &Listening, wire: &mut Wire) -> Outcome {
         self.failures.add(failure, role, wire)?;
         Ok(Step::Next(State::Auth(self)))
+    }
+}
+
+impl ExpectKey {
+    fn element(mut self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
+        if element.is("bidi", namespace::BIDI) && role.config.bidi {
+            self.bidi = Some(Bidi { peer_max_bytes: Features::accepted_by(element) });
+            return Ok(Step::Next(State::Key(self)));
+        }
+        match Dialback::from_element(element) {
+            Some(question) if role.vouch(&question, wire) => Ok(Step::Next(State::Key(self))),
+            Some(request) if request.subject == Subject::Result => self.requested(request, role, wire),
+            _ => unexpected(Stage::Authentication, element),
+        }
+    }
+
+    /// XEP-0220, section 2.2.1. A claim is for the domains of the stream; another one is none, and the stream goes on.
+    fn requested(self, request: Dialback, role: &Listening, wire: &mut Wire) -> Outcome {
+        let condition = match &request.content {
+            dialback::Content::Key(_) if request.to != self.local => Condition::ItemNotFound,
+            dialback::Content::Key(_) if request.from != self.remote => Condition::NotAuthorized,
+            dialback::Content::Key(_) => return Ok(Step::Done(Received::Claimed(Box::new(self.claim(request, role))))),
+            // An answer that nobody has asked for (section 3.1).
+            _ => return Ok(Step::Next(State::Key(self))),
+        };
+        wire.send(request.answered(dialback::Content::failed(condition)).to_element());
+        Ok(Step::Next(State::Key(self)))
+    }
+
+    fn claim(self, request: Dialback, role: &Listening) -> Claim {
+        let Self { id, evidence, bidi, tls_version, resumed, lang, .. } = self;
+        Claim {
+            request,
+            id,
+            evidence,
+            bidi: bidi.is_some(),
+            peer_max_bytes: bidi.and_then(|bidi| bidi.peer_max_bytes),
+            stream_management: role.config.stream_management,
+            tls_version,
+            resumed,
+            lang,
+        }
     }
 }
 
@@ -424,8 +536,9 @@ impl ExpectFinalHeader {
             return Err(NegotiationFailure::HostUnknown { to: header.to.clone() });
         }
         check_from(header, &identity)?;
+        let is_named = role.keys_of(identity.domain()).is_some();
         wire.send(role.last_features());
-        Ok(Step::Done(Established {
+        Ok(Step::Done(Received::from(Established {
             local,
             id,
             identity,
@@ -435,9 +548,10 @@ impl ExpectFinalHeader {
             tls_version,
             resumed,
             lang: foreign_language(header),
-            dialback: role.config.dialback,
+            dialback: role.config.dialback || is_named,
             evidence,
-        }))
+            vouched: None,
+        })))
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use convoke_net::{NegotiationError, TlsContext, negotiate};
 use convoke_s2s::identity::{Evidence, NameKind};
+use convoke_s2s::negotiation::Received;
 use convoke_s2s::{
-    Established, IdentityVerifier, Initiating, InitiatingConfig, NegotiationFailure, Receiving, ReceivingConfig, Trust,
+    IdentityVerifier, Initiating, InitiatingConfig, NegotiationFailure, Receiving, ReceivingConfig, Trust,
 };
 use convoke_xmpp::negotiation::Negotiator;
 use convoke_xmpp::stream::StreamCondition;
@@ -147,8 +148,8 @@ impl Bench {
     /// Both negotiate over a connection of this machine; a refused peer has to be told why.
     async fn meet<J, P>(&self, peer: &Peer, judge: J, judged: P) -> Verdict
     where
-        J: Negotiator<Established = Established, Error = NegotiationFailure>,
-        P: Negotiator<Established = Established, Error = NegotiationFailure>,
+        J: Negotiator<Established: Into<Received>, Error = NegotiationFailure>,
+        P: Negotiator<Established: Into<Received>, Error = NegotiationFailure>,
     {
         let ours = TlsContext::new([(domain(JUDGE), self.shown.credentials())]).unwrap();
         let (here, there) = connection().await;
@@ -157,7 +158,9 @@ impl Bench {
             tokio::join!(negotiate(judge, here, &ours, limits), negotiate(judged, there, &peer.tls, limits));
         match verdict {
             Ok(negotiated) => {
-                let established = negotiated.established;
+                let Received::Proved(established) = negotiated.established.into() else {
+                    panic!("{}: nobody is left to dialback", peer.title)
+                };
                 assert_eq!(established.identity.domain(), &peer.domain, "{}", peer.title);
                 told.unwrap_or_else(|error| panic!("{}: the peer says {error}", peer.title));
                 Ok(established.identity.matched())

@@ -10,6 +10,7 @@ mod dial;
 mod dial_eyeballs;
 mod dial_faults;
 mod dial_records;
+mod dialback;
 mod direct;
 mod exchange;
 #[path = "../certificates/forge.rs"]

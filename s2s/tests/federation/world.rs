@@ -9,8 +9,8 @@ use convoke_dev::{CertificateAuthority, Issued, LoopbackDns, Subject};
 use convoke_net::session::{SessionSettings, Stop, run};
 use convoke_net::{Connection, Credentials, End, Outbox, SessionHandler, TlsContext, negotiate, pem};
 use convoke_s2s::{
-    Backoff, DnsResolver, Established, Federation, FederationConfig, IdentityVerifier, Initiating, InitiatingConfig,
-    LinkStatistics, LocalDomain, NegotiationFailure, Receiving, ReceivingConfig, TrustAnchors,
+    Backoff, DnsResolver, Federation, FederationConfig, IdentityVerifier, Initiating, InitiatingConfig, LinkStatistics,
+    LocalDomain, NegotiationFailure, Receiving, ReceivingConfig, TrustAnchors,
 };
 use convoke_xmpp::negotiation::Negotiator;
 use convoke_xmpp::stream::StreamError;
@@ -196,7 +196,7 @@ impl World {
 
     async fn negotiate<N>(&self, name: &str, negotiator: N, socket: TcpStream) -> Intruder
     where
-        N: Negotiator<Established = Established, Error = NegotiationFailure>,
+        N: Negotiator<Error = NegotiationFailure>,
     {
         let issued = self.authority.issue(&Subject::domain(name)).unwrap();
         let tls = TlsContext::new([(domain(name), credentials(&issued))]).unwrap();

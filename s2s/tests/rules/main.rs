@@ -8,6 +8,7 @@
 
 mod certificates;
 mod dial;
+mod dialback;
 mod dialled;
 mod extensions;
 mod headers;

@@ -210,21 +210,25 @@ impl Element {
     /// section 4.8.5).
     pub fn to_stream_xml(&self) -> String {
         let mut out = String::new();
-        if self.namespace == namespace::STREAM {
-            out.push_str("<stream:");
-            out.push_str(&self.name);
-            self.write_attributes(&mut out);
-            out.push('>');
-            for child in self.children() {
-                child.write(&mut out, namespace::SERVER);
-            }
-            out.push_str("</stream:");
-            out.push_str(&self.name);
-            out.push('>');
-        } else {
-            self.write(&mut out, namespace::CLIENT);
+        match &*self.namespace {
+            namespace::STREAM => self.write_prefixed(&mut out, "stream", None),
+            // XEP-0220, section 2: there are peers that know these elements by their prefix alone.
+            namespace::DIALBACK => self.write_prefixed(&mut out, "db", Some(namespace::DIALBACK)),
+            _ => self.write(&mut out, namespace::CLIENT),
         }
         out
+    }
+
+    /// With this prefix, which is declared here or by the stream header; children are in its content namespace.
+    fn write_prefixed(&self, out: &mut String, prefix: &str, declared: Option<&str>) {
+        out.push_str(&format!("<{prefix}:{}", self.name));
+        if let Some(namespace) = declared {
+            write_attribute(out, &format!("xmlns:{prefix}"), namespace);
+        }
+        self.write_attributes(out);
+        out.push('>');
+        self.write_children(out, namespace::SERVER);
+        out.push_str(&format!("</{prefix}:{}>", self.name));
     }
 
     pub(crate) fn write_children(&self, out: &mut String, inherited: &str) {

@@ -264,7 +264,7 @@ impl StreamReader {
         self.bindings = bindings;
         self.root_name = qualified_name;
         self.phase = if empty { Phase::Closing } else { Phase::Open };
-        Ok(StreamEvent::Open(StreamHeader::from_root(&namespace, self.bindings.default_namespace(), &attributes)?))
+        Ok(StreamEvent::Open(StreamHeader::from_root(&namespace, &self.bindings, &attributes)?))
     }
 
     fn close(&mut self, length: usize) -> Result<StreamEvent, ReadError> {

@@ -9,7 +9,7 @@ use convoke_xmpp::{Domainpart, Limits, StreamReader};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use crate::negotiation::{Established, Initiating, InitiatingConfig, Receiving, ReceivingConfig};
+use crate::negotiation::{Claim, Established, Initiating, InitiatingConfig, Received, Receiving, ReceivingConfig};
 use crate::{IdentityVerifier, NegotiationFailure, TrustAnchors};
 
 pub(super) type Chain = Vec<Vec<u8>>;
@@ -110,10 +110,10 @@ pub(super) struct Side<N> {
     pub(super) now: Instant,
     said: String,
     pub(super) tls: Option<TlsStart>,
-    pub(super) outcome: Option<Result<Established, NegotiationFailure>>,
+    pub(super) outcome: Option<Result<Received, NegotiationFailure>>,
 }
 
-impl<N: Negotiator<Established = Established, Error = NegotiationFailure>> Side<N> {
+impl<N: Negotiator<Established: Into<Received>, Error = NegotiationFailure>> Side<N> {
     pub(super) fn new(negotiator: N, now: Instant) -> Self {
         let reader = StreamReader::new(Limits::before_authentication());
         let mut side = Self { negotiator, reader, now, said: String::new(), tls: None, outcome: None };
@@ -186,7 +186,17 @@ impl<N: Negotiator<Established = Established, Error = NegotiationFailure>> Side<
     }
 
     pub(super) fn established(&self) -> &Established {
-        self.outcome.as_ref().expect("not over").as_ref().expect("failed")
+        match self.outcome.as_ref().expect("not over").as_ref().expect("failed") {
+            Received::Proved(established) => established,
+            Received::Claimed(claim) => panic!("only claimed: {claim:?}"),
+        }
+    }
+
+    pub(super) fn claim(&self) -> &Claim {
+        match self.outcome.as_ref().expect("not over").as_ref().expect("failed") {
+            Received::Claimed(claim) => claim,
+            Received::Proved(established) => panic!("proved: {established:?}"),
+        }
     }
 
     /// As the driver does it: first all outputs, then the error.
@@ -213,7 +223,7 @@ impl<N: Negotiator<Established = Established, Error = NegotiationFailure>> Side<
                 Output::OpenStream(header) => self.said.push_str(&header.write()),
                 Output::StartTls(start) => self.tls = Some(start),
                 Output::RestartStream => self.reader.reset(),
-                Output::Established(established) => self.outcome = Some(Ok(established)),
+                Output::Established(established) => self.outcome = Some(Ok(established.into())),
                 Output::Close(error) => {
                     assert_eq!(error, None, "errors come from failures");
                     self.said.push_str(END);
