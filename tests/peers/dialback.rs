@@ -2,6 +2,8 @@
 //! policy names them.
 
 use convoke::s2s::FederationConfig;
+use convoke::s2s::dialer::Verdict;
+use convoke::s2s::identity::NameKind;
 use convoke_dev::CertificateAuthority;
 use convoke_dev::peers::{Service, Software};
 
@@ -33,6 +35,9 @@ async fn ask_and_answer(software: Software) {
     neighbours.acquaint(&mut juliet).await;
     let link = neighbours.link();
     assert_eq!((link.failures, link.incoming_streams), (0, 1), "{link:?}");
+    // Nobody was taken by a certificate.
+    let tls = link.last_report.as_ref().and_then(|report| report.attempts.last()?.tls.as_ref());
+    assert_eq!(tls.map(|tls| &tls.certificate), Some(&Verdict::Proved(NameKind::Dialback)), "{link:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,9 @@ use super::{PeerError, Software, password};
 
 const CONFIGURATION_FILE: &str = "prosody.cfg.lua";
 
+/// Its module of server dialback, in a list of modules.
+const DIALBACK: &str = "\"dialback\"; ";
+
 /// It takes certificates from this folder, by the names in them.
 const CERTIFICATES: &str = "certificates";
 
@@ -46,7 +49,8 @@ fn configuration(plan: &Plan, directory: &Path) -> String {
         .replace("@LOG@", LOG_FILE)
         .replace("@LEVEL@", if plan.quiet { "warn" } else { "debug" })
         .replace("@EXTENSIONS@", if plan.extended { EXTENSIONS } else { "" })
-        .replace("@DIALBACK@", if plan.dialback { "" } else { "\"dialback\"; " })
+        .replace("@WITH@", if plan.dialback { DIALBACK } else { "" })
+        .replace("@WITHOUT@", if plan.dialback { "" } else { DIALBACK })
         .replace("@SECURE_AUTH@", if plan.dialback { "false" } else { "true" })
         .replace("@DOMAIN@", &plan.domain)
         .replace("@ADDRESS@", &plan.addresses.host.to_string())
@@ -100,8 +104,8 @@ c2s_direct_tls_ports = { }
 s2s_direct_tls_ports = { @S2S_DIRECT_PORT@ }
 unbound = { resolvconf = false; hoststxt = false; forward = { "@DNS@" } }
 
-modules_enabled = { "roster"; "saslauth"; "tls"; "disco"; "ping"; "posix"; "presence"; "message"; "iq"; "s2s"; "c2s"; "s2s_auth_certs"@EXTENSIONS@ }
-modules_disabled = { @DIALBACK@"offline" }
+modules_enabled = { @WITH@"roster"; "saslauth"; "tls"; "disco"; "ping"; "posix"; "presence"; "message"; "iq"; "s2s"; "c2s"; "s2s_auth_certs"@EXTENSIONS@ }
+modules_disabled = { @WITHOUT@"offline" }
 limits = { }                             -- its defaults throttle to some ten kilobytes a second
 
 c2s_require_encryption = false           -- the tests' client speaks plain TCP on loopback

@@ -192,6 +192,8 @@ struct ExpectVerdict {
 
 struct ExpectSuccess {
     secured: Secured,
+    /// What is left where dialback is good enough and the peer can do it: many offer EXTERNAL and then refuse it.
+    dialback: Option<Fallback>,
     /// The response that was sent at once and may be asked for again, once.
     response: Option<String>,
 }
@@ -203,6 +205,13 @@ struct ExpectFinalHeader {
 struct ExpectFinalFeatures {
     secured: Secured,
     opened: Opened,
+}
+
+/// A way that needs no certificate, and what is known of the stream for it.
+struct Fallback {
+    request: Dialback,
+    opened: Opened,
+    features: Features,
 }
 
 /// What the header of the peer's stream says.
@@ -356,40 +365,51 @@ impl ExpectHandshake {
 
 impl ExpectSecuredFeatures {
     fn features(self, features: Features, config: &InitiatingConfig, wire: &mut Wire) -> Outcome {
-        if let Some(question) = &config.question {
-            return Ok(self.ask(question.clone(), features, wire));
+        let Self { mut secured, opened } = self;
+        if let Some(request) = config.question.clone() {
+            return Ok(Fallback { request, opened, features }.ask(secured, wire));
         }
-        if !features.mechanisms.iter().any(|mechanism| mechanism == sasl::EXTERNAL) {
-            return match &config.secret {
-                Some(secret) if features.dialback || self.opened.dialback => {
-                    let key = secret.key(&config.remote, &config.local, &self.opened.id);
-                    let request = Dialback::request(config.local.clone(), config.remote.clone(), key);
-                    Ok(self.with_bidi(&features, config, wire).ask(request, features, wire))
-                }
-                _ => Err(without_external(features)),
-            };
+        let has_external = features.mechanisms.iter().any(|mechanism| mechanism == sasl::EXTERNAL);
+        let can_dialback = features.dialback || opened.dialback;
+        let secret = config.secret.as_ref().filter(|_| can_dialback);
+        if !has_external && secret.is_none() {
+            return Err(without_external(features));
         }
-        let response = sasl::initial_response(config.authzid, &config.local).ok_or(NegotiationFailure::SaslEngine)?;
-        let Self { secured, .. } = self.with_bidi(&features, config, wire);
-        wire.send(sasl::auth(&response));
-        Ok(Step::Next(State::Success(ExpectSuccess { secured, response: Some(response) })))
+        secured.request_bidi(&features, config, wire);
+        let dialback = secret.map(|secret| {
+            let key = secret.key(&config.remote, &config.local, &opened.id);
+            Fallback { request: Dialback::request(config.local.clone(), config.remote.clone(), key), opened, features }
+        });
+        match dialback {
+            Some(dialback) if !has_external => Ok(dialback.ask(secured, wire)),
+            dialback => authenticate(secured, dialback, config, wire),
+        }
     }
+}
 
+impl Secured {
     /// Asks for both directions, if they are offered: after TLS and before anything else (XEP-0288, section 2.2). There is
     /// no answer to it.
-    fn with_bidi(mut self, features: &Features, config: &InitiatingConfig, wire: &mut Wire) -> Self {
-        self.secured.bidi = config.bidi && features.bidi;
-        if self.secured.bidi {
+    fn request_bidi(&mut self, features: &Features, config: &InitiatingConfig, wire: &mut Wire) {
+        self.bidi = config.bidi && features.bidi;
+        if self.bidi {
             wire.send(Features::bidi_request(config.max_bytes));
         }
-        self
     }
+}
 
-    fn ask(self, question: Dialback, features: Features, wire: &mut Wire) -> Step<State> {
+impl Fallback {
+    fn ask(self, secured: Secured, wire: &mut Wire) -> Step<State> {
+        let Self { request: question, opened, features } = self;
         wire.send(question.to_element());
-        let Self { secured, opened } = self;
         Step::Next(State::Verdict(ExpectVerdict { secured, opened, features, question }))
     }
+}
+
+fn authenticate(secured: Secured, dialback: Option<Fallback>, config: &InitiatingConfig, wire: &mut Wire) -> Outcome {
+    let response = sasl::initial_response(config.authzid, &config.local).ok_or(NegotiationFailure::SaslEngine)?;
+    wire.send(sasl::auth(&response));
+    Ok(Step::Next(State::Success(ExpectSuccess { secured, dialback, response: Some(response) })))
 }
 
 impl ExpectVerdict {
@@ -436,6 +456,9 @@ impl ExpectSuccess {
                 Ok(Step::Next(State::FinalHeader(ExpectFinalHeader { secured: self.secured })))
             }
             ("failure", namespace::SASL) => {
+                if let Some(dialback) = self.dialback {
+                    return Ok(dialback.ask(self.secured, wire));
+                }
                 // There is no other mechanism to try (RFC 6120, section 6.4.5).
                 wire.close();
                 let (failure, text) = (sasl::failure_condition(element), sasl::failure_text(element));

@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use crate::listening::{AUTHZID, Listening};
 use crate::wire::{
-    END, FEATURES_END, PROCEED, STARTTLS, SUCCESS, TLS_FEATURES, Wire, answer, auth, header, server, stream_error,
-    values,
+    END, FEATURES_END, PROCEED, SASL_FEATURES, STARTTLS, SUCCESS, TLS_FEATURES, Wire, answer, auth, header,
+    sasl_failure, server, stream_error, values,
 };
 use crate::world::{SOON, domain, message};
 
@@ -56,6 +56,11 @@ fn unknown(name: &str) -> Issued {
 /// A server that DNS names for `b.example` and whose certificate proves nothing, after it has offered dialback and
 /// nothing else; its stream has the identifier `2`.
 async fn dialled(here: &Listening, listener: &TcpListener) -> Wire {
+    dialled_with(here, listener, &format!("<stream:features>{OFFER}</stream:features>")).await
+}
+
+/// The same with these features.
+async fn dialled_with(here: &Listening, listener: &TcpListener, features: &str) -> Wire {
     let (socket, _) = timeout(SOON, listener.accept()).await.expect("nobody dials").unwrap();
     let mut host = Wire::accepted(socket);
     host.hear("xml:lang='en'>").await;
@@ -64,8 +69,7 @@ async fn dialled(here: &Listening, listener: &TcpListener) -> Wire {
     host.say(PROCEED).await;
     let mut host = host.secured_as_server(server(&here.world.authority, &unknown("b.example"))).await;
     host.hear("xml:lang='en'>").await;
-    host.say(answer("b.example", "a.example", "2")).await;
-    host.say(format!("<stream:features>{OFFER}</stream:features>")).await;
+    host.say(answer("b.example", "a.example", "2") + features).await;
     host
 }
 
@@ -200,6 +204,20 @@ async fn our_key_is_vouched_for_and_no_other() {
         let answer = peer.hear("</db:verify>").await;
         assert!(answer.contains(&format!(" from='{to}' to='b.example' id='{id}' {expected}")), "{answer}");
     }
+    host.say(format!("<db:result {DB} from='b.example' to='a.example' type='valid'/>")).await;
+    assert!(host.hear("</message>").await.contains(" id='first'"));
+}
+
+/// XEP-0178, section 3, and XEP-0344: who offers EXTERNAL may refuse it all the same.
+#[tokio::test]
+async fn dialback_follows_a_failure_of_external_on_the_same_stream() {
+    let (here, listener) = listening().await;
+    here.a.send(message("juliet@a.example", "romeo@b.example", "first"));
+    let mut host =
+        dialled_with(&here, &listener, &SASL_FEATURES.replace(FEATURES_END, &(OFFER.to_owned() + FEATURES_END))).await;
+    host.hear("</auth>").await;
+    host.say(sasl_failure("not-authorized")).await;
+    host.hear("</db:result>").await;
     host.say(format!("<db:result {DB} from='b.example' to='a.example' type='valid'/>")).await;
     assert!(host.hear("</message>").await.contains(" id='first'"));
 }

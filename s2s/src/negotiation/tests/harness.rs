@@ -65,7 +65,7 @@ pub(crate) fn der(pem: &str) -> Vec<u8> {
     CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec()
 }
 
-fn chain(issued: &Issued) -> Chain {
+pub(super) fn chain(issued: &Issued) -> Chain {
     CertificateDer::pem_slice_iter(issued.chain_pem.as_bytes()).map(|der| der.unwrap().to_vec()).collect()
 }
 
