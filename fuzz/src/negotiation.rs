@@ -3,6 +3,7 @@
 //! The input is a script: its first byte chooses the role and what this side wants, and then the byte 0xFF, which no UTF-8 holds, makes what
 //! follows it an [`Event`] of the connection rather than bytes from the peer.
 
+use std::fmt::Debug;
 use std::time::Instant;
 
 use convoke_s2s::negotiation::Received;
@@ -120,7 +121,7 @@ struct Connection<N> {
     over: bool,
 }
 
-impl<N: Negotiator<Established: Into<Received>, Error = NegotiationFailure>> Connection<N> {
+impl<N: Negotiator<Established: Into<Received> + Debug, Error = NegotiationFailure>> Connection<N> {
     fn new(negotiator: N, direct_tls: bool, now: Instant) -> Self {
         let reader = StreamReader::new(Limits::before_authentication());
         let (proved, stream) = (None, String::new());
