@@ -100,7 +100,7 @@
 //! | 60 | 8.1.1.2, 8.1.2.2 M | no `to` or `from`: `improper-addressing` | `a_stanza_without_one_of_its_addresses_is_improperly_addressed` |
 //! | 61 | 8.1.1.2 M | `to` a domain not served here: `host-unknown`, nothing is relayed | `a_stanza_for_a_domain_that_is_not_served_here_is_for_an_unknown_host` |
 //! | 62 | 8.1.2.2 M | `from` another domain than was proved: `invalid-from` | `a_stanza_from_a_domain_that_was_not_authenticated_is_from_an_invalid_one` |
-//! | 63 | 4.8.4, 4.9.3.24 | a first-level element that is no stanza: `unsupported-stanza-type` | `a_first_level_element_that_is_no_stanza_is_unsupported_and_not_routed` |
+//! | 63 | 4.8.4, 4.9.3.24 | a first-level element that is no stanza: `unsupported-stanza-type` | `a_first_level_element_that_is_no_stanza_is_unsupported_and_not_routed`, `dialback_that_was_not_offered_is_unsupported` |
 //! | 64 | 10.1 M | order by pair of addresses, one stream by pair of domains | `the_order_of_each_pair_is_kept_on_one_stream`, `what_a_peer_sends_is_routed_in_its_order` |
 //! | 65 | 10.4.3 M | `remote-server-not-found` or `-timeout`, once for each stanza | `each_stanza_for_a_domain_that_cannot_be_reached_comes_back_once_with_the_reason` |
 //! | 66 | 4.5, 4.9.1.4 | stanza errors by the other stream, stream errors by the same | `a_stanza_error_goes_back_by_the_other_stream_and_a_stream_error_by_the_same` |
