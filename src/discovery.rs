@@ -25,6 +25,17 @@ impl About {
         self
     }
 
+    /// Whether it has nodes as every account has them (XEP-0163), which it does not serve itself.
+    pub(crate) fn is_account(&self) -> bool {
+        self.identities.iter().any(|identity| (identity.category, identity.kind) == ("pubsub", "pep"))
+    }
+
+    /// Whether it is a publish-subscribe service by itself.
+    #[cfg(feature = "pubsub")]
+    pub(crate) fn serves_pubsub(&self) -> bool {
+        self.identities.iter().any(|identity| identity.category == "pubsub")
+    }
+
     /// The name of the first identity.
     pub fn name(&self) -> &str {
         self.identities.first().map_or("", |identity| &identity.name)

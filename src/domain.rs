@@ -114,7 +114,8 @@ impl DomainBuilder {
     }
 
     /// Gives every component and every volunteer nodes of its own at its bare address (XEP-0163), in memory or in a store;
-    /// [`PubSubConfig::personal`] is what clients expect.
+    /// [`PubSubConfig::personal`] is what clients expect. A component that says of itself that it is a publish-subscribe
+    /// service answers for itself.
     ///
     /// Contacts that see its presence hear of those nodes for which their capabilities have the feature `NODE+notify`.
     #[cfg(feature = "pubsub")]
@@ -204,7 +205,7 @@ impl Domain {
 
     /// Makes a component that says this about itself in service discovery.
     pub fn component_about(&self, name: &str, about: About) -> Result<Component, DomainError> {
-        self.register(Some(name), None, about, Mailbox::default())
+        self.register(Some(name), None, self.describe(about), Mailbox::default())
     }
 
     /// Makes the session `user@domain/resource`, as a volunteer's node has one.
@@ -324,18 +325,21 @@ impl Domain {
         mailbox: Mailbox,
     ) -> Result<Component, DomainError> {
         let jid = self.jid(local, resource)?;
-        let about = if jid.is_bare() && jid.local().is_some() { self.describe(about, &mailbox) } else { about };
         let router = self.shared.router.clone();
         Component::register(jid.clone(), about, mailbox, router, random_prefix()?).ok_or(DomainError::Taken(jid))
     }
 
-    /// What an entity at a bare address says of itself, with what it is as an account.
-    fn describe(&self, about: About, mailbox: &Mailbox) -> About {
-        #[cfg(feature = "pubsub")]
-        if let Some(personal) = self.shared.personal.as_ref().filter(|_| !mailbox.is_for_service()) {
-            return personal.describe(about);
+    /// What a component says of itself, with what it is as an account.
+    #[cfg(feature = "pubsub")]
+    fn describe(&self, about: About) -> About {
+        match &self.shared.personal {
+            Some(personal) if !about.serves_pubsub() => personal.describe(about),
+            _ => about,
         }
-        let _ = mailbox;
+    }
+
+    #[cfg(not(feature = "pubsub"))]
+    fn describe(&self, about: About) -> About {
         about
     }
 

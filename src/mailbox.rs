@@ -49,11 +49,6 @@ impl Mailbox {
         Self { state: Mutex::new(state), ..Self::default() }
     }
 
-    /// Whether its owner takes every stanza itself.
-    pub(crate) fn is_for_service(&self) -> bool {
-        self.lock().queues_answers
-    }
-
     /// Puts a stanza in, or hands an answer or a notification to whoever awaits it.
     ///
     /// Gives the stanza back with `resource-constraint` when full, except that an availability replaces an older one of

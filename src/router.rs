@@ -273,16 +273,17 @@ impl LocalRouter {
     fn is_for_eventing(&self, eventing: &Eventing, stanza: &Stanza) -> bool {
         let Some(to) = stanza.to().filter(|to| to.is_bare() && to.local().is_some()) else { return false };
         let entry = || self.find(to);
-        let is_service = || entry().is_some_and(|entry| entry.mailbox.is_for_service());
+        // A volunteer's account has no mailbox, only its sessions have.
+        let is_account = || entry().is_none_or(|entry| entry.about.is_account());
         match (stanza.kind(), stanza.payload_name()) {
             (Kind::Iq(IqType::Result | IqType::Error), _) => {
                 stanza.id().is_some_and(|id| id.starts_with(&*eventing.questions))
             }
             (Kind::Iq(_), Some(("pubsub", namespace::PUBSUB | namespace::PUBSUB_OWNER)))
-            | (Kind::Message(MessageType::Error), Some(("event", namespace::PUBSUB_EVENT))) => !is_service(),
-            (Kind::Iq(IqType::Get), Some(("query", namespace::DISCO_ITEMS))) => !is_service(),
+            | (Kind::Message(MessageType::Error), Some(("event", namespace::PUBSUB_EVENT))) => is_account(),
+            (Kind::Iq(IqType::Get), Some(("query", namespace::DISCO_ITEMS))) => is_account(),
             (Kind::Iq(IqType::Get), Some(("query", namespace::DISCO_INFO))) => {
-                entry().is_none_or(|entry| !entry.mailbox.is_for_service() && is_about_a_node(stanza))
+                entry().is_none_or(|entry| entry.about.is_account() && is_about_a_node(stanza))
             }
             _ => false,
         }

@@ -8,7 +8,7 @@ use convoke::cloud::{Monitor, MonitorConfig};
 use convoke::nodes::{LinkCondition, LinkReport, Node, NodeEvent, NodeItem, Subscription, SubscriptionConfig};
 use convoke::pubsub::PubSubConfig;
 use convoke::xmpp::{Element, Jid, Stanza, namespace};
-use convoke::{Component, Domain};
+use convoke::{About, Component, Domain};
 
 use crate::support::load::{Load, load};
 use crate::support::network::{Network, Site};
@@ -202,7 +202,8 @@ async fn a_follower_finds_the_node_again_that_a_restarted_service_has_made_anew(
 async fn a_service_that_numbers_nothing_is_followed_too() {
     let houses = Houses::new().await;
     let node = Node::<Load>::at(Jid::new("simple@b.lan").unwrap());
-    let simple = houses.theirs.component("simple").unwrap();
+    let about = About::new("pubsub", "service", "a simple one");
+    let simple = houses.theirs.component_about("simple", about).unwrap();
     let handle = simple.handle();
     let serving = tokio::spawn(serve(simple));
     let mut follower = Follower {
