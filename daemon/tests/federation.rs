@@ -26,7 +26,7 @@ fn two_daemons_find_prove_and_answer_each_other() {
     let [first, mut second] = daemons;
     first.signal("TERM");
     let end = second.wait_for("incoming stream ended");
-    assert!(end["end"].as_str().unwrap().contains("SystemShutdown"), "{end}");
+    assert!(end["end"].as_str().unwrap().contains("system-shutdown"), "{end}");
     second.signal("TERM");
     for (code, rest) in [first.end(), second.end()] {
         assert_eq!(code, 0, "{rest:#?}");

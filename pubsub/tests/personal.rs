@@ -125,7 +125,7 @@ fn told(stanzas: &[Stanza]) -> Vec<String> {
 
 const WANTS: [&str; 2] = ["http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/tune+notify"];
 
-/// XEP-0163, sections 3 and 4.3: example 6 and what follows it.
+/// XEP-0163, sections 3 and 4.3.
 #[test]
 fn contacts_hear_of_the_nodes_that_their_capabilities_name() {
     let capulet = Capulet::new();
@@ -237,7 +237,7 @@ fn nobody_else_publishes_for_an_account_or_makes_nodes_there() {
     assert_eq!(verdict(&answers), "service-unavailable");
 }
 
-/// XEP-0163, section 6.1, examples 15 and 16.
+/// XEP-0163, section 6.1.
 #[test]
 fn an_account_tells_its_contacts_what_it_is() {
     let capulet = Capulet::new();

@@ -168,7 +168,11 @@ fn names_file_place_key_and_remedy_of_a_wrong_key() {
             "certifcate =",
             r#"convoke.toml:3:1: domain.certifcate: unknown key "certifcate"; did you mean "certificate"?"#,
         ),
-        ("crls =", "lists =", r#"convoke.toml:7:1: trust.lists: unknown key "lists"; use one of roots, crls, group"#),
+        (
+            "crls =",
+            "lists =",
+            r#"convoke.toml:7:1: trust.lists: unknown key "lists"; use one of roots, crls, dane, posh, posh_port, group"#,
+        ),
         ("[store]", "[stor]", r#"convoke.toml:22:2: stor: unknown key "stor"; did you mean "store"?"#),
         ("nodes = 200\n", "", r#"convoke.toml:13:1: the key "nodes" is missing; add it to this table"#),
         (
