@@ -100,7 +100,9 @@ impl Established {
 
     /// Whether the certificates that the peer has shown prove this domain by the trust that is in force now. Who was found
     /// by dialback has not been trusted for those.
-    pub(crate) fn judge(&self, domain: &Domainpart, at: SystemTime) -> Result<(), IdentityError> {
+    ///
+    /// Fails with what is wrong with them, as the clock stands at `at`.
+    pub fn judge(&self, domain: &Domainpart, at: SystemTime) -> Result<(), IdentityError> {
         if self.identity.matched() == NameKind::Dialback && self.identity.domain() == domain {
             return Ok(());
         }
@@ -108,7 +110,7 @@ impl Established {
     }
 
     /// Whether nothing has changed since [`Established::identity`] was judged.
-    pub(crate) fn is_judged_by_present_trust(&self) -> bool {
+    pub fn is_judged_by_present_trust(&self) -> bool {
         self.evidence.is_current()
     }
 }

@@ -1,17 +1,20 @@
 //! The receiving entity: the side that was dialled.
 
+mod authentication;
+mod key;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use convoke_xmpp::negotiation::{Input, Negotiator, Output, TlsInfo, TlsStart};
 use convoke_xmpp::stream::{Content, Features, SaslFailure, StreamHeader, Version};
-use convoke_xmpp::{Condition, Domainpart, Element, Jid, namespace};
+use convoke_xmpp::{Domainpart, Element, Jid, namespace};
 
 use super::evidence::Evidence;
 use super::identifier::stream_id;
 use super::machine::{self, Machine, Role, unexpected, unexpected_handshake, unexpected_header};
 use super::{ALPN, Claim, Established, Received, foreign_language};
-use crate::dialback::{self, Dialback, DialbackPolicy, Subject};
+use crate::dialback::{Dialback, DialbackPolicy};
 use crate::error::{NegotiationFailure, Stage};
 use crate::identity::{IdentityVerifier, MAX_CHAIN_LENGTH, PeerIdentity};
 use crate::policy::DomainPolicy;
@@ -375,156 +378,10 @@ impl ExpectSecuredHeader {
     }
 }
 
-impl ExpectSecuredHeader {
-    /// Nothing but dialback is left, and all features are told at once: no further stream follows.
-    fn without_proof(
-        self,
-        (local, remote, id): (Domainpart, Domainpart, String),
-        evidence: Evidence,
-        header: &StreamHeader,
-        role: &Listening,
-        wire: &mut Wire,
-    ) -> ExpectKey {
-        let bidi = role.config.bidi.then(Features::bidi);
-        let features = Features::element().child(Features::dialback()).with_children(bidi);
-        wire.send(features.with_children(role.voluntary_features()));
-        let Self { tls_version, resumed, .. } = self;
-        let lang = foreign_language(header);
-        ExpectKey { local, remote, id, evidence, bidi: None, tls_version, resumed, lang }
-    }
-}
-
 /// Who the peer says that it is; a server has to say it within TLS, and a domain only (RFC 6120, section 4.7.1).
 fn claimed_domain(header: &StreamHeader) -> Result<Domainpart, NegotiationFailure> {
     let bare = header.from.as_ref().filter(|from| from.as_str() == from.domain());
     bare.map(Jid::to_domainpart).ok_or_else(|| NegotiationFailure::ImproperFrom { from: header.from.clone() })
-}
-
-impl ExpectAuth {
-    fn element(mut self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
-        match (element.name(), element.namespace()) {
-            ("bidi", namespace::BIDI) if role.config.bidi => {
-                self.proved.bidi = Some(Bidi { peer_max_bytes: Features::accepted_by(element) });
-                Ok(Step::Next(State::Auth(self)))
-            }
-            ("verify", namespace::DIALBACK) => match Dialback::from_element(element) {
-                Some(question) if role.vouch(&question, wire) => Ok(Step::Next(State::Auth(self))),
-                _ => unexpected(Stage::Authentication, element),
-            },
-            ("auth", namespace::SASL) => self.auth(element, role, wire),
-            ("abort", namespace::SASL) => self.fail(SaslFailure::Aborted, role, wire),
-            ("response", namespace::SASL) => self.fail(SaslFailure::MalformedRequest, role, wire),
-            _ => unexpected(Stage::Authentication, element),
-        }
-    }
-
-    fn auth(self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
-        if element.attribute("mechanism") != Some(sasl::EXTERNAL) {
-            return self.fail(SaslFailure::InvalidMechanism, role, wire);
-        }
-        match data(element) {
-            Err(failure) => self.fail(failure, role, wire),
-            Ok(Some(response)) => self.judge(&response, role, wire),
-            Ok(None) => {
-                wire.send(Element::new("challenge", namespace::SASL));
-                Ok(Step::Next(State::Response(ExpectResponse { proved: self.proved, failures: self.failures })))
-            }
-        }
-    }
-
-    fn judge(self, response: &[u8], role: &Listening, wire: &mut Wire) -> Outcome {
-        if let Err(failure) = sasl::authorise(response, self.proved.identity.domain()) {
-            return self.fail(failure, role, wire);
-        }
-        wire.send(Element::new("success", namespace::SASL));
-        wire.restart();
-        Ok(Step::Next(State::FinalHeader(ExpectFinalHeader { proved: self.proved })))
-    }
-
-    fn fail(mut self, failure: SaslFailure, role: &Listening, wire: &mut Wire) -> Outcome {
-        self.failures.add(failure, role, wire)?;
-        Ok(Step::Next(State::Auth(self)))
-    }
-}
-
-impl ExpectKey {
-    fn element(mut self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
-        if element.is("bidi", namespace::BIDI) && role.config.bidi {
-            self.bidi = Some(Bidi { peer_max_bytes: Features::accepted_by(element) });
-            return Ok(Step::Next(State::Key(self)));
-        }
-        match Dialback::from_element(element) {
-            Some(question) if role.vouch(&question, wire) => Ok(Step::Next(State::Key(self))),
-            Some(request) if request.subject == Subject::Result => self.requested(request, role, wire),
-            _ => unexpected(Stage::Authentication, element),
-        }
-    }
-
-    /// XEP-0220, section 2.2.1. A claim is for the domains of the stream; another one is none, and the stream goes on.
-    fn requested(self, request: Dialback, role: &Listening, wire: &mut Wire) -> Outcome {
-        let condition = match &request.content {
-            dialback::Content::Key(_) if request.to != self.local => Condition::ItemNotFound,
-            dialback::Content::Key(_) if request.from != self.remote => Condition::NotAuthorized,
-            dialback::Content::Key(_) => return Ok(Step::Done(Received::Claimed(Box::new(self.claim(request, role))))),
-            // An answer that nobody has asked for (section 3.1).
-            _ => return Ok(Step::Next(State::Key(self))),
-        };
-        wire.send(request.answered(dialback::Content::failed(condition)).to_element());
-        Ok(Step::Next(State::Key(self)))
-    }
-
-    fn claim(self, request: Dialback, role: &Listening) -> Claim {
-        let Self { id, evidence, bidi, tls_version, resumed, lang, .. } = self;
-        Claim {
-            request,
-            id,
-            evidence,
-            bidi: bidi.is_some(),
-            peer_max_bytes: bidi.and_then(|bidi| bidi.peer_max_bytes),
-            stream_management: role.config.stream_management,
-            tls_version,
-            resumed,
-            lang,
-        }
-    }
-}
-
-impl ExpectResponse {
-    /// Whatever comes ends this exchange: an answer, an abort, or a new `<auth/>` (RFC 6120, section 6.4.2). Nothing
-    /// that is not SASL has a place in it.
-    fn element(self, element: &Element, role: &Listening, wire: &mut Wire) -> Outcome {
-        let next = ExpectAuth { proved: self.proved, failures: self.failures };
-        if element.namespace() != namespace::SASL {
-            return unexpected(Stage::Authentication, element);
-        }
-        if element.name() != "response" {
-            return next.element(element, role, wire);
-        }
-        match data(element) {
-            Err(failure) => next.fail(failure, role, wire),
-            Ok(response) => next.judge(&response.unwrap_or_default(), role, wire),
-        }
-    }
-}
-
-fn data(element: &Element) -> Result<Option<Vec<u8>>, SaslFailure> {
-    if element.children().next().is_some() {
-        return Err(SaslFailure::MalformedRequest);
-    }
-    sasl::decode(&element.content())
-}
-
-impl Failures {
-    /// Tells the peer, and gives up with it when it has failed too often.
-    fn add(&mut self, failure: SaslFailure, role: &Listening, wire: &mut Wire) -> Result<(), NegotiationFailure> {
-        self.attempts += 1;
-        self.last = Some(failure);
-        wire.send(sasl::failure(failure));
-        if self.attempts < role.config.attempts {
-            return Ok(());
-        }
-        Err(NegotiationFailure::TooManyAttempts { attempts: self.attempts, last: failure })
-    }
 }
 
 impl ExpectFinalHeader {
