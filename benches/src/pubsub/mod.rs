@@ -3,7 +3,7 @@
 //! Publisher and subscribers live in one domain of the generator's, behind one stream in each direction, as a remote domain
 //! does. All services start afresh in every round (Prosody gets slower with age), one at a time, with certificates of one
 //! authority, TLS 1.3, Nagle's algorithm off and no limits of rate. Their nodes are set up alike, by the same form: open,
-//! payloads delivered, nothing kept on disk, one item at most. A payload has [`fan_out::PAYLOAD`] bytes.
+//! payloads delivered, nothing kept on disk, one item at most. A payload has `fan_out::PAYLOAD` bytes.
 //!
 //! * Nodes of 10, 100 and 1,000 subscribers: as many publishes as the service can do, with a fixed number of deliveries
 //!   under way, and its CPU time for one delivery.
