@@ -3,16 +3,16 @@
 //! The table is pure: it is told which presence an entity sent or is sent, and gives the stanzas that follow. An
 //! entity is known by its bare JID; a component has one availability, a volunteer one for each resource.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod availability;
+mod entity;
+mod roster;
+mod sight;
+
+use std::collections::{BTreeSet, HashMap};
 
 use convoke_xmpp::{Condition, Domainpart, Jid, JidRef, Kind, Origin, PresenceType, Stanza, StanzaError};
 
-/// How many contacts an entity has at most: their addresses are of others' choosing, and so would be their number.
-const MAX_CONTACTS: usize = 10_000;
-
-/// How many entities of other domains one entity sees at most; of further ones it is not told when the way to them is
-/// lost.
-const MAX_SEEN: usize = 10_000;
+use self::entity::Entity;
 
 /// What follows from a presence.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,56 +23,20 @@ pub(crate) struct Effects {
     pub(crate) deliver: Vec<Stanza>,
 }
 
+impl Effects {
+    fn route(route: Vec<Stanza>) -> Self {
+        Self { route, deliver: Vec::new() }
+    }
+
+    fn deliver(stanza: Stanza) -> Self {
+        Self { route: Vec::new(), deliver: vec![stanza] }
+    }
+}
+
 /// Subscriptions and availability of all local entities.
 #[derive(Debug, Default)]
 pub(crate) struct PresenceTable {
     entities: HashMap<Box<str>, Entity>,
-}
-
-#[derive(Debug, Default)]
-struct Entity {
-    contacts: BTreeMap<Box<str>, Subscription>,
-    /// The groups of those contacts that are in any (RFC 6121, section 2.1.2.6).
-    groups: BTreeMap<Box<str>, BTreeSet<String>>,
-    available: BTreeMap<Jid, Availability>,
-    /// Who of other domains was last heard to be available.
-    seen: BTreeMap<Jid, Seen>,
-}
-
-/// Somebody of another domain, as an entity here knows it.
-#[derive(Debug)]
-struct Seen {
-    /// The address of the entity that was told.
-    by: Jid,
-    /// Whether the way to its domain was lost since: it may well be available still.
-    suspended: bool,
-}
-
-/// The states of RFC 6121, section 3.1.2, as far as they differ here.
-#[derive(Debug, Default, Clone, Copy)]
-struct Subscription {
-    /// The contact's presence comes to the entity.
-    to: bool,
-    /// The entity's presence goes to the contact.
-    from: bool,
-    /// The entity has asked and was not answered yet.
-    pending_out: bool,
-}
-
-/// What others know of one resource.
-#[derive(Debug, Default)]
-struct Availability {
-    /// The last presence that was for everybody; `None` if it is known by directed presence alone.
-    broadcast: Option<Stanza>,
-    /// Who was told by directed presence (RFC 6121, section 4.6).
-    directed: BTreeSet<Jid>,
-}
-
-impl Availability {
-    /// Whether directed presence went to this very address, or to the bare one that stands for it.
-    fn is_directed_to(&self, jid: &Jid) -> bool {
-        self.directed.contains(jid) || self.directed.contains(&jid.to_bare())
-    }
 }
 
 impl PresenceTable {
@@ -99,7 +63,7 @@ impl PresenceTable {
             _ => Vec::new(),
         };
         self.forget_if_nothing(from.bare());
-        Effects { route, deliver: Vec::new() }
+        Effects::route(route)
     }
 
     /// Somebody sends a presence to a local entity.
@@ -111,17 +75,19 @@ impl PresenceTable {
         if matches!(origin, Origin::Remote(_)) {
             self.see(kind, &from, &to);
         }
-        match kind {
+        let effects = match kind {
             PresenceType::Subscribe => self.asked_to_subscribe(&from, &to, stanza),
-            PresenceType::Probe => Effects { route: self.probed(&from, &to), deliver: Vec::new() },
+            PresenceType::Probe => Effects::route(self.probed(&from, &to)),
             PresenceType::Subscribed | PresenceType::Unsubscribed => self.answered(kind, &from, &to, stanza),
             PresenceType::Unsubscribe => self.left(&from, &to, stanza),
             PresenceType::Unavailable => {
-                self.gone(&from, &to);
-                Effects { route: Vec::new(), deliver: vec![stanza] }
+                self.change(&to, |entity| entity.gone(&from, &to));
+                Effects::deliver(stanza)
             }
-            PresenceType::Available | PresenceType::Error => Effects { route: Vec::new(), deliver: vec![stanza] },
-        }
+            PresenceType::Available | PresenceType::Error => Effects::deliver(stanza),
+        };
+        self.forget_if_nothing(to.bare());
+        effects
     }
 
     /// The addresses of an entity that somebody knows to be available: to everybody, or by directed presence.
@@ -137,243 +103,91 @@ impl PresenceTable {
 
     /// Whether the contact is subscribed to the presence of the account, which it is itself as well.
     pub(crate) fn shares_presence(&self, account: &Jid, contact: &Jid) -> bool {
-        let is_subscribed = |entity: &Entity| entity.contact(contact).from;
+        let is_subscribed = |entity: &Entity| entity.roster.subscription(contact).from;
         account.bare() == contact.bare() || self.entities.get(account.bare()).is_some_and(is_subscribed)
     }
 
     /// Whether the account has the contact in one of these groups.
     pub(crate) fn is_in_group(&self, account: &Jid, contact: &Jid, groups: &BTreeSet<String>) -> bool {
-        let of_contact = self.entities.get(account.bare()).and_then(|entity| entity.groups.get(contact.bare()));
-        of_contact.is_some_and(|of_contact| !of_contact.is_disjoint(groups))
+        self.entities.get(account.bare()).is_some_and(|entity| entity.roster.is_in_group(contact, groups))
     }
 
     /// Puts a contact into these groups and no others; `false` if it is no contact.
     pub(crate) fn set_groups(&mut self, account: &Jid, contact: &Jid, groups: BTreeSet<String>) -> bool {
-        let Some(entity) = self.entities.get_mut(account.bare()) else { return false };
-        let is_contact = entity.contacts.contains_key(contact.bare());
-        if is_contact {
-            entity.groups.insert(contact.bare().into(), groups);
-            entity.groups.retain(|_, groups| !groups.is_empty());
-        }
-        is_contact
+        self.entities.get_mut(account.bare()).is_some_and(|entity| entity.roster.set_groups(contact, groups))
     }
 
     /// The way from a local domain to another one is lost: everybody who saw somebody there is told so, once.
     pub(crate) fn route_lost(&mut self, local: &Domainpart, remote: &Domainpart) -> Vec<Stanza> {
         let of_local = self.entities.iter_mut().filter(|(bare, _)| is_of(bare, local));
-        let seen = of_local.flat_map(|(_, entity)| entity.seen.iter_mut());
-        let lost = seen.filter(|(who, seen)| who.domain() == remote.as_str() && !seen.suspended);
-        lost.map(|(who, seen)| {
-            seen.suspended = true;
-            presence(PresenceType::Unavailable, who, &seen.by)
-        })
-        .collect()
+        let lost = of_local.flat_map(|(_, entity)| entity.sight.lose(remote));
+        lost.map(|(who, by)| presence(PresenceType::Unavailable, who, by)).collect()
     }
 
     /// The way is there again: the probes that ask once for each of those who were lost sight of.
     pub(crate) fn resync(&self, local: &Domainpart, remote: &Domainpart) -> Vec<Stanza> {
         let of_local = self.entities.iter().filter(|(bare, _)| is_of(bare, local));
-        let seen = of_local.flat_map(|(_, entity)| entity.seen.iter());
-        let suspended = seen.filter(|(who, seen)| who.domain() == remote.as_str() && seen.suspended);
-        let asked: BTreeSet<_> = suspended.map(|(who, seen)| (&seen.by, who.to_bare())).collect();
+        let lost = of_local.flat_map(|(_, entity)| entity.sight.lost(remote));
+        let asked: BTreeSet<_> = lost.map(|(who, by)| (by, who.to_bare())).collect();
         asked.iter().map(|(by, who)| presence(PresenceType::Probe, by, who)).collect()
     }
 
     /// The entity at this address has ended: whom it saw is of no interest any more.
     pub(crate) fn ended(&mut self, address: &Jid) {
-        let Some(entity) = self.entities.get_mut(address.bare()) else { return };
-        entity.seen.retain(|_, seen| !address.is_bare() && seen.by != *address);
+        self.change(address, |entity| entity.sight.ended(address));
         self.forget_if_nothing(address.bare());
     }
 
     /// Keeps in mind who of another domain is available, so that the loss of the way there can be told.
     fn see(&mut self, kind: PresenceType, from: &Jid, to: &Jid) {
-        match kind {
-            PresenceType::Available => {
-                let entity = self.entities.entry(to.bare().into()).or_default();
-                if entity.seen.len() < MAX_SEEN || entity.seen.contains_key(from) {
-                    entity.seen.insert(from.clone(), Seen { by: to.clone(), suspended: false });
-                }
-            }
-            PresenceType::Unavailable => {
-                let Some(entity) = self.entities.get_mut(to.bare()) else { return };
-                // From a bare JID: no resource is available any more.
-                entity.seen.retain(|who, _| who != from && (!from.is_bare() || who.bare() != from.as_str()));
-            }
-            _ => {}
+        if kind == PresenceType::Available {
+            self.entities.entry(to.bare().into()).or_default();
         }
-    }
-
-    /// Who is gone need not be told of the end of what it was told by directed presence (RFC 6121, section 4.6.1).
-    fn gone(&mut self, from: &Jid, to: &Jid) {
-        let Some(entity) = self.entities.get_mut(to.bare()) else { return };
-        for (_, availability) in entity.available.iter_mut().filter(|(jid, _)| to.is_bare() || *jid == to) {
-            availability.directed.remove(from);
-        }
-        entity.forget_unknown();
-        self.forget_if_nothing(to.bare());
-    }
-
-    /// Sessions come and go under ever new names: nothing is kept of one that has neither contacts nor presence.
-    fn forget_if_nothing(&mut self, bare: &str) {
-        if self.entities.get(bare).is_some_and(Entity::is_empty) {
-            self.entities.remove(bare);
-        }
+        self.change(to, |entity| entity.sight.note(kind, from, to));
     }
 
     /// An approved contact that asks again is approved again, without asking the entity (RFC 6121, section 3.1.3).
     fn asked_to_subscribe(&mut self, from: &Jid, to: &Jid, stanza: Stanza) -> Effects {
-        let entity = self.entities.get(to.bare());
-        if !entity.is_some_and(|entity| entity.contact(from).from) {
-            if entity.is_some_and(|entity| entity.has_no_room_for(from)) {
-                let refusal = stanza.bounce(&StanzaError::new(Condition::ResourceConstraint));
-                return Effects { route: refusal.into_iter().collect(), deliver: Vec::new() };
-            }
-            return Effects { route: Vec::new(), deliver: vec![stanza] };
+        let roster = self.entities.get(to.bare()).map(|entity| &entity.roster);
+        if roster.is_some_and(|roster| roster.subscription(from).from) {
+            let mut route = vec![presence(PresenceType::Subscribed, &to.to_bare(), &from.to_bare())];
+            route.extend(self.probed(from, to));
+            return Effects::route(route);
         }
-        let mut route = vec![presence(PresenceType::Subscribed, &to.to_bare(), &from.to_bare())];
-        route.extend(self.probed(from, to));
-        Effects { route, deliver: Vec::new() }
+        if roster.is_some_and(|roster| roster.has_no_room_for(from)) {
+            let refusal = stanza.bounce(&StanzaError::new(Condition::ResourceConstraint));
+            return Effects::route(refusal.into_iter().collect());
+        }
+        Effects::deliver(stanza)
     }
 
-    /// The answer to a probe: to a subscriber the last broadcast of each resource (RFC 6121, section 4.3.2), to one
-    /// that got directed presence mere availability (section 4.6.6), to everybody else a refusal.
+    /// The answers to a probe; a refusal to whoever may not know.
     fn probed(&self, from: &Jid, to: &Jid) -> Vec<Stanza> {
-        let refusal = || vec![presence(PresenceType::Unsubscribed, &to.to_bare(), &from.to_bare())];
-        let Some(entity) = self.entities.get(to.bare()) else { return refusal() };
-        let subscribed = entity.contact(from).from;
-        let known = entity.available.iter().filter(|(jid, _)| to.is_bare() || *jid == to);
-        let answer = |(jid, a): (&Jid, &Availability)| match &a.broadcast {
-            Some(last) if subscribed => Some(last.with_to(from)),
-            _ => a.is_directed_to(from).then(|| presence(PresenceType::Available, jid, from)),
-        };
-        let answers: Vec<_> = known.filter_map(answer).collect();
-        match (answers.is_empty(), subscribed) {
-            (true, true) => vec![presence(PresenceType::Unavailable, &to.to_bare(), from)],
-            (true, false) => refusal(),
-            _ => answers,
-        }
+        let answers = self.entities.get(to.bare()).and_then(|entity| entity.probed(from, to));
+        answers.unwrap_or_else(|| vec![presence(PresenceType::Unsubscribed, &to.to_bare(), &from.to_bare())])
     }
 
-    /// Only what was asked for changes anything (RFC 6121, section 3.1.6).
     fn answered(&mut self, kind: PresenceType, from: &Jid, to: &Jid, stanza: Stanza) -> Effects {
-        let Some(entity) = self.entities.get_mut(to.bare()) else { return Effects::default() };
-        let Some(contact) = entity.contacts.get_mut(from.bare()) else { return Effects::default() };
-        let expected = contact.pending_out || (kind == PresenceType::Unsubscribed && contact.to);
-        if !expected {
-            return Effects::default();
-        }
-        contact.pending_out = false;
-        contact.to = kind == PresenceType::Subscribed;
-        entity.forget_strangers();
-        self.forget_if_nothing(to.bare());
-        Effects { route: Vec::new(), deliver: vec![stanza] }
+        let expected = self.change(to, |entity| entity.roster.answered(kind, from));
+        if expected == Some(true) { Effects::deliver(stanza) } else { Effects::default() }
     }
 
     fn left(&mut self, from: &Jid, to: &Jid, stanza: Stanza) -> Effects {
-        let Some(entity) = self.entities.get_mut(to.bare()) else { return Effects::default() };
-        if !entity.contact(from).from {
-            return Effects::default();
-        }
-        entity.set_contact(from, |contact| contact.from = false);
-        let route = entity.ends_for(&from.to_bare());
-        self.forget_if_nothing(to.bare());
-        Effects { route, deliver: vec![stanza] }
-    }
-}
-
-impl Entity {
-    fn is_empty(&self) -> bool {
-        self.contacts.is_empty() && self.available.is_empty() && self.seen.is_empty()
-    }
-
-    fn contact(&self, jid: &Jid) -> Subscription {
-        self.contacts.get(jid.bare()).copied().unwrap_or_default()
-    }
-
-    fn set_contact(&mut self, jid: &Jid, change: impl FnOnce(&mut Subscription)) {
-        change(self.contacts.entry(jid.bare().into()).or_default());
-        self.forget_strangers();
-    }
-
-    fn forget_strangers(&mut self) {
-        self.contacts.retain(|_, c| c.to || c.from || c.pending_out);
-        self.groups.retain(|contact, _| self.contacts.contains_key(contact));
-    }
-
-    fn has_no_room_for(&self, contact: &Jid) -> bool {
-        self.contacts.len() >= MAX_CONTACTS && !self.contacts.contains_key(contact.bare())
-    }
-
-    fn forget_unknown(&mut self) {
-        self.available.retain(|_, a| a.broadcast.is_some() || !a.directed.is_empty());
-    }
-
-    /// Tells one who loses its subscription that the resources it knew are unavailable (RFC 6121, section 3.2.2).
-    fn ends_for(&self, contact: &Jid) -> Vec<Stanza> {
-        let known = self.available.iter().filter(|(_, a)| a.broadcast.is_some() || a.is_directed_to(contact));
-        known.map(|(jid, _)| presence(PresenceType::Unavailable, jid, contact)).collect()
-    }
-
-    fn contacts_where(&self, wanted: impl Fn(&Subscription) -> bool) -> impl Iterator<Item = Jid> {
-        self.contacts.iter().filter(move |(_, c)| wanted(c)).filter_map(|(bare, _)| Jid::new(bare).ok())
-    }
-
-    /// Broadcasts to the subscribers alone; the first time it also asks for the contacts' presence (RFC 6121,
-    /// sections 4.2 and 4.4). Who got directed presence gets no updates (section 4.6.3).
-    fn become_available(&mut self, from: &Jid, stanza: Stanza) -> Vec<Stanza> {
-        let mut route: Vec<_> = self.contacts_where(|c| c.from).map(|to| stanza.with_to(&to)).collect();
-        let before = self.available.entry(from.clone()).or_default().broadcast.replace(stanza);
-        if before.is_none() {
-            route.extend(self.contacts_where(|c| c.to).map(|to| presence(PresenceType::Probe, from, &to)));
-        }
-        route
-    }
-
-    /// Tells the subscribers and everyone who got directed presence (RFC 6121, section 4.5.2).
-    fn become_unavailable(&mut self, from: &Jid, stanza: Stanza) -> Vec<Stanza> {
-        let Some(availability) = self.available.remove(from) else { return Vec::new() };
-        let mut told = availability.directed;
-        if availability.broadcast.is_some() {
-            told.extend(self.contacts_where(|c| c.from));
-        }
-        told.iter().map(|to| stanza.with_to(to)).collect()
-    }
-
-    fn direct(&mut self, from: &Jid, to: Jid) {
-        let subscribed = self.contact(&to).from;
-        let availability = self.available.entry(from.clone()).or_default();
-        // A subscriber learns of the end by broadcast, once there has been one.
-        if !subscribed || availability.broadcast.is_none() {
-            availability.directed.insert(to);
+        match self.change(to, |entity| entity.left_by(from)).flatten() {
+            Some(route) => Effects { route, deliver: vec![stanza] },
+            None => Effects::default(),
         }
     }
 
-    fn undirect(&mut self, from: &Jid, to: &Jid) {
-        if let Some(availability) = self.available.get_mut(from) {
-            availability.directed.remove(to);
-        }
-        self.forget_unknown();
+    /// Changes what is known of the entity, if anything is.
+    fn change<R>(&mut self, jid: &Jid, change: impl FnOnce(&mut Entity) -> R) -> Option<R> {
+        self.entities.get_mut(jid.bare()).map(change)
     }
 
-    fn manage(&mut self, kind: PresenceType, from: &Jid, to: &Jid, stanza: &Stanza) -> Vec<Stanza> {
-        let (from, to) = (from.to_bare(), to.to_bare());
-        self.set_contact(&to, |contact| match kind {
-            PresenceType::Subscribe => contact.pending_out = !contact.to,
-            PresenceType::Unsubscribe => (contact.to, contact.pending_out) = (false, false),
-            PresenceType::Subscribed => contact.from = true,
-            _ => contact.from = false,
-        });
-        let mut route = vec![stanza.with_addresses(from.as_ref(), to.as_ref())];
-        match kind {
-            PresenceType::Subscribed => {
-                let broadcasts = self.available.values().filter_map(|a| a.broadcast.as_ref());
-                route.extend(broadcasts.map(|last| last.with_to(&to)));
-            }
-            PresenceType::Unsubscribed => route.extend(self.ends_for(&to)),
-            _ => {}
+    fn forget_if_nothing(&mut self, bare: &str) {
+        if self.entities.get(bare).is_some_and(Entity::is_empty) {
+            self.entities.remove(bare);
         }
-        route
     }
 }
 
@@ -388,6 +202,7 @@ fn presence(kind: PresenceType, from: &Jid, to: &Jid) -> Stanza {
 
 #[cfg(test)]
 mod tests {
+    use super::roster::MAX_CONTACTS;
     use super::*;
 
     fn sent(table: &mut PresenceTable, text: &str) -> Vec<String> {
