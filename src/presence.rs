@@ -8,10 +8,12 @@ mod entity;
 mod roster;
 mod sight;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
 use convoke_xmpp::{Condition, Domainpart, Jid, JidRef, Kind, Origin, PresenceType, Stanza, StanzaError};
 
+use self::availability::Availability;
 use self::entity::Entity;
 
 /// What follows from a presence.
@@ -99,6 +101,17 @@ impl PresenceTable {
     pub(crate) fn available_resources(&self, bare: &str) -> Vec<Jid> {
         let Some(entity) = self.entities.get(bare) else { return Vec::new() };
         entity.available.iter().filter(|(_, a)| a.broadcast.is_some()).map(|(jid, _)| jid.clone()).collect()
+    }
+
+    /// The available resources of an entity that messages for it may go to, the most available first: those of no negative
+    /// priority (RFC 6121, section 8.5.2.1.1). `None` if nothing is known of such an entity.
+    pub(crate) fn message_resources(&self, bare: &str) -> Option<Vec<Jid>> {
+        let available = self.entities.get(bare)?.available.iter();
+        let priority = |availability: &Availability| availability.broadcast.as_ref().map(|last| last.priority);
+        let priorities = available.filter_map(|(jid, availability)| Some((priority(availability)?, jid)));
+        let mut reachable: Vec<_> = priorities.filter(|(priority, _)| *priority >= 0).collect();
+        reachable.sort_by_key(|(priority, _)| Reverse(*priority));
+        Some(reachable.into_iter().map(|(_, jid)| jid.clone()).collect())
     }
 
     /// Whether the contact is subscribed to the presence of the account, which it is itself as well.

@@ -222,7 +222,8 @@ impl LocalRouter {
         }
     }
 
-    /// Presence goes to the resource or component it names, or to all available resources of a bare JID.
+    /// Presence goes to the resource or component it names, or to all available resources of a bare JID, its address as
+    /// it was (RFC 6121, section 8.5.2.1.2).
     fn deliver_presence(&self, stanza: Stanza, origin: &Origin) {
         let Some(to) = stanza.to().map(JidRef::to_owned) else { return };
         self.tell_eventing(&stanza, origin);
@@ -237,7 +238,7 @@ impl LocalRouter {
         };
         for resource in resources {
             if let Some(entry) = self.find(resource.as_ref()) {
-                self.deliver_or_bounce(&entry, stanza.with_to(&resource), origin);
+                self.deliver_or_bounce(&entry, stanza.clone(), origin);
             }
         }
     }
@@ -257,16 +258,40 @@ impl LocalRouter {
         if let Some(entry) = self.find(to) {
             return entry.mailbox.deliver(stanza, origin);
         }
-        if may_go_to_another_resource(&stanza) {
-            let mut resources = self.presence.read(to.bare()).available_resources(to.bare()).into_iter();
-            if let Some(entry) = resources.find_map(|resource| self.find(resource.as_ref())) {
-                return entry.mailbox.deliver(stanza, origin);
+        match (stanza.kind(), to.is_bare()) {
+            (Kind::Iq(IqType::Result | IqType::Error) | Kind::Message(MessageType::Error), _) => Ok(()),
+            (Kind::Message(MessageType::Normal), true) | (Kind::Message(MessageType::Chat), _) => {
+                self.deliver_to_most_available(stanza, origin)
             }
-        }
-        match stanza.kind() {
-            Kind::Iq(IqType::Result | IqType::Error) | Kind::Message(MessageType::Error) => Ok(()),
+            (Kind::Message(MessageType::Headline), true) => self.deliver_headline(stanza, origin),
             _ => Err(Undelivered::new(stanza, Condition::ServiceUnavailable)),
         }
+    }
+
+    /// RFC 6121, sections 8.5.2.1.1 and 8.5.3.2.1: one resource gets it, and its sender an error if there is none.
+    fn deliver_to_most_available(&self, stanza: Stanza, origin: &Origin) -> Result<(), Undelivered> {
+        match self.message_entries(&stanza).and_then(|mut entries| entries.next()) {
+            Some(entry) => entry.mailbox.deliver(stanza, origin),
+            None => Err(Undelivered::new(stanza, Condition::ServiceUnavailable)),
+        }
+    }
+
+    /// RFC 6121, sections 8.5.2.1.1 and 8.5.2.2.1: every resource gets it, and nobody an error if there is none. Where
+    /// none has room, its sender gets one.
+    fn deliver_headline(&self, stanza: Stanza, origin: &Origin) -> Result<(), Undelivered> {
+        let Some(entries) = self.message_entries(&stanza) else {
+            return Err(Undelivered::new(stanza, Condition::ServiceUnavailable));
+        };
+        let outcomes: Vec<_> = entries.map(|entry| entry.mailbox.deliver(stanza.clone(), origin)).collect();
+        if outcomes.iter().any(Result::is_ok) { Ok(()) } else { outcomes.into_iter().collect() }
+    }
+
+    /// The mailboxes of the resources that a message for their account may go to, the most available first; `None` if
+    /// there is no such account.
+    fn message_entries(&self, stanza: &Stanza) -> Option<impl Iterator<Item = Entry>> {
+        let account = stanza.to()?.bare();
+        let resources = self.presence.read(account).message_resources(account)?;
+        Some(resources.into_iter().filter_map(|resource| self.find(resource.as_ref())))
     }
 
     /// Whether a stanza is about the nodes of an account rather than for the entity that has its address.
@@ -388,15 +413,5 @@ impl Router for LocalRouter {
                 let _ = self.restored.get().map(|restored| restored.send((local.clone(), remote.clone())));
             }
         }
-    }
-}
-
-/// Whether a message that finds nobody at its address is for any available resource: one to the bare JID unless of
-/// type groupchat, to a full JID only one of type chat (RFC 6121, sections 8.5.2.1.1 and 8.5.3.2.1).
-fn may_go_to_another_resource(stanza: &Stanza) -> bool {
-    match (stanza.kind(), stanza.to().is_some_and(JidRef::is_bare)) {
-        (Kind::Message(MessageType::Chat), _) => true,
-        (Kind::Message(MessageType::Normal | MessageType::Headline), is_bare) => is_bare,
-        _ => false,
     }
 }

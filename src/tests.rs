@@ -123,6 +123,60 @@ async fn a_message_to_a_bare_address_reaches_an_available_session() {
     assert_eq!(next(&mut session).await.from().unwrap().as_str(), "sender@a.example");
 }
 
+fn with_priority(priority: i8) -> [Element; 1] {
+    [Element::new("priority", namespace::CLIENT).text(priority.to_string())]
+}
+
+/// RFC 6121, sections 8.5.2.1.1, 8.5.2.2.1 and 8.5.3.2.1.
+#[tokio::test]
+async fn no_message_for_an_account_goes_to_a_resource_of_negative_priority() {
+    let domain = domain().await;
+    let sender = domain.component("sender").unwrap();
+    let mut session = domain.session("alice", "desk").unwrap();
+    session.available(with_priority(-1));
+    for text in ["<message to='alice@a.example'/>", "<message type='chat' to='alice@a.example/other'/>"] {
+        let undelivered = sender.send(Stanza::parse(text).unwrap()).unwrap_err();
+        assert_eq!(undelivered.error.condition, Condition::ServiceUnavailable, "{text}");
+    }
+    sender.send(Stanza::parse("<message type='headline' to='alice@a.example'/>").unwrap()).unwrap();
+    let stranger = Stanza::parse("<message type='headline' to='nobody@a.example'/>").unwrap();
+    assert_eq!(sender.send(stranger).unwrap_err().error.condition, Condition::ServiceUnavailable);
+    // What names the resource, or is presence, reaches it: the first thing that does.
+    sender.available_to(&jid("alice@a.example"), []);
+    let presence = next(&mut session).await;
+    assert_eq!(
+        (presence.kind(), presence.to()),
+        (Kind::Presence(PresenceType::Available), Some(jid("alice@a.example").as_ref()))
+    );
+    sender.send(Stanza::parse("<message id='1' to='alice@a.example/desk'/>").unwrap()).unwrap();
+    assert_eq!(next(&mut session).await.id(), Some("1"));
+}
+
+/// RFC 6121, section 8.5.2.1.1.
+#[tokio::test]
+async fn a_message_for_an_account_goes_to_its_most_available_resource_and_a_headline_to_each() {
+    let domain = domain().await;
+    let sender = domain.component("sender").unwrap();
+    let sessions = ["attic", "desk", "shed"].map(|resource| domain.session("alice", resource).unwrap());
+    let [mut attic, mut desk, shed] = sessions;
+    for (session, priority) in [(&attic, 0), (&desk, 5), (&shed, -5)] {
+        session.available(with_priority(priority));
+    }
+    for (id, kind) in [("1", "normal"), ("2", "headline"), ("3", "chat")] {
+        let text = format!("<message id='{id}' type='{kind}' to='alice@a.example'/>");
+        sender.send(Stanza::parse(&text).unwrap()).unwrap();
+    }
+    for id in ["1", "2", "3"] {
+        assert_eq!(next(&mut desk).await.id(), Some(id));
+    }
+    attic.available(with_priority(7));
+    sender.send(Stanza::parse("<message id='4' to='alice@a.example'/>").unwrap()).unwrap();
+    for id in ["2", "4"] {
+        let message = next(&mut attic).await;
+        assert_eq!((message.id(), message.to()), (Some(id), Some(jid("alice@a.example").as_ref())));
+    }
+}
+
 #[tokio::test]
 async fn a_message_that_is_for_one_resource_or_for_a_room_goes_to_no_other() {
     let domain = domain().await;

@@ -2,15 +2,33 @@
 
 use std::collections::BTreeSet;
 
-use convoke_xmpp::{Jid, Stanza};
+use convoke_xmpp::{Jid, Stanza, namespace};
 
 /// What others know of one resource.
 #[derive(Debug, Default)]
 pub(super) struct Availability {
     /// The last presence that was for everybody; `None` if it is known by directed presence alone.
-    pub(super) broadcast: Option<Stanza>,
+    pub(super) broadcast: Option<Broadcast>,
     /// Who was told by directed presence (RFC 6121, section 4.6).
     pub(super) directed: BTreeSet<Jid>,
+}
+
+/// A presence that was for everybody.
+#[derive(Debug)]
+pub(super) struct Broadcast {
+    pub(super) stanza: Stanza,
+    /// Which of several resources gets a message; none of negative priority does (RFC 6121, section 8.5.2.1.1).
+    pub(super) priority: i8,
+}
+
+impl Broadcast {
+    /// Reads the priority, which is zero where there is none, or none that makes sense (RFC 6121, section 4.7.2.3).
+    pub(super) fn new(stanza: Stanza) -> Self {
+        let presence = stanza.to_element();
+        let priority = presence.find("priority", namespace::CLIENT);
+        let priority = priority.and_then(|priority| priority.content().trim().parse().ok()).unwrap_or_default();
+        Self { stanza, priority }
+    }
 }
 
 impl Availability {
@@ -22,5 +40,27 @@ impl Availability {
     /// Whether directed presence went to this very address, or to the bare one that stands for it.
     pub(super) fn is_directed_to(&self, jid: &Jid) -> bool {
         self.directed.contains(jid) || self.directed.contains(&jid.to_bare())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_priority_is_an_integer_of_one_byte_and_else_zero() {
+        for (element, priority) in [
+            ("", 0),
+            ("<priority>5</priority>", 5),
+            ("<show>dnd</show><priority> -128 </priority>", -128),
+            ("<priority>127</priority>", 127),
+            ("<priority>128</priority>", 0),
+            ("<priority>high</priority>", 0),
+            ("<priority/>", 0),
+            ("<priority xmlns='urn:x'>-1</priority>", 0),
+        ] {
+            let stanza = Stanza::parse(&format!("<presence>{element}</presence>")).unwrap();
+            assert_eq!(Broadcast::new(stanza).priority, priority, "{element}");
+        }
     }
 }

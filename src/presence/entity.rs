@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use convoke_xmpp::{Jid, PresenceType, Stanza};
 
-use super::availability::Availability;
+use super::availability::{Availability, Broadcast};
 use super::presence;
 use super::roster::Roster;
 use super::sight::Sight;
@@ -27,7 +27,7 @@ impl Entity {
     /// sections 4.2 and 4.4). Who got directed presence gets no updates (section 4.6.3).
     pub(super) fn become_available(&mut self, from: &Jid, stanza: Stanza) -> Vec<Stanza> {
         let mut route: Vec<_> = self.roster.subscribers().map(|to| stanza.with_to(&to)).collect();
-        let before = self.available.entry(from.clone()).or_default().broadcast.replace(stanza);
+        let before = self.available.entry(from.clone()).or_default().broadcast.replace(Broadcast::new(stanza));
         if before.is_none() {
             route.extend(self.roster.watched().map(|to| presence(PresenceType::Probe, from, &to)));
         }
@@ -75,7 +75,7 @@ impl Entity {
         match kind {
             PresenceType::Subscribed => {
                 let broadcasts = self.available.values().filter_map(|a| a.broadcast.as_ref());
-                route.extend(broadcasts.map(|last| last.with_to(&to)));
+                route.extend(broadcasts.map(|last| last.stanza.with_to(&to)));
             }
             PresenceType::Unsubscribed => route.extend(self.ends_for(&to)),
             _ => {}
@@ -89,7 +89,7 @@ impl Entity {
         let subscribed = self.roster.subscription(from).from;
         let known = self.available.iter().filter(|(jid, _)| to.is_bare() || *jid == to);
         let answer = |(jid, a): (&Jid, &Availability)| match &a.broadcast {
-            Some(last) if subscribed => Some(last.with_to(from)),
+            Some(last) if subscribed => Some(last.stanza.with_to(from)),
             _ => a.is_directed_to(from).then(|| presence(PresenceType::Available, jid, from)),
         };
         let answers: Vec<_> = known.filter_map(answer).collect();
