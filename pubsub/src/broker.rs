@@ -78,9 +78,9 @@ impl Broker {
         self.state.has_changes()
     }
 
-    /// Whether there are no nodes.
+    /// Whether there are no nodes, nor word of any.
     pub(crate) fn is_empty(&self) -> bool {
-        self.state.nodes().len() == 0
+        self.state.nodes().len() == 0 && self.state.moved_nodes() == 0
     }
 
     /// What all operations since the last call have changed.
@@ -120,12 +120,14 @@ impl Broker {
         operation: Operation,
         context: &mut Context<'_>,
     ) -> Result<Outcome, Refusal> {
-        let mark = self.state.mark();
-        let outcome = self.perform(requester, operation, context);
-        if outcome.is_err() {
+        let (mark, node) = (self.state.mark(), operation.node().cloned());
+        self.perform(requester, operation, context).map_err(|refusal| {
             self.state.return_to(mark);
-        }
-        outcome
+            match (refusal, node) {
+                (Refusal::NoSuchNode, Some(node)) => self.absent(&node, &requester.jid, context),
+                (refusal, _) => refusal,
+            }
+        })
     }
 
     fn perform(

@@ -29,6 +29,9 @@ pub struct PubSubConfig {
     /// Nodes of the service. Default 1,000: a few for each domain and each batch of work, and still one disco#items
     /// answer. Beyond it, creation is refused with resource-constraint and `max-nodes-exceeded`.
     pub max_nodes: usize,
+    /// Nodes that were deleted with a redirection and of which the service knows where they have gone, until there is one
+    /// of that name again (section 8.4.1). Default 1,000. Beyond it, the one that went first is forgotten.
+    pub max_moved_nodes: usize,
     /// Items that a node keeps. Default 1,000: one for each volunteer of a large domain. Beyond it the oldest item is
     /// retracted (`retract-oldest`, the default of XEP-0060, section 7.1.2.5).
     pub max_items_per_node: usize,
@@ -81,6 +84,7 @@ impl Default for PubSubConfig {
         Self {
             creators: Creators::default(),
             max_nodes: 1_000,
+            max_moved_nodes: 1_000,
             max_items_per_node: 1_000,
             max_payload_bytes: 64 * 1024,
             max_bytes_per_node: 16 * 1024 * 1024,
@@ -119,6 +123,7 @@ impl PubSubConfig {
             creators: Creators::Account,
             auto_create: true,
             max_nodes: 100,
+            max_moved_nodes: 100,
             max_stored_items: 1_000,
             max_stored_bytes: 4 * 1024 * 1024,
             max_subscriptions_per_node: 1_000,

@@ -43,7 +43,7 @@
 //! | 37 | `who_is_not_admitted_does_not_subscribe_and_learns_why` |
 //! | 38 | `a_node_has_no_more_subscriptions_than_allowed` |
 //! | 39 | `a_node_that_takes_no_subscriptions_says_so` |
-//! | 40 | left out: the service does not remember nodes that have moved |
+//! | 40 | `who_subscribes_to_a_node_that_has_moved_learns_where_to` |
 //! | 41 | `subscribing_to_a_node_that_does_not_exist_fails` |
 //! | 42 | `a_subscription_waits_for_the_approval_of_an_owner` |
 //! | 43 to 45 | left out: no subscription has to be configured before it counts |

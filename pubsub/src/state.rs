@@ -18,6 +18,7 @@ mod item;
 mod items;
 mod journal;
 mod load;
+mod moved;
 mod node;
 mod record;
 mod settings;
@@ -33,6 +34,7 @@ use crate::broker::NodeId;
 use crate::config::NodeConfig;
 
 use journal::Journal;
+use moved::MovedNodes;
 use usage::Usages;
 
 pub(crate) use codec::{Damage, Reader, Stored, Writer};
@@ -41,6 +43,7 @@ pub use error::OpenError;
 pub(crate) use item::{Item, NewItem, self_contained};
 pub(crate) use items::Items;
 pub(crate) use journal::{Changes, Undo};
+pub(crate) use moved::Moved;
 pub(crate) use node::{Node, Position, Subscription, Subscriptions};
 pub(crate) use usage::Usage;
 
@@ -48,7 +51,9 @@ pub(crate) use usage::Usage;
 pub(crate) struct State {
     address: Jid,
     nodes: BTreeMap<NodeId, Node>,
-    /// Greater than the number of every node that there is.
+    /// Those that are no more; none has the name of one that there is.
+    moved: MovedNodes,
+    /// Greater than the number of every node that there is, or of which it is known where it has gone.
     next_node: u64,
     usages: Usages,
     journal: Journal,
@@ -58,7 +63,7 @@ impl State {
     /// The state of a service without nodes.
     pub(crate) fn new(address: Jid) -> Self {
         let (usages, journal) = (Usages::default(), Journal::default());
-        Self { address, nodes: BTreeMap::new(), next_node: 1, usages, journal }
+        Self { address, nodes: BTreeMap::new(), moved: MovedNodes::new(), next_node: 1, usages, journal }
     }
 
     /// Reads back what the store has of the service at this address; nothing is the state of a new service.
@@ -101,8 +106,8 @@ impl State {
         now: SystemTime,
     ) -> NodeEditor<'_> {
         self.remove(&id);
-        let node = Node::new(self.next_node, id.clone(), creator, now, config, incarnation);
-        self.next_node += 1;
+        self.forget_moved(&id);
+        let node = Node::new(self.take_node_number(), id.clone(), creator, now, config, incarnation);
         self.journal.created(&node);
         let node = self.nodes.entry(id).or_insert(node);
         NodeEditor::new(node, &mut self.usages, &mut self.journal)
@@ -114,6 +119,12 @@ impl State {
             self.usages.remove_all(node.items());
             self.journal.removed(node);
         }
+    }
+
+    fn take_node_number(&mut self) -> u64 {
+        let number = self.next_node;
+        self.next_node += 1;
+        number
     }
 
     /// The node of that name, to change it.

@@ -19,6 +19,7 @@ mod kinds;
 mod limits;
 mod management;
 mod matrix;
+mod moved;
 mod options;
 mod ordering;
 mod owner;

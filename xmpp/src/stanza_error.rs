@@ -122,6 +122,8 @@ pub struct StanzaError {
     pub error_type: ErrorType,
     /// What is wrong.
     pub condition: Condition,
+    /// Where to turn to instead, as a URI: what `gone` and `redirect` say besides (RFC 6120, sections 8.3.3.5 and 8.3.3.14).
+    pub alternate: Option<String>,
     /// A description for people; never parsed.
     pub text: Option<String>,
     /// The application-specific condition (RFC 6120, section 8.3.2), if any.
@@ -131,12 +133,18 @@ pub struct StanzaError {
 impl StanzaError {
     /// An error of the type that the standard associates with the condition.
     pub fn new(condition: Condition) -> Self {
-        Self { error_type: condition.default_type(), condition, text: None, application: None }
+        Self { error_type: condition.default_type(), condition, alternate: None, text: None, application: None }
     }
 
     /// With another type.
     pub fn with_type(mut self, error_type: ErrorType) -> Self {
         self.error_type = error_type;
+        self
+    }
+
+    /// With a URI to turn to instead, for `gone` and `redirect`.
+    pub fn with_alternate(mut self, uri: impl Into<String>) -> Self {
+        self.alternate = Some(uri.into());
         self
     }
 
@@ -154,9 +162,12 @@ impl StanzaError {
 
     /// The `error` element.
     pub fn to_element(&self) -> Element {
-        let mut error = Element::new("error", namespace::CLIENT)
-            .attr("type", self.error_type.as_str())
-            .child(Element::new(self.condition.as_str(), namespace::STANZA_ERRORS));
+        let mut condition = Element::new(self.condition.as_str(), namespace::STANZA_ERRORS);
+        if let Some(uri) = &self.alternate {
+            condition = condition.text(uri.clone());
+        }
+        let mut error =
+            Element::new("error", namespace::CLIENT).attr("type", self.error_type.as_str()).child(condition);
         if let Some(text) = &self.text {
             error.push(Element::new("text", namespace::STANZA_ERRORS).text(text.clone()));
         }
@@ -169,19 +180,24 @@ impl StanzaError {
     /// Reads an `error` element; what is unknown becomes `undefined-condition` (RFC 6120, section 8.3.3).
     pub fn from_element(element: &Element) -> Self {
         let is_text = |e: &&Element| e.is("text", namespace::STANZA_ERRORS);
-        let condition = element
-            .children()
-            .filter(|e| e.namespace() == namespace::STANZA_ERRORS)
-            .find_map(|e| Condition::parse(e.name()))
-            .unwrap_or(Condition::UndefinedCondition);
+        let mut defined = element.children().filter(|e| e.namespace() == namespace::STANZA_ERRORS);
+        let found = defined.find_map(|e| Some((Condition::parse(e.name())?, alternate(e))));
+        let (condition, alternate) = found.unwrap_or((Condition::UndefinedCondition, None));
         let application = element.children().find(|e| e.namespace() != namespace::STANZA_ERRORS);
         Self {
             error_type: element.attribute("type").and_then(ErrorType::parse).unwrap_or(condition.default_type()),
             condition,
+            alternate,
             text: element.children().find(is_text).map(Element::content),
             application: application.map(|e| Box::new(e.clone())),
         }
     }
+}
+
+/// The address that a condition holds; examples of the standard have white space around it.
+fn alternate(condition: &Element) -> Option<String> {
+    let content = condition.content();
+    Some(content.trim()).filter(|uri| !uri.is_empty()).map(str::to_owned)
 }
 
 impl From<Condition> for StanzaError {
@@ -200,6 +216,19 @@ mod tests {
             let error = StanzaError::new(condition).with_text("why").with_application(Element::new("x", "urn:x"));
             assert_eq!(StanzaError::from_element(&error.to_element()), error);
         }
+    }
+
+    /// RFC 6120, section 8.3.3.5.
+    #[test]
+    fn who_is_gone_may_say_where_to() {
+        let error = Element::parse(
+            "<error xmlns='jabber:client' type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>
+               xmpp:romeo@afterlife.example.net
+             </gone></error>",
+        );
+        let read = StanzaError::from_element(&error.unwrap());
+        assert_eq!(read, StanzaError::new(Condition::Gone).with_alternate("xmpp:romeo@afterlife.example.net"));
+        assert_eq!(StanzaError::from_element(&read.to_element()), read);
     }
 
     #[test]

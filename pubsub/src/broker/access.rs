@@ -37,6 +37,11 @@ impl<'a> Access<'a> {
         self.node.affiliation(self.entity.bare())
     }
 
+    /// Whether the entity may know what becomes of the node: who may subscribe, and who publishes there without that.
+    pub(super) fn is_welcome(self) -> bool {
+        self.affiliation() == Affiliation::PublishOnly || self.subscription().is_ok()
+    }
+
     /// Whether the entity may do what only owners do.
     pub(super) fn ownership(self) -> Result<(), Refusal> {
         if self.affiliation() == Affiliation::Owner { Ok(()) } else { Err(Refusal::Forbidden) }

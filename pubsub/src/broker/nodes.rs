@@ -1,5 +1,8 @@
 //! Nodes come and go: creation (XEP-0060, section 8.1), deletion (8.4) and purge (8.5).
 
+use convoke_xmpp::Jid;
+
+use super::access::Access;
 use super::form::{self, Submission};
 use super::{Affiliation, Answer, Audience, Broker, Change, Context, NodeId, Outcome, Refusal, Requester};
 use crate::config::{Creators, NodeConfig};
@@ -73,10 +76,21 @@ impl Broker {
     ) -> Result<Outcome, Refusal> {
         self.access(node, &requester.jid, context)?.ownership()?;
         let tells = self.node(node)?.config().notify_delete;
-        let told =
-            if tells { self.tell(node, Change::Deleted { redirect }, Audience::Everybody, context)? } else { None };
-        self.state.remove(node);
+        let change = Change::Deleted { redirect: redirect.clone() };
+        let told = if tells { self.tell(node, change, Audience::Everybody, context)? } else { None };
+        match redirect {
+            Some(uri) => self.state.move_away(node, uri, self.config.max_moved_nodes),
+            None => self.state.remove(node),
+        }
         Ok(Outcome::done(told))
+    }
+
+    /// Why there is nothing to be done with a node that is not there: it has moved, for those who were welcome at it
+    /// (sections 6.1.3.11 and 8.4.1); for everybody else it never was.
+    pub(super) fn absent(&self, node: &NodeId, who: &Jid, context: &Context<'_>) -> Refusal {
+        let moved = self.state.moved(node);
+        let moved = moved.filter(|moved| Access::new(moved.node(), who, context.contacts).is_welcome());
+        moved.map_or(Refusal::NoSuchNode, |moved| Refusal::Moved { uri: moved.uri().to_owned() })
     }
 
     pub(super) fn purge(

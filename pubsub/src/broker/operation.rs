@@ -72,6 +72,38 @@ pub(crate) enum Operation {
     ChangeAffiliations { node: NodeId, changes: Vec<(Jid, Affiliation)> },
 }
 
+impl Operation {
+    /// The one node that it is about.
+    pub(super) fn node(&self) -> Option<&NodeId> {
+        match self {
+            Self::ListNodes { .. } | Self::DefaultConfiguration | Self::PendingNodes => None,
+            Self::OwnSubscriptions { node }
+            | Self::OwnAffiliations { node }
+            | Self::DefaultOptions { node }
+            | Self::Create { node, .. } => node.as_ref(),
+            Self::Describe { node }
+            | Self::ListItems { node, .. }
+            | Self::Subscribe { node, .. }
+            | Self::Unsubscribe { node, .. }
+            | Self::Options { node, .. }
+            | Self::SetOptions { node, .. }
+            | Self::Items { node, .. }
+            | Self::Publish { node, .. }
+            | Self::Retract { node, .. }
+            | Self::Configuration { node }
+            | Self::Configure { node, .. }
+            | Self::Delete { node, .. }
+            | Self::Purge { node }
+            | Self::Authorize { node, .. }
+            | Self::SendPending { node }
+            | Self::Subscriptions { node, .. }
+            | Self::ChangeSubscriptions { node, .. }
+            | Self::Affiliations { node, .. }
+            | Self::ChangeAffiliations { node, .. } => Some(node),
+        }
+    }
+}
+
 /// An item to publish.
 #[derive(Debug, Clone)]
 pub(crate) struct NewEntry {

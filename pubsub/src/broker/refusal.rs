@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// Why an operation was not performed; nothing has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub(crate) enum Refusal {
     #[error("the requester's affiliation does not allow it")]
@@ -22,6 +22,8 @@ pub(crate) enum Refusal {
     SubscriptionPending,
     #[error("there is no such node")]
     NoSuchNode,
+    #[error("the node lives on at {uri}")]
+    Moved { uri: String },
     #[error("there is no such item")]
     NoSuchItem,
     #[error("a node of this name exists")]

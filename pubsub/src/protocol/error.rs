@@ -8,7 +8,7 @@ use super::feature::Feature;
 use crate::broker::Refusal;
 
 /// Why a request is answered with an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub(crate) enum RequestError {
     #[error("malformed request: {0}")]
@@ -68,8 +68,9 @@ impl From<RequestError> for StanzaError {
 fn refused(refusal: Refusal) -> StanzaError {
     match refusal {
         Refusal::Forbidden => Condition::Forbidden.into(),
-        // XEP-0060 gives some conditions another type than RFC 6120 does (here sections 8.7.3.3, 6.1.3.9, 6.2.3.2 and
-        // 6.3.4.2).
+        // XEP-0060 gives some conditions another type than RFC 6120 does (here sections 6.1.3.11, 8.7.3.3, 6.1.3.9,
+        // 6.2.3.2 and 6.3.4.2).
+        Refusal::Moved { uri } => StanzaError::from(Condition::Gone).with_type(ErrorType::Modify).with_alternate(uri),
         Refusal::NoApprover => StanzaError::from(Condition::Forbidden).with_type(ErrorType::Cancel),
         Refusal::TooManySubscriptions => {
             specific(Condition::PolicyViolation, "too-many-subscriptions").with_type(ErrorType::Wait)

@@ -48,8 +48,31 @@ fn default(default: &Element) -> Result<Operation, RequestError> {
 }
 
 fn delete(delete: &Element) -> Result<Operation, RequestError> {
-    let redirect = delete.find("redirect", namespace::PUBSUB_OWNER).and_then(|redirect| redirect.attribute("uri"));
-    Ok(Operation::Delete { node: required_node(delete)?, redirect: redirect.map(str::to_owned) })
+    let redirect = delete.find("redirect", namespace::PUBSUB_OWNER).map(redirect).transpose()?;
+    Ok(Operation::Delete { node: required_node(delete)?, redirect })
+}
+
+/// The bytes of a redirection: of an address of XMPP with all its parts and a node, however they are escaped, there is
+/// room for most.
+const MAX_URI_BYTES: usize = 4_096;
+
+/// Where the node lives on. It goes into errors, where only a URI may stand (RFC 6120, section 8.3.3.5).
+fn redirect(redirect: &Element) -> Result<String, RequestError> {
+    let uri = redirect.attribute("uri").unwrap_or_default();
+    if uri.len() > MAX_URI_BYTES || !is_uri(uri) {
+        return Err(RequestError::Malformed("a redirection is to a URI"));
+    }
+    Ok(uri.to_owned())
+}
+
+/// Whether the text begins with a scheme (RFC 3986, section 3.1) and goes on without white space.
+fn is_uri(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let is_of_scheme = |character: char| character.is_ascii_alphanumeric() || matches!(character, '+' | '-' | '.');
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.chars().all(is_of_scheme);
+    is_scheme
+        && !rest.is_empty()
+        && !rest.contains(|character: char| character.is_whitespace() || character.is_control())
 }
 
 fn change_subscriptions(subscriptions: &Element) -> Result<Operation, RequestError> {

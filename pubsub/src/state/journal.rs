@@ -9,7 +9,7 @@ use convoke_xmpp::Jid;
 
 use super::node::NodeName;
 use super::record::{Part, Record, TABLE};
-use super::{Item, Node, State, Subscription};
+use super::{Item, Moved, Node, State, Subscription};
 use crate::broker::Affiliation;
 use crate::config::NodeConfig;
 
@@ -72,6 +72,11 @@ pub(super) enum Step {
         node: NodeName,
         before: u64,
     },
+    /// It became known where a node has gone, or was forgotten.
+    Moved {
+        node: NodeName,
+        before: Option<Box<Moved>>,
+    },
 }
 
 impl Journal {
@@ -85,6 +90,10 @@ impl Journal {
 
     pub(super) fn removed(&mut self, node: Node) {
         self.note(Step::Node { node: node.name.clone(), before: Some(Box::new(node)) });
+    }
+
+    pub(super) fn moved(&mut self, node: &NodeName, before: Option<Moved>) {
+        self.note(Step::Moved { node: node.clone(), before: before.map(Box::new) });
     }
 }
 
@@ -170,6 +179,7 @@ impl State {
             }),
             Step::Item { node, number, before } => self.take_back_item(&node, number, before),
             Step::Position { node, before } => self.with(&node, |node| node.sequence = before),
+            Step::Moved { node, before } => self.take_back_moved(&node, before),
         }
     }
 
@@ -227,6 +237,7 @@ impl Step {
             Self::Subscription { node, jid, number, .. } => add(node, Part::Subscription(*number, jid.clone())),
             Self::Item { node, number, .. } => add(node, Part::Item(*number)),
             Self::Position { node, .. } => add(node, Part::Position),
+            Self::Moved { node, .. } => add(node, Part::Moved),
         }
     }
 }

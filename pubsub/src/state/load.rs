@@ -8,7 +8,7 @@ use convoke_store::Store;
 use convoke_xmpp::Jid;
 
 use super::codec::{Damage, Reader};
-use super::record::{FORMAT, Kind, TABLE, read_item, read_node, read_subscription};
+use super::record::{FORMAT, Kind, TABLE, read_item, read_moved, read_node, read_subscription};
 use super::{Node, OpenError, State};
 use crate::broker::NodeId;
 
@@ -34,7 +34,7 @@ struct Loading {
 pub(super) fn load(store: &dyn Store, address: Jid) -> Result<State, OpenError> {
     let mut loading = Loading { state: State::new(address), names: HashMap::new() };
     // Nodes before what belongs to them.
-    for kind in [Kind::Node, Kind::Position, Kind::Affiliation, Kind::Subscription, Kind::Item] {
+    for kind in [Kind::Node, Kind::Position, Kind::Affiliation, Kind::Subscription, Kind::Item, Kind::Moved] {
         loading.read_all(store, kind)?;
     }
     Ok(loading.state)
@@ -53,9 +53,9 @@ impl Loading {
 
     fn read(&mut self, kind: Kind, mut key: Reader, mut value: Reader) -> Result<(), Fault> {
         match value.byte()? {
-            FORMAT => {}
+            0 => return Err(Fault::Damaged),
             newer if newer > FORMAT => return Err(Fault::Newer(newer)),
-            _ => return Err(Fault::Damaged),
+            _ => {}
         }
         let number = key.big_endian()?;
         match kind {
@@ -64,6 +64,7 @@ impl Loading {
             Kind::Affiliation => self.affiliation(number, &mut key, &mut value)?,
             Kind::Subscription => self.subscription(number, key.big_endian()?, &mut value)?,
             Kind::Item => self.item(number, key.big_endian()?, &mut value)?,
+            Kind::Moved => self.moved(number, &mut value)?,
         }
         key.finish()?;
         Ok(value.finish()?)
@@ -73,8 +74,22 @@ impl Loading {
         let node = read_node(number, value)?;
         let id = node.id().clone();
         self.names.insert(number, id.clone());
-        self.state.next_node = number.checked_add(1).ok_or(Damage)?.max(self.state.next_node);
+        self.passed(number)?;
         none_before(self.state.nodes.insert(id, node))
+    }
+
+    fn moved(&mut self, number: u64, value: &mut Reader) -> Result<(), Damage> {
+        let moved = read_moved(number, value)?;
+        let id = moved.node().id().clone();
+        self.passed(number)?;
+        none_before(self.state.node(&id))?;
+        none_before(self.state.moved.insert(id, moved))
+    }
+
+    /// Numbers of nodes from now on are greater than this one.
+    fn passed(&mut self, number: u64) -> Result<(), Damage> {
+        self.state.next_node = number.checked_add(1).ok_or(Damage)?.max(self.state.next_node);
+        Ok(())
     }
 
     fn affiliation(&mut self, number: u64, key: &mut Reader, value: &mut Reader) -> Result<(), Damage> {

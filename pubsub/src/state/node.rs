@@ -140,6 +140,15 @@ impl Node {
         &self.incarnation
     }
 
+    /// What is left of it when it is gone, under another number: neither items nor subscriptions.
+    pub(super) fn trace(&self, number: u64) -> Self {
+        let (creator, incarnation) = (self.creator.clone(), self.incarnation.to_string());
+        let config = self.config.clone();
+        let mut trace = Self::new(number, self.name.id.clone(), creator, self.created, config, incarnation);
+        trace.affiliations = self.affiliations.clone();
+        trace
+    }
+
     pub(super) fn take_number(&mut self) -> u64 {
         let number = self.next_number;
         self.next_number += 1;

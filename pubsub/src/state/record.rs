@@ -1,7 +1,7 @@
 //! The records of a state: their keys and their values.
 //!
 //! A key is the address of the service, a zero byte, the kind of the record in one byte, and the number of the node in
-//! eight; then, for an affiliation, the bare address, and for a subscription or an item its number in eight bytes. All
+//! eight, which for one that has moved is a number of its own; then, for an affiliation, the bare address, and for a subscription or an item its number in eight bytes. All
 //! numbers are written with the highest byte first, so that the store lists items in the order of their publication.
 //! No address holds a zero byte: so no key of one service begins like those of another.
 //!
@@ -15,14 +15,15 @@ use convoke_xmpp::Jid;
 use super::codec::{Damage, Reader, Stored, Writer};
 use super::item::{after_epoch, micros_since_epoch, tree};
 use super::node::NodeName;
-use super::{Item, NewItem, Node, State, Subscription};
+use super::{Item, Moved, NewItem, Node, State, Subscription};
 use crate::broker::{Affiliation, NodeId, SubscriptionState};
 
 /// The table of all records of all services.
 pub(super) const TABLE: &str = "pubsub";
 
-/// The format that this version writes. Whoever adds a kind of record, or changes what is in one, raises it.
-pub(super) const FORMAT: u8 = 1;
+/// The format that this version writes; it reads those before it. Whoever adds a kind of record, or changes what is in
+/// one, raises it.
+pub(super) const FORMAT: u8 = 2;
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +40,8 @@ pub(super) enum Part {
     Affiliation(Jid),
     Subscription(u64, Jid),
     Item(u64),
+    /// All that is left of one that has moved.
+    Moved,
 }
 
 /// The kinds of records, in the order in which they are read back.
@@ -49,6 +52,7 @@ pub(super) enum Kind {
     Affiliation,
     Subscription,
     Item,
+    Moved,
 }
 
 impl Kind {
@@ -66,6 +70,7 @@ impl Kind {
             Self::Affiliation => "an affiliation",
             Self::Subscription => "a subscription",
             Self::Item => "an item",
+            Self::Moved => "a node that has moved",
         }
     }
 
@@ -76,6 +81,7 @@ impl Kind {
             Self::Affiliation => b'a',
             Self::Subscription => b's',
             Self::Item => b'i',
+            Self::Moved => b'm',
         }
     }
 }
@@ -85,7 +91,7 @@ impl Record {
         let mut key = self.part.kind().prefix(address);
         key.extend(self.node.number.to_be_bytes());
         match &self.part {
-            Part::Node | Part::Position => {}
+            Part::Node | Part::Position | Part::Moved => {}
             Part::Affiliation(jid) => key.extend(jid.as_str().bytes()),
             Part::Subscription(number, _) | Part::Item(number) => key.extend(number.to_be_bytes()),
         }
@@ -101,6 +107,7 @@ impl Part {
             Self::Affiliation(_) => Kind::Affiliation,
             Self::Subscription(..) => Kind::Subscription,
             Self::Item(_) => Kind::Item,
+            Self::Moved => Kind::Moved,
         }
     }
 }
@@ -108,23 +115,32 @@ impl Part {
 impl State {
     /// The value of a record as of now; `None` if what it holds is not there.
     pub(super) fn value(&self, record: &Record) -> Option<Vec<u8>> {
-        let node = self.node(&record.node.id).filter(|node| node.name == record.node)?;
         let mut out = Writer::default();
         out.byte(FORMAT);
         match &record.part {
-            Part::Node => write_node(node, &mut out),
-            Part::Position => out.integer(node.sequence),
-            Part::Affiliation(jid) => out.value(node.affiliations.get(jid)?),
-            Part::Subscription(number, jid) => {
-                let subscription = node.subscriptions.get(jid).filter(|entry| entry.number == *number)?;
-                out.bytes(jid.as_str());
-                out.value(&subscription.state);
-                out.value(&subscription.options);
-            }
-            Part::Item(number) => write_item(node.items.by_number(*number)?, &mut out),
+            Part::Moved => write_moved(self.moved(&record.node.id).filter(|it| it.node.name == record.node)?, &mut out),
+            part => write_part(self.node(&record.node.id).filter(|it| it.name == record.node)?, part, &mut out)?,
         }
         Some(out.finish())
     }
+}
+
+/// Writes what a node has of this part; `None` if it has nothing.
+fn write_part(node: &Node, part: &Part, out: &mut Writer) -> Option<()> {
+    match part {
+        Part::Node => write_node(node, out),
+        Part::Position => out.integer(node.sequence),
+        Part::Affiliation(jid) => out.value(node.affiliations.get(jid)?),
+        Part::Subscription(number, jid) => {
+            let subscription = node.subscriptions.get(jid).filter(|entry| entry.number == *number)?;
+            out.bytes(jid.as_str());
+            out.value(&subscription.state);
+            out.value(&subscription.options);
+        }
+        Part::Item(number) => write_item(node.items.by_number(*number)?, out),
+        Part::Moved => return None,
+    }
+    Some(())
 }
 
 fn write_node(node: &Node, out: &mut Writer) {
@@ -141,6 +157,24 @@ pub(super) fn read_node(number: u64, from: &mut Reader) -> Result<Node, Damage> 
     let created = after_epoch(from.integer()?);
     let incarnation = from.text()?;
     Ok(Node::new(number, id, creator, created, from.value()?, incarnation))
+}
+
+fn write_moved(moved: &Moved, out: &mut Writer) {
+    write_node(&moved.node, out);
+    out.integer(moved.node.affiliations.len() as u64);
+    for (jid, affiliation) in &moved.node.affiliations {
+        out.bytes(jid.as_str());
+        out.value(affiliation);
+    }
+    out.bytes(&moved.uri);
+}
+
+pub(super) fn read_moved(number: u64, from: &mut Reader) -> Result<Moved, Damage> {
+    let mut node = read_node(number, from)?;
+    for _ in 0..from.integer()? {
+        node.affiliations.insert(from.jid()?, from.value()?);
+    }
+    Ok(Moved { node, uri: from.text()? })
 }
 
 fn write_item(item: &Item, out: &mut Writer) {

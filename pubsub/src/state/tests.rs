@@ -29,6 +29,9 @@ fn picture(state: &State) -> String {
             .iter()
             .for_each(|item| writeln!(text, "  {item:?} {:?}", state.usage_of(item.publisher())).unwrap());
     }
+    for (id, moved) in &state.moved {
+        writeln!(text, "{id} -> {} {:?} {:?}", moved.uri(), moved.node().config(), moved.node().affiliations).unwrap();
+    }
     text
 }
 
@@ -67,8 +70,10 @@ fn change(state: &mut State, numbers: &mut Numbers) {
     let id = node_id(&format!("node {}", numbers.below(4)));
     let who = format!("user{}@example.net", numbers.below(5));
     let kind = numbers.below(40);
-    if kind == 0 {
-        return state.remove(&id);
+    match kind {
+        0 => return state.remove(&id),
+        39 => return state.move_away(&id, format!("xmpp:{who}?;node={}", numbers.0), 2),
+        _ => {}
     }
     let Some(mut node) = state.edit(&id) else {
         state.create(id, jid(&who), config(1), format!("incarnation {}", numbers.0), SystemTime::UNIX_EPOCH);
@@ -291,20 +296,56 @@ fn small_store() -> MemoryStore {
     node.subscribe(jid("c@d/e"), SubscriptionState::Subscribed, SubscriptionOptions::default());
     node.put_item(item("i", "a@b", 5));
     node.advance();
+    let mut gone = state.create(node_id("gone"), jid("a@b"), config(3), "2".to_owned(), SystemTime::UNIX_EPOCH);
+    gone.affiliate(jid("a@b"), Affiliation::Owner);
+    state.move_away(&node_id("gone"), "xmpp:a@b?;node=n".to_owned(), 1);
     save(&store, &mut state);
     store
+}
+
+/// Format 1 knew no nodes that have moved, and is otherwise the same.
+#[test]
+fn what_the_first_format_holds_is_read() {
+    let (new, old) = (small_store(), MemoryStore::new());
+    let records = new.scan(TABLE, b"").unwrap();
+    let known = records.into_iter().filter(|(key, _)| key[SERVICE.len() + 1] != b'm');
+    commit(&old, known.fold(Batch::new(), |batch, (key, value)| batch.put(TABLE, key, [&[1], &value[1..]].concat())));
+    let whole = picture(&reopened(&new));
+    assert_eq!(picture(&reopened(&old)), whole[..whole.find("gone").unwrap()]);
+}
+
+#[test]
+fn of_nodes_that_have_moved_the_last_are_known() {
+    let store = MemoryStore::new();
+    let mut state = State::new(jid(SERVICE));
+    for name in ["a", "b", "c", "a"] {
+        state.create(node_id(name), jid("a@b"), config(3), "1".to_owned(), SystemTime::UNIX_EPOCH);
+        state.move_away(&node_id(name), format!("xmpp:{name}"), 2);
+        save(&store, &mut state);
+    }
+    let known = |state: &State| state.moved.keys().map(NodeId::to_string).collect::<String>();
+    assert_eq!(known(&state), "ac");
+    let mut read = reopened(&store);
+    assert_eq!(known(&read), "ac");
+    // What went first is told by what the store says.
+    read.create(node_id("d"), jid("a@b"), config(3), "1".to_owned(), SystemTime::UNIX_EPOCH);
+    read.move_away(&node_id("d"), "xmpp:d".to_owned(), 2);
+    assert_eq!(known(&read), "ad");
 }
 
 #[test]
 fn a_newer_format_is_refused_and_says_what_to_do() {
     let records = small_store().scan(TABLE, b"").unwrap();
-    assert_eq!(records.len(), 5);
+    assert_eq!(records.len(), 6);
     for (key, mut value) in records {
         let store = small_store();
         value[0] = FORMAT + 1;
         commit(&store, Batch::new().put(TABLE, key, value));
         let refused = State::open(&store, jid(SERVICE)).err().unwrap();
-        assert!(matches!(refused, OpenError::NewerFormat { found: 2, supported: FORMAT, .. }), "{refused}");
+        assert!(
+            matches!(refused, OpenError::NewerFormat { found, supported: FORMAT, .. } if found == FORMAT + 1),
+            "{refused}"
+        );
         assert!(refused.to_string().contains("run the newer version"), "{refused}");
     }
 }
