@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn texts(stanzas: Vec<Stanza>) -> Vec<String> {
-        stanzas.iter().map(|s| s.as_str().to_owned()).collect()
+        stanzas.iter().map(|s| s.text().into_owned()).collect()
     }
 
     fn subscribed(table: &mut PresenceTable) {

@@ -106,6 +106,6 @@ mod tests {
 
     #[test]
     fn a_message_has_the_size_that_is_asked_for() {
-        assert_eq!(message_of(500).unwrap().bytes().len(), 500);
+        assert_eq!(message_of(500).unwrap().size(), 500);
     }
 }

@@ -118,7 +118,7 @@ impl fmt::Display for Answer {
             Self::Proceed => f.write_str("proceed"),
             Self::Success => f.write_str("SASL success"),
             Self::Challenge => f.write_str("a SASL challenge"),
-            Self::Stanza(stanza) => write!(f, "a stanza ({})", stanza.as_str()),
+            Self::Stanza(stanza) => write!(f, "a stanza ({})", stanza.text()),
             Self::Other(element) => write!(f, "<{} xmlns='{}'>", element.name(), element.namespace()),
             Self::Closed => f.write_str("the end of the stream, without an error"),
             Self::Malformed(error) => write!(f, "something that is no stream ({error})"),

@@ -105,13 +105,13 @@ async fn a_shutdown_withdraws_services_ends_streams_and_finishes_requests() {
     let waiting = world.send_apart(world.request(Method::POST, "/v1/stanzas", &world.alice).json(&ping));
     let request = world.sent().await;
     world.begin_shutdown();
-    assert_eq!(world.sent().await.as_str(), format!("<presence from='{GATEWAY}/printer' type='unavailable'/>"));
+    assert_eq!(world.sent().await.text(), format!("<presence from='{GATEWAY}/printer' type='unavailable'/>"));
     assert_eq!(events.next().await, None);
     world.deliver(&format!(
         "<iq type='get' id='1' from='bob@peer.example' to='{GATEWAY}/printer'><x xmlns='urn:x'/></iq>"
     ));
     assert_eq!(world.sent().await.error().unwrap().condition.as_str(), "service-unavailable");
-    world.deliver(request.result(None).as_str());
+    world.deliver(&request.result(None).text());
     assert_eq!(waiting.await.unwrap().status(), 200);
     world.stopped().await;
     assert!(TcpStream::connect(world.url.strip_prefix("http://").unwrap()).await.is_err());

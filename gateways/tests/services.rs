@@ -57,7 +57,7 @@ async fn a_registered_service_is_an_available_entity_until_it_is_removed() {
     let shown = body(response).await;
     assert_eq!(shown["jid"], format!("{GATEWAY}/printer"));
     assert!(shown["secret"].as_str().unwrap().starts_with("whsec_"));
-    assert_eq!(world.sent().await.as_str(), format!("<presence from='{GATEWAY}/printer'/>"));
+    assert_eq!(world.sent().await.text(), format!("<presence from='{GATEWAY}/printer'/>"));
     let known = json!({"name": "printer", "jid": format!("{GATEWAY}/printer"), "base_url": "https://8.8.8.8/api/",
         "health_path": null, "registered_by": "admin"});
     assert_eq!(body(world.get("/v1/services/printer", &world.alice).await).await, known, "the secret is shown once");
@@ -65,7 +65,7 @@ async fn a_registered_service_is_an_available_entity_until_it_is_removed() {
     let removal = world.request(Method::DELETE, "/v1/services/printer", &world.alice).send().await.unwrap();
     assert_eq!(removal.status(), 204);
     let presence = world.sent().await;
-    assert_eq!(presence.as_str(), format!("<presence from='{GATEWAY}/printer' type='unavailable'/>"));
+    assert_eq!(presence.text(), format!("<presence from='{GATEWAY}/printer' type='unavailable'/>"));
     problem(world.get("/v1/services/printer", &world.alice).await, 404).await;
     problem(world.request(Method::DELETE, "/v1/services/printer", &world.alice).send().await.unwrap(), 404).await;
 }
@@ -337,7 +337,7 @@ async fn the_gateway_tells_what_it_and_its_services_are() {
     let world = world_with(&service).await;
     let ask = async |to: &str, payload: &str| {
         world.deliver(&format!("<iq type='get' id='1' from='{BOB}' to='{to}'>{payload}</iq>"));
-        world.sent().await.as_str().to_owned()
+        world.sent().await.text().into_owned()
     };
     let info = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
     assert!(ask(GATEWAY, info).await.contains("category='gateway' type='http'"));

@@ -23,7 +23,7 @@ async fn a_request_gets_the_answer_of_its_recipient() {
     assert!(request.has_payload("ping", "urn:xmpp:ping"));
     assert_ne!(request.id().unwrap(), "mine", "identifiers on the wire are the gateway's own");
     assert!(request.id().unwrap().len() >= 22, "and cannot be guessed");
-    world.deliver(request.result(None).as_str());
+    world.deliver(&request.result(None).text());
     let response = waiting.await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["preference-applied"], "wait=20");
@@ -42,9 +42,9 @@ async fn xml_is_taken_and_given() {
         .body(xml);
     let waiting = world.send_apart(request);
     let request = world.sent().await;
-    assert!(request.as_str().contains("p:a='1'"));
+    assert!(request.text().contains("p:a='1'"));
     let payload = convoke_xmpp::Element::new("done", "urn:x");
-    world.deliver(request.result(Some(payload)).as_str());
+    world.deliver(&request.result(Some(payload)).text());
     let response = waiting.await.unwrap();
     assert_eq!(response.headers()["content-type"], "application/xmpp+xml");
     let answer = Stanza::parse(&response.text().await.unwrap()).unwrap();
@@ -65,7 +65,7 @@ async fn a_request_without_an_identifier_gets_one() {
         let waiting = world.send_apart(request.body(text));
         let request = world.sent().await;
         assert_eq!((request.kind(), request.fault()), (Kind::Iq(IqType::Set), None));
-        world.deliver(request.result(None).as_str());
+        world.deliver(&request.result(None).text());
         let answer = body(waiting.await.unwrap()).await;
         assert!(answer["id"].as_str().unwrap().len() >= 22, "{answer}");
     }
@@ -95,7 +95,7 @@ async fn a_stanza_error_becomes_the_status_of_the_map() {
             world.send_apart(world.request(Method::POST, "/v1/stanzas", &world.alice).json(&ping("peer.example")));
         let request = world.sent().await;
         let error = StanzaError::new(condition).with_text("why");
-        world.deliver(request.bounce(&error).unwrap().as_str());
+        world.deliver(&request.bounce(&error).unwrap().text());
         let response = waiting.await.unwrap();
         let waits = response.headers().contains_key("retry-after");
         assert_eq!(waits, condition.default_type() == ErrorType::Wait, "{condition:?}");
@@ -120,7 +120,7 @@ async fn no_answer_in_time_is_a_gateway_timeout() {
     );
     // Whoever answers now comes too late, and nothing happens.
     let request = world.sent().await;
-    world.deliver(request.result(None).as_str());
+    world.deliver(&request.result(None).text());
     assert!(world.nothing_sent().await);
 }
 
@@ -138,10 +138,7 @@ async fn a_message_and_a_presence_are_accepted_and_come_from_the_client() {
     assert_eq!(response.status(), 202);
     assert_eq!(body(response).await, json!({"id": "m1"}));
     let sent = world.sent().await;
-    assert_eq!(
-        sent.as_str(),
-        format!("<message to='bob@peer.example' from='{ALICE}' id='m1'><body>hi</body></message>")
-    );
+    assert_eq!(sent.text(), format!("<message to='bob@peer.example' from='{ALICE}' id='m1'><body>hi</body></message>"));
     let response = world.send(&json!({"kind": "presence", "from": ALICE, "show": "away"})).await;
     assert_eq!(response.status(), 202);
     let presence = world.sent().await;
@@ -247,7 +244,7 @@ async fn requests_at_once_are_bounded_by_client() {
     let response = world.send(&ping("peer.example")).await;
     assert!(response.headers().contains_key("retry-after"));
     problem(response, 429).await;
-    world.deliver(request.result(None).as_str());
+    world.deliver(&request.result(None).text());
     assert_eq!(waiting.await.unwrap().status(), 200);
     let message = json!({"kind": "message", "to": "bob@peer.example"});
     assert_eq!(world.send(&message).await.status(), 202, "the place is free again");

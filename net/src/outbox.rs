@@ -109,7 +109,7 @@ impl Outbox {
     /// newest availability of a sender takes the place of an earlier one to the same recipient.
     pub fn push(&self, stanza: Stanza) -> Result<(), Full> {
         let mut queue = self.lock();
-        if !queue.has_room(stanza.bytes().len(), &self.limits) && !queue.waiting.supersede(&stanza) {
+        if !queue.has_room(stanza.size(), &self.limits) && !queue.waiting.supersede(&stanza) {
             return Err(Full(Box::new(stanza)));
         }
         queue.waiting.push(stanza, |stanza| self.is_urgent(stanza));
@@ -164,7 +164,7 @@ impl Outbox {
             return Err(AcknowledgedTooMuch { sent });
         }
         queue.acknowledged = handled;
-        let freed: usize = queue.in_flight.drain(..count as usize).map(|stanza| stanza.bytes().len()).sum();
+        let freed: usize = queue.in_flight.drain(..count as usize).map(|stanza| stanza.size()).sum();
         queue.unacknowledged_bytes -= freed;
         drop(queue);
         self.counters.acknowledged.fetch_add(count.into(), Ordering::Relaxed);
@@ -214,7 +214,7 @@ impl Outbox {
         let Queue { waiting, in_flight, unmanaged, unacknowledged_bytes, .. } = &mut *queue;
         let count = waiting.take(most, |stanza| {
             each(&stanza);
-            *unacknowledged_bytes += if managed { stanza.bytes().len() } else { 0 };
+            *unacknowledged_bytes += if managed { stanza.size() } else { 0 };
             in_flight.push_back(stanza);
         });
         *unmanaged += if managed { 0 } else { count };

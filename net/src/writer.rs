@@ -44,8 +44,8 @@ impl<'a> Writer<'a> {
     pub(crate) fn refill(&mut self, most: usize, managed: bool) -> usize {
         let (buffer, stanzas) = (&mut self.buffer, &mut self.stanzas);
         self.outbox.take_batch(most, managed, |stanza| {
-            buffer.extend_from_slice(stanza.bytes());
-            stanzas.push_back(Written { end: buffer.len(), bytes: stanza.bytes().len(), managed });
+            stanza.parts().iter().for_each(|part| buffer.extend_from_slice(part));
+            stanzas.push_back(Written { end: buffer.len(), bytes: stanza.size(), managed });
         })
     }
 

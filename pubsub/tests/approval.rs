@@ -151,7 +151,7 @@ fn an_affiliation_approves_or_rejects_what_is_pending() {
             "<affiliations node='{NODE}'><affiliation jid='horatio@denmark.lit' affiliation='{affiliation}'/></affiliations>"
         );
         let sent = house.owner_request(HAMLET, "set", &change);
-        assert!(sent[1].as_str().contains(&format!("subscription='{state}'")), "{affiliation}: {sent:?}");
+        assert!(sent[1].text().contains(&format!("subscription='{state}'")), "{affiliation}: {sent:?}");
     }
 }
 
@@ -160,11 +160,11 @@ fn an_affiliation_approves_or_rejects_what_is_pending() {
 fn an_owner_approves_a_subscription_by_changing_it() {
     let house = pending();
     let list = house.owner_request(HAMLET, "get", "<subscriptions node='princely_musings'/>");
-    assert!(!list[0].as_str().contains("horatio"));
+    assert!(!list[0].text().contains("horatio"));
     let approve = "<subscriptions node='princely_musings'>\
                    <subscription jid='horatio@denmark.lit' subscription='subscribed'/></subscriptions>";
     let sent = house.owner_request(HAMLET, "set", approve);
-    assert!(sent[1].as_str().contains("subscription='subscribed'"), "{sent:?}");
+    assert!(sent[1].text().contains("subscription='subscribed'"), "{sent:?}");
 }
 
 fn command(from: &str, content: &str) -> String {

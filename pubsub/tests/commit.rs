@@ -308,7 +308,7 @@ fn the_end_of_a_subscriber_that_takes_nothing_any_more_is_durable() {
     let routed = house.router.take();
     let notification = routed.iter().find(|stanza| stanza.to().unwrap().as_str() == "a@a.example").unwrap();
     let gone = notification.bounce(&StanzaError::new(Condition::Gone)).unwrap();
-    house.send(gone.as_str());
+    house.send(&gone.text());
     complete(&house, &store);
     let reopened = open(store.clone(), open_config());
     publish(&reopened, "2");

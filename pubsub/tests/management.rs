@@ -198,7 +198,7 @@ fn owners_hear_who_comes_and_goes_where_the_node_says_so() {
         let sent = house.done("bard@shakespeare.lit/globe", "set", &request);
         assert_eq!(sent.len(), 1);
         assert_eq!(sent[0].to().unwrap().as_str(), "hamlet@denmark.lit");
-        assert!(sent[0].as_str().contains(&format!("subscription='{state}'")), "{sent:?}");
+        assert!(sent[0].text().contains(&format!("subscription='{state}'")), "{sent:?}");
     }
 }
 

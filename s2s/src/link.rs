@@ -121,7 +121,7 @@ impl Link {
 
     /// Counts what the peer has sent. Whether that was too much is asked after the read.
     fn count(&self, stanza: &Stanza) {
-        let bytes = stanza.bytes().len();
+        let bytes = stanza.size();
         self.stanzas_in.fetch_add(1, Ordering::Relaxed);
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
         let _pause = self.spend(bytes);

@@ -244,7 +244,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_fit_is_counted_and_told_behind_what_waits() {
-        let bytes = notification(SERVICE, "headline", "n", 0).bytes().len();
+        let bytes = notification(SERVICE, "headline", "n", 0).size();
         for bounds in [Bounds { notifications: 3, bytes: 1 << 20 }, Bounds { notifications: 99, bytes: 3 * bytes }] {
             let (inboxes, inbox) = inboxes(bounds);
             (0..5).for_each(|id| assert!(inboxes.take(notification(SERVICE, "headline", "n", id)).is_none()));

@@ -38,7 +38,7 @@ impl Notification {
             span: Span::read(&message),
             is_recalled: message.find("delay", DELAY).is_some(),
             unsubscribed: unsubscribed(content),
-            bytes: stanza.bytes().len(),
+            bytes: stanza.size(),
         };
         Some((node, notification))
     }

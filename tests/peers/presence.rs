@@ -82,7 +82,7 @@ async fn our_component_sees_each_step_of_its_subscription_until_it_ends_it(softw
         (Kind::Presence(PresenceType::Available), juliet.jid())
     );
     juliet.send("<presence><show>dnd</show></presence>").await;
-    assert!(next(&mut observer).await.as_str().contains("<show>dnd</show>"));
+    assert!(next(&mut observer).await.text().contains("<show>dnd</show>"));
 
     observer.presence(PresenceType::Unsubscribe, &jid(JULIET));
     juliet.wait_for_presence("observer@volunteers.lan", Some("unsubscribe")).await;

@@ -4,6 +4,7 @@
 //! what routing reads. Only what would not mean the same in another stream, or is not normalised, is written anew.
 
 mod broadcast;
+mod content;
 mod header;
 mod kind;
 
@@ -11,6 +12,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use self::content::Content;
 use self::header::{Address, Header, Layout, Text, other_attributes, owned, payload_of, write_value};
 use self::kind::kind_of;
 use crate::Jid;
@@ -26,13 +28,13 @@ pub use self::kind::{IqType, Kind, MessageType, PresenceType};
 /// One stanza. Cheap to clone: the bytes are shared. Two are equal if their bytes are.
 #[derive(Clone)]
 pub struct Stanza {
-    bytes: Bytes,
+    content: Content,
     header: Header,
 }
 
 impl PartialEq for Stanza {
     fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
+        self.content == other.content
     }
 }
 
@@ -82,7 +84,7 @@ impl Stanza {
         let end_tag = format!("</{}>", kind.name());
         let (to, from) = (to.as_ref().map(Jid::as_ref), from.as_ref().map(Jid::as_ref));
         let built = Self::build(kind, to, from, id.as_deref(), lang.as_deref(), &rest, &end_tag, payload);
-        Ok(Self { header: Header { fault, ..built.header }, bytes: built.bytes })
+        Ok(Self { header: Header { fault, ..built.header }, content: built.content })
     }
 
     /// Keeps the bytes of a scanned stanza; `None` if they must be written anew, because they would mean something else
@@ -113,11 +115,11 @@ impl Stanza {
             (to, from) => (to.flatten(), from.flatten()),
         };
         let (kind, fault) =
-            kind_of(scanned.name.local.of(text), kind.as_ref().map(|k| k.get(text.as_bytes())), id.is_some());
+            kind_of(scanned.name.local.of(text), kind.as_ref().map(|k| k.get([text.as_bytes(), &[]])), id.is_some());
         let payload = scanned.child.map(|child| payload_of(child, text, stream)).transpose()?;
         let layout = Layout::AsSent { attributes_end: scanned.attributes_end as u32 };
         let header = Header { kind, fault, to, from, id, lang, payload, layout };
-        Ok(Some(Self { bytes: Bytes::copy_from_slice(text.as_bytes()), header }))
+        Ok(Some(Self { content: Content::new(Bytes::copy_from_slice(text.as_bytes())), header }))
     }
 
     /// Kind and type.
@@ -144,18 +146,18 @@ impl Stanza {
 
     /// The `id` (RFC 6120, section 8.1.3).
     pub fn id(&self) -> Option<&str> {
-        self.header.id.as_ref().map(|id| id.get(&self.bytes))
+        self.header.id.as_ref().map(|id| id.get(self.parts()))
     }
 
     /// `xml:lang` (RFC 6120, section 8.1.5).
     pub fn lang(&self) -> Option<&str> {
-        self.header.lang.as_ref().map(|lang| lang.get(&self.bytes))
+        self.header.lang.as_ref().map(|lang| lang.get(self.parts()))
     }
 
     /// Name and namespace of the first child element; `jabber:client` stands for the content namespace.
     pub fn payload_name(&self) -> Option<(&str, &str)> {
         let (name, namespace) = self.header.payload.as_ref()?;
-        Some((name.get(&self.bytes), namespace.get(&self.bytes)))
+        Some((name.get(self.parts()), namespace.get(self.parts())))
     }
 
     /// Whether the first child element has this name and namespace.
@@ -171,8 +173,7 @@ impl Stanza {
     /// The whole stanza as a tree.
     pub fn to_element(&self) -> Element {
         // The bytes were validated when the stanza was made: this does not fail.
-        parse_with_content_default(self.as_str())
-            .unwrap_or_else(|_| Element::new(self.kind().name(), namespace::CLIENT))
+        parse_with_content_default(&self.text()).unwrap_or_else(|_| Element::new(self.kind().name(), namespace::CLIENT))
     }
 
     /// The first child element as a tree.
@@ -193,15 +194,20 @@ impl Stanza {
         )
     }
 
-    /// The stanza as it goes to the wire, in a stream whose default namespace is its content namespace.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+    /// The stanza as it goes to the wire, in a stream whose default namespace is its content namespace: one piece behind
+    /// the other. The second is held once for all recipients of a [`Broadcast`], and empty elsewhere.
+    pub fn parts(&self) -> [&[u8]; 2] {
+        self.content.parts()
     }
 
-    /// The stanza as text; looks at every byte.
-    pub fn as_str(&self) -> &str {
-        // The bytes come from text alone; nothing else makes a Stanza.
-        std::str::from_utf8(&self.bytes).unwrap_or_default()
+    /// Its length on the wire, in bytes.
+    pub fn size(&self) -> usize {
+        self.content.size()
+    }
+
+    /// The stanza as text; looks at every byte, and copies those of a [`Broadcast`].
+    pub fn text(&self) -> Cow<'_, str> {
+        self.content.text()
     }
 
     /// The same stanza for another recipient.
@@ -276,7 +282,7 @@ impl Stanza {
     }
 
     fn address<'a>(&'a self, address: &'a Option<Address>) -> Option<JidRef<'a>> {
-        address.as_ref().map(|a| JidRef::from_normal(a.text.get(&self.bytes), a.parts))
+        address.as_ref().map(|a| JidRef::from_normal(a.text.get(self.parts()), a.parts))
     }
 
     fn rewritten(&self, to: Option<JidRef<'_>>, from: Option<JidRef<'_>>) -> Self {
@@ -299,9 +305,9 @@ impl Stanza {
 
     /// Everything behind the attributes of the header.
     fn rest(&self) -> Cow<'_, str> {
-        let text = self.as_str();
+        let text = self.text();
         match self.header.layout {
-            Layout::Normal { rest } => Cow::Borrowed(&text[rest as usize..]),
+            Layout::Normal { rest } => behind(text, rest as usize),
             Layout::AsSent { attributes_end } => {
                 let attributes_end = attributes_end as usize;
                 let others = other_attributes(&text[1 + self.kind().name().len()..attributes_end]);
@@ -342,13 +348,20 @@ impl Stanza {
         let header = Header { kind, fault: None, to, from, id, lang, payload, layout };
         out.push_str(rest);
         out.push_str(end);
-        Self { bytes: Bytes::from(out), header }
+        Self { content: Content::new(out), header }
     }
 }
 
 impl std::fmt::Debug for Stanza {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(&self.text())
+    }
+}
+
+fn behind(text: Cow<'_, str>, start: usize) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[start..]),
+        Cow::Owned(mut text) => Cow::Owned(text.split_off(start)),
     }
 }
 
@@ -377,11 +390,11 @@ mod tests {
         assert_eq!(stanza.from().unwrap().as_str(), "alice@b.example/X");
         assert_eq!(stanza.payload_name(), Some(("ping", "urn:xmpp:ping")));
         assert_eq!(
-            stanza.as_str(),
+            stanza.text(),
             "<iq to='c.example' from='alice@b.example/X' id='a&amp;b' type='get' xml:lang='en' foo='b&apos;ar'>\
              <ping xmlns='urn:xmpp:ping'>  A</ping></iq>"
         );
-        assert_eq!(Stanza::parse(stanza.as_str()).unwrap(), stanza);
+        assert_eq!(Stanza::parse(&stanza.text()).unwrap(), stanza);
     }
 
     #[test]
@@ -389,7 +402,7 @@ mod tests {
         let message =
             |lang: &str| format!("<message to='a.example' from='b.example'{lang} x='1'><body>hi</body></message>");
         let german = Stanza::parse(&message("")).unwrap().or_lang("de");
-        assert_eq!((german.lang(), german.as_str()), (Some("de"), message(" xml:lang='de'").as_str()));
+        assert_eq!((german.lang(), &*german.text()), (Some("de"), message(" xml:lang='de'").as_str()));
         let english = Stanza::parse(&message(" xml:lang='en'")).unwrap();
         assert_eq!(english.clone().or_lang("de"), english);
     }
@@ -398,10 +411,10 @@ mod tests {
     fn keeps_the_prefixes_that_the_stanza_itself_declares() {
         let text = "<message xmlns:p='urn:p' p:a='1' to='a.example'><p:x/></message>";
         let stanza = Stanza::parse(text).unwrap();
-        assert_eq!(stanza.as_str(), text);
+        assert_eq!(stanza.text(), text);
         assert_eq!(stanza.payload_name(), Some(("x", "urn:p")));
         let moved = stanza.with_to(&jid("b.example"));
-        assert_eq!(moved.as_str(), "<message to='b.example' xmlns:p='urn:p' p:a='1'><p:x/></message>");
+        assert_eq!(moved.text(), "<message to='b.example' xmlns:p='urn:p' p:a='1'><p:x/></message>");
         let named = Stanza::parse(&text.replace("<message", "<message xmlns='jabber:client'")).unwrap();
         assert_eq!(named.payload_name(), Some(("x", "urn:p")));
         assert_eq!((named.payload(), named.to()), (stanza.payload(), stanza.to()));
@@ -411,12 +424,9 @@ mod tests {
     fn rewriting_addresses_leaves_everything_else() {
         let stanza = Stanza::parse("<message to='a.example' id='1'><body>x</body></message>").unwrap();
         let moved = stanza.with_to(&jid("b@c.example/d'e")).with_from(&jid("e.example"));
-        assert_eq!(
-            moved.as_str(),
-            "<message to='b@c.example/d&apos;e' from='e.example' id='1'><body>x</body></message>"
-        );
+        assert_eq!(moved.text(), "<message to='b@c.example/d&apos;e' from='e.example' id='1'><body>x</body></message>");
         assert_eq!(moved.to().unwrap().resource(), Some("d'e"));
-        assert_eq!(Stanza::parse(moved.as_str()).unwrap(), moved);
+        assert_eq!(Stanza::parse(&moved.text()).unwrap(), moved);
     }
 
     #[test]
@@ -425,10 +435,10 @@ mod tests {
             .with_to(&jid("b.example"))
             .with_from(&jid("a@a.example/x"))
             .with_payload(Element::new("do", "urn:x").text("it"));
-        assert_eq!(Stanza::parse(request.as_str()).unwrap(), request);
+        assert_eq!(Stanza::parse(&request.text()).unwrap(), request);
         let answer = request.result(Some(Element::new("done", "urn:x")));
         assert_eq!(
-            answer.as_str(),
+            answer.text(),
             "<iq to='a@a.example/x' from='b.example' id='7' type='result'><done xmlns='urn:x'/></iq>"
         );
         assert_eq!(Stanza::from_element(request.to_element()).unwrap(), request);
@@ -437,7 +447,7 @@ mod tests {
     #[test]
     fn adds_a_payload_to_an_empty_element() {
         let stanza = Stanza::parse("<presence/>").unwrap().with_payload(Element::new("c", "urn:c"));
-        assert_eq!(stanza.as_str(), "<presence><c xmlns='urn:c'/></presence>");
+        assert_eq!(stanza.text(), "<presence><c xmlns='urn:c'/></presence>");
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn passed_on(reading: &Reading) -> String {
     let mut text = OPEN_CLIENT.to_owned();
     for event in &reading.events {
         match event {
-            StreamEvent::Stanza(stanza) => text.push_str(stanza.as_str()),
+            StreamEvent::Stanza(stanza) => text.push_str(&stanza.text()),
             StreamEvent::Element(element) => element.write(&mut text, namespace::CLIENT),
             StreamEvent::Open(_) | StreamEvent::Close => {}
         }

@@ -134,7 +134,7 @@ fn answer(bench: &Bench) -> Running<'_> {
         let Some(stanza) = &dialled.stanza else { return inconclusive("no stanza") };
         let ours = stanza.id() == Some(PING) && stanza.to().is_some_and(|to| to.domain() == dialled.us.domain.as_str());
         let answers = matches!(stanza.kind(), Kind::Iq(IqType::Result | IqType::Error));
-        if ours && answers { Ok(stanza.as_str().to_owned()) } else { failed(stanza.as_str()) }
+        if ours && answers { Ok(stanza.text().into_owned()) } else { failed(stanza.text()) }
     })
 }
 

@@ -67,7 +67,7 @@ fn identify(inner: &Inner, stanza: Stanza) -> Result<Stanza, Problem> {
     }
     // Read anew: without an identifier an iq was at fault, and now it is not.
     let stanza = stanza.with_id(&inner.identifiers.next());
-    Stanza::parse(stanza.as_str()).map_err(|error| bad_body(error.to_string()))
+    Stanza::parse(&stanza.text()).map_err(|error| bad_body(error.to_string()))
 }
 
 /// The stanza from this client; a client speaks for nobody else.
@@ -149,7 +149,7 @@ fn answered(answer: &Stanza, headers: &HeaderMap) -> Result<Response, Problem> {
     }
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.to_ascii_lowercase().contains(XML) {
-        return Ok(([(CONTENT_TYPE, XML)], answer.as_str().to_owned()).into_response());
+        return Ok(([(CONTENT_TYPE, XML)], answer.text().into_owned()).into_response());
     }
     Ok(Json(to_json(answer)).into_response())
 }

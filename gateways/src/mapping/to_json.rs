@@ -12,7 +12,7 @@ pub fn to_json(stanza: &Stanza) -> Value {
     let element = stanza.to_element();
     let mut object = header(stanza);
     if has_foreign_attributes(&element.to_string()) {
-        object.insert("xml".into(), stanza.as_str().into());
+        object.insert("xml".into(), stanza.text().into());
         return object.into();
     }
     let attributes = attributes_to_json(&element, &["to", "from", "id", "type"]);

@@ -40,7 +40,7 @@ pub(super) async fn read(response: Response, request: &Stanza, limits: &Limits) 
         return Err(reported(status, &headers, &body, limits).into());
     }
     let answer = request.result(payload(&headers, &body, limits)?);
-    if answer.bytes().len() > limits.body_bytes {
+    if answer.size() > limits.body_bytes {
         return Err(too_large().into());
     }
     Ok(answer)

@@ -42,7 +42,7 @@ impl Lanes {
 
     /// Adds a stanza; whether it is urgent is only asked where there is something to overtake.
     pub(super) fn push(&mut self, stanza: Stanza, is_urgent: impl FnOnce(&Stanza) -> bool) {
-        self.bytes += stanza.bytes().len();
+        self.bytes += stanza.size();
         let follows = !self.urgent.is_empty() && self.urgent_pairs.iter_mut().any(|pairs| pairs.contain(&stanza));
         if follows || (!self.bulk.is_empty() && is_urgent(&stanza) && !self.has_bulk_of_the_pair_of(&stanza)) {
             self.urgent_pairs.get_or_insert_with(Pairs::default).add(&stanza);
@@ -56,7 +56,7 @@ impl Lanes {
 
     /// Puts a stanza in front of all others.
     pub(super) fn push_first(&mut self, stanza: Stanza) {
-        self.bytes += stanza.bytes().len();
+        self.bytes += stanza.size();
         self.first.push_front(stanza);
     }
 
@@ -70,7 +70,7 @@ impl Lanes {
             |stanza: &Stanza| is_availability(stanza) && stanza.from() == newer.from() && stanza.to() == newer.to();
         for lane in [&mut self.bulk, &mut self.urgent, &mut self.first] {
             if let Some(stanza) = lane.iter().rposition(same).and_then(|at| lane.remove(at)) {
-                self.bytes -= stanza.bytes().len();
+                self.bytes -= stanza.size();
                 // The counters of the bulk are too high by one then, which only keeps an order that need not be kept.
                 return true;
             }
@@ -112,7 +112,7 @@ impl Lanes {
             *lane = kept;
             taken.extend(out);
         }
-        self.bytes -= taken.iter().map(|stanza| stanza.bytes().len()).sum::<usize>();
+        self.bytes -= taken.iter().map(Stanza::size).sum::<usize>();
         // Counted anew from what is left, when it is asked for again.
         self.pairs = None;
         self.urgent_pairs = (!self.urgent.is_empty()).then(|| Pairs::of(&self.urgent));
@@ -141,7 +141,7 @@ struct Batch {
 impl Batch {
     fn take(&mut self, lane: &mut VecDeque<Stanza>, budget: usize, mut each: impl FnMut(Stanza)) {
         while let Some(stanza) = lane.front() {
-            let bytes = self.bytes + stanza.bytes().len();
+            let bytes = self.bytes + stanza.size();
             if self.count == self.most || (self.count > 0 && bytes > budget) {
                 return;
             }
@@ -242,10 +242,10 @@ mod tests {
 
     /// One presence, and as many messages as fit behind it.
     fn batch_len() -> usize {
-        let room = BATCH_BYTES - presence(77, 77, 10_000).bytes().len();
+        let room = BATCH_BYTES - presence(77, 77, 10_000).size();
         let (mut bytes, mut count) = (0, 0);
-        while bytes + message(count % 10, 1, count).bytes().len() <= room {
-            bytes += message(count % 10, 1, count).bytes().len();
+        while bytes + message(count % 10, 1, count).size() <= room {
+            bytes += message(count % 10, 1, count).size();
             count += 1;
         }
         count + 1

@@ -27,7 +27,7 @@ impl Work {
     /// The bytes that it holds on to.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Stanza(stanza, _) => stanza.bytes().len(),
+            Self::Stanza(stanza, _) => stanza.size(),
             Self::Remove(jid) => jid.as_str().len(),
             Self::Expire => 0,
         }

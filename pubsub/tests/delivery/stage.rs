@@ -113,7 +113,7 @@ impl Stage {
     /// Has the subscriber's side send a notification back.
     pub(super) fn bounce(&self, notification: &Stanza, condition: Condition) {
         let bounced = notification.bounce(&StanzaError::new(condition)).unwrap();
-        self.hand_in(bounced.as_str());
+        self.hand_in(&bounced.text());
     }
 
     /// Whether the address is still subscribed: `unsubscribe` says so.

@@ -85,7 +85,7 @@ fn the_bytes_that_wait_are_bounded_for_one_and_for_all() {
 /// Rather more than the bytes of one notification without its head.
 fn stage_bytes() -> usize {
     let stage = Stage::new(open_config(), &[A]);
-    stage.notification(A).bytes().len()
+    stage.notification(A).size()
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Opened {
             let verbs = ["configure", "subscriptions", "affiliations"];
             questions.extend(verbs.map(|verb| request(HAMLET, "get", OWN, &format!("<{verb} node='{node}'/>"))));
         }
-        questions.iter().map(|question| self.ask(question).as_str().to_owned()).collect()
+        questions.iter().map(|question| self.ask(question).text().into_owned()).collect()
     }
 }
 

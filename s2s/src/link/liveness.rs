@@ -83,7 +83,7 @@ mod tests {
         assert_ne!(Some(id), second.id());
         let expected =
             format!("<iq to='b.example' from='a.example' id='{id}' type='get'><ping xmlns='urn:xmpp:ping'/></iq>");
-        assert_eq!(first.as_str(), expected);
+        assert_eq!(first.text(), expected);
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl State {
     }
 
     pub(super) fn is_too_large(&self, stanza: &Stanza) -> bool {
-        self.peer_max_bytes.is_some_and(|limit| stanza.bytes().len() as u64 > limit)
+        self.peer_max_bytes.is_some_and(|limit| stanza.size() as u64 > limit)
     }
 
     pub(super) fn is_unused(&self) -> bool {

@@ -27,7 +27,7 @@ async fn two_domains_exchange_stanzas_both_ways_and_find_each_other_by_srv() {
     // One stream for both directions.
     assert_eq!((link.state, link.dials, link.incoming_streams, link.failures), (LinkState::Open, 1, 0, 0));
     assert_eq!(b.link("a.example").unwrap().dials, 0);
-    assert_eq!(link.bytes_out, message("juliet@a.example", "romeo@b.example", "1").bytes().len() as u64);
+    assert_eq!(link.bytes_out, message("juliet@a.example", "romeo@b.example", "1").size() as u64);
 }
 
 #[tokio::test]

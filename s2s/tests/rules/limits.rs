@@ -23,7 +23,7 @@ async fn ten_thousand_bytes_are_taken_and_one_more_violates_the_policy() {
     let here = Listening::with(|config| config.limits.stanza_bytes = 1).await;
     let mut peer = here.established().await;
     peer.say(sized(10_000)).await;
-    assert_eq!(here.a.routed().await.0.bytes().len(), 10_000);
+    assert_eq!(here.a.routed().await.0.size(), 10_000);
     let said = here.established_answer_to(sized(10_001)).await;
     assert_eq!(stream_error(&said), "policy-violation");
     assert!(here.a.has_routed_nothing().await);

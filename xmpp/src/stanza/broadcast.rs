@@ -1,20 +1,24 @@
 //! One stanza for many recipients.
 
+use std::sync::Arc;
+
+use super::content::Content;
 use super::header::{Address, Header, Layout, Text, write_value};
-use super::{Bytes, Jid, Stanza};
+use super::{Jid, Stanza};
 
 /// A stanza but for its `to` and `id`, written once for many recipients.
 ///
-/// Each recipient costs a head and one allocation: nothing of the payload is written, escaped or looked at again.
+/// Their stanzas share what is behind the `id`: each costs a head and one allocation, however large the payload is, and
+/// nothing of that is written, escaped, copied or looked at again until it goes to the wire.
 #[derive(Debug, Clone)]
 pub struct Broadcast {
-    /// `<message` and all that follows, without `to` and `id`.
-    text: String,
+    /// The start tag up to where `to` belongs.
+    name: String,
+    /// The attribute `from`, behind which `id` belongs.
+    from: String,
+    /// All that follows.
+    rest: Arc<str>,
     header: Header,
-    /// Where `to` is spliced in: behind the name of the element.
-    name_end: usize,
-    /// Where `id` is spliced in: behind `from`.
-    from_end: usize,
 }
 
 impl Broadcast {
@@ -22,35 +26,35 @@ impl Broadcast {
     pub fn new(stanza: &Stanza) -> Self {
         let (rest, payload) = (stanza.rest(), stanza.owned_payload());
         let mut plain = Stanza::build(stanza.kind(), None, stanza.from(), None, stanza.lang(), &rest, "", payload);
-        let text = plain.as_str().to_owned();
+        let text = plain.text().into_owned();
         if let Ok(found) = Stanza::parse(&text) {
             // A reader finds the name of the payload in the text itself: copies of this header need no memory then.
             plain.header.payload = found.header.payload;
         }
         let mut from = String::new();
         stanza.from().map(|jid| write_value(&mut from, "from", jid.as_str()));
-        let name_end = 1 + stanza.kind().name().len();
-        Self { text, header: plain.header, name_end, from_end: name_end + from.len() }
+        let (name, behind) = text.split_at(1 + stanza.kind().name().len());
+        Self { rest: behind[from.len()..].into(), name: name.to_owned(), from, header: plain.header }
     }
 
     /// The stanza for one recipient.
     pub fn to(&self, to: &Jid, id: &str) -> Stanza {
-        let capacity = self.text.len() + " to='' id=''".len() + to.as_str().len() + id.len();
-        let mut out = String::with_capacity(capacity);
-        out.push_str(&self.text[..self.name_end]);
-        let to = Address { text: write_value(&mut out, "to", to.as_str()), parts: to.as_ref().parts() };
-        let before_from = out.len() - self.name_end;
-        out.push_str(&self.text[self.name_end..self.from_end]);
-        let id = write_value(&mut out, "id", id);
-        let before_rest = out.len() - self.from_end;
-        out.push_str(&self.text[self.from_end..]);
+        let capacity = self.name.len() + self.from.len() + " to='' id=''".len() + to.as_str().len() + id.len();
+        let mut head = String::with_capacity(capacity);
+        head.push_str(&self.name);
+        let to = Address { text: write_value(&mut head, "to", to.as_str()), parts: to.as_ref().parts() };
+        let before_from = head.len() - self.name.len();
+        head.push_str(&self.from);
+        let id = write_value(&mut head, "id", id);
+        let before_rest = head.len() - self.name.len() - self.from.len();
         let header = self.header.moved(before_from as u32, before_rest as u32);
-        Stanza { bytes: Bytes::from(out), header: Header { to: Some(to), id: Some(id), ..header } }
+        let content = Content::with_shared(head, Arc::clone(&self.rest));
+        Stanza { content, header: Header { to: Some(to), id: Some(id), ..header } }
     }
 
-    /// The bytes that the stanzas of all recipients have in common.
+    /// The bytes that the stanzas of all recipients share.
     pub fn shared_bytes(&self) -> usize {
-        self.text.len()
+        self.rest.len()
     }
 }
 
@@ -104,11 +108,24 @@ mod tests {
                 assert_eq!((sent.kind(), sent.lang()), (expected.kind(), expected.lang()));
                 assert_eq!((sent.from(), sent.payload_name()), (expected.from(), expected.payload_name()));
                 assert_eq!(sent.to_element(), expected.to_element(), "{text}");
-                let read = Stanza::parse(sent.as_str()).unwrap();
+                let read = Stanza::parse(&sent.text()).unwrap();
                 assert_eq!((read.to(), read.id(), read.payload_name()), (sent.to(), sent.id(), sent.payload_name()));
                 let elsewhere = Jid::new("elsewhere.example").unwrap();
                 assert_eq!(sent.with_to(&elsewhere).to_element(), expected.with_to(&elsewhere).to_element());
             }
         }
+    }
+
+    #[test]
+    fn the_stanzas_of_all_recipients_share_what_is_the_same() {
+        let text =
+            format!("<message from='a.example' type='headline'><x xmlns='urn:x'>{}</x></message>", "x".repeat(9_000));
+        let broadcast = Broadcast::new(&Stanza::parse(&text).unwrap());
+        let [first, second] = ["b.example", "c.example"].map(|to| broadcast.to(&Jid::new(to).unwrap(), "1"));
+        let ([head, shared], [other_head, other_shared]) = (first.parts(), second.parts());
+        assert_eq!((head.len(), shared.len()), (other_head.len(), broadcast.shared_bytes()));
+        assert!(std::ptr::eq(shared, other_shared) && head.len() < 100);
+        assert_eq!(first.size(), first.text().len());
+        assert!(first != second && first == Stanza::parse(&first.text()).unwrap());
     }
 }

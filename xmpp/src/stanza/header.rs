@@ -9,7 +9,7 @@ use crate::namespace;
 use crate::xml::scanner::{Name, Namespace, Span, StreamBindings, Value};
 use crate::xml::{ReadError, attribute_value, escape_into};
 
-/// A value of the header: a piece of the bytes, or its own text where the bytes hold references.
+/// A value of the header: a piece of the bytes, within one of their parts, or its own text where they hold references.
 #[derive(Debug, Clone)]
 pub(super) enum Text {
     Range { start: u32, end: u32 },
@@ -19,11 +19,16 @@ pub(super) enum Text {
 
 impl Text {
     /// Looks at its own few bytes alone: a header is read often, and the stanza may be large.
-    pub(super) fn get<'a>(&'a self, bytes: &'a [u8]) -> &'a str {
+    pub(super) fn get<'a>(&'a self, [own, shared]: [&'a [u8]; 2]) -> &'a str {
         match self {
             // Both ends were found in valid text, at its quotes or at the ends of a name: this is valid, too.
             Self::Range { start, end } => {
-                std::str::from_utf8(&bytes[*start as usize..*end as usize]).unwrap_or_default()
+                let (start, end) = (*start as usize, *end as usize);
+                let bytes = match start.checked_sub(own.len()) {
+                    None => &own[start..end],
+                    Some(start) => &shared[start..end - own.len()],
+                };
+                std::str::from_utf8(bytes).unwrap_or_default()
             }
             Self::Owned(text) => text,
             Self::Known(text) => text,

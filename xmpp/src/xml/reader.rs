@@ -480,9 +480,9 @@ mod tests {
         let open = OPEN.replace(" from=", " xmlns:p='urn:p' from=");
         let events = read(&format!("{open}<message to='b.example' from='a.example'><p:x/></message>"), 4096).unwrap();
         let StreamEvent::Stanza(stanza) = &events[1] else { panic!("{events:?}") };
-        assert!(stanza.as_str().contains("<x xmlns='urn:p'/>"), "{}", stanza.as_str());
+        assert!(stanza.text().contains("<x xmlns='urn:p'/>"), "{}", stanza.text());
         assert_eq!(stanza.payload_name(), Some(("x", "urn:p")));
-        assert!(Stanza::parse(stanza.as_str()).is_ok());
+        assert!(Stanza::parse(&stanza.text()).is_ok());
     }
 
     #[test]
@@ -493,7 +493,7 @@ mod tests {
         assert!(matches!(&events[1], StreamEvent::Element(e) if e.is("features", namespace::STREAM)));
         let StreamEvent::Stanza(stanza) = &events[2] else { panic!("{events:?}") };
         assert_eq!(stanza.payload_name(), Some(("ping", namespace::PING)));
-        assert!(stanza.as_str().starts_with("<iq to='b.example' from='a.example' id='1' type='get'"));
+        assert!(stanza.text().starts_with("<iq to='b.example' from='a.example' id='1' type='get'"));
     }
 
     #[test]
@@ -503,7 +503,7 @@ mod tests {
             let text = format!("{open}<message xmlns='{content}' to='b.example'><body>x</body></message>");
             let events = read(&text, 4096).unwrap();
             let StreamEvent::Stanza(stanza) = &events[1] else { panic!("{events:?}") };
-            assert_eq!(stanza.as_str(), "<message to='b.example'><body>x</body></message>");
+            assert_eq!(stanza.text(), "<message to='b.example'><body>x</body></message>");
         }
     }
 
@@ -565,7 +565,7 @@ mod tests {
             format!("{OPEN}<message xmlns='jabber:server' from='a.example' to='b.example'><body>x</body></message>");
         let events = read(&text, 4096).unwrap();
         let StreamEvent::Stanza(stanza) = &events[1] else { panic!("{events:?}") };
-        assert_eq!(stanza.as_str(), "<message to='b.example' from='a.example'><body>x</body></message>");
+        assert_eq!(stanza.text(), "<message to='b.example' from='a.example'><body>x</body></message>");
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl<H: SessionHandler> Runner<'_, H> {
     fn ping(&mut self) {
         match self.handler.ping() {
             Some(ping) => {
-                self.push_text(ping.as_str());
+                self.push_text(&ping.text());
                 // The space that would keep the connection alive is spared.
                 self.session.sent(self.now);
             }

@@ -159,7 +159,7 @@ async fn a_stanza_that_is_queued_during_a_write_leaves_right_behind_its_batch() 
     socket.meets = Meets::Room(1000);
     let outbox = Outbox::default();
     (0..5).for_each(|_| outbox.push(message("before", 10_000)).unwrap());
-    let batch: usize = 5 * message("before", 10_000).bytes().len();
+    let batch: usize = 5 * message("before", 10_000).size();
     let produce = |outbox: &Outbox, seen| match seen {
         // Ten of fifty writes have been made.
         10 => outbox.push(message("urgent", 0)).unwrap(),
