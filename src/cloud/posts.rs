@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use convoke_pubsub::client;
-use convoke_xmpp::{Condition, Element, Jid};
+use convoke_xmpp::{Condition, Element, ErrorType, Jid};
 use tokio::task::JoinSet;
 
 use crate::component::{ComponentHandle, RequestError};
@@ -16,6 +16,8 @@ const UNDER_WAY: usize = 64;
 const WAITING: usize = 4_096;
 /// How long the service may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// After which time a service that is away is asked again.
+const LATER: Duration = Duration::from_secs(30);
 
 /// Publications to one service, each node's in their order. With no service, nothing is published.
 ///
@@ -40,6 +42,12 @@ pub(crate) struct Posts {
 struct Target {
     node: String,
     item: Option<String>,
+}
+
+impl Target {
+    fn node(name: &str) -> Self {
+        Self { node: name.to_owned(), item: None }
+    }
 }
 
 struct Post {
@@ -110,13 +118,27 @@ impl Posts {
         }
     }
 
-    /// Deletes one of many nodes of that type.
+    /// Deletes one of many nodes of that type, whichever run has made it.
     pub(crate) fn delete_part<T: NodeItem>(&mut self, part: &str) {
         let Some(service) = self.service.clone() else { return };
         let node = Node::<T>::part(service, part);
-        if self.made.remove(node.name()) {
-            let target = Target { node: node.name().to_owned(), item: None };
-            self.put(target, Post { kind: Kind::Removal, payload: client::delete(node.name()) });
+        self.made.remove(node.name());
+        self.put(Target::node(node.name()), Post { kind: Kind::Removal, payload: client::delete(node.name()) });
+    }
+
+    /// The names of the nodes that this role owns at the service, of earlier runs too (XEP-0060, section 5.7); asks until
+    /// the service answers. None if it refuses to say.
+    pub(crate) fn owned(&self) -> impl Future<Output = Vec<String>> + Send + use<> {
+        let (component, service) = (self.component.clone(), self.service.clone());
+        async move {
+            let Some(service) = service else { return Vec::new() };
+            loop {
+                match component.get(&service, client::own_affiliations(None), PATIENCE).await {
+                    Ok(answer) => return answer.as_ref().map(owned).unwrap_or_default(),
+                    Err(error) if may_answer_later(&error) => tokio::time::sleep(LATER).await,
+                    Err(_) => return Vec::new(),
+                }
+            }
         }
     }
 
@@ -156,6 +178,8 @@ impl Posts {
         if !self.made.insert(node.name().to_owned()) {
             return;
         }
+        // Its name is used again before it was deleted.
+        self.waiting.remove(&Target::node(node.name()));
         self.making += 1;
         // Sent at once: whoever subscribes afterwards finds the node.
         let created = self.component.create_node(node, PATIENCE);
@@ -165,7 +189,7 @@ impl Posts {
                 Err(error) if condition(&error) == Some(Condition::Conflict) => component.purge(&node, PATIENCE).await,
                 created => created,
             };
-            Posted { target: Target { node: node.name().to_owned(), item: None }, kind: Kind::Creation, result }
+            Posted { target: Target::node(node.name()), kind: Kind::Creation, result }
         });
     }
 
@@ -236,6 +260,23 @@ impl Posts {
 
 fn condition(error: &RequestError) -> Option<Condition> {
     error.stanza_error().map(|error| error.condition)
+}
+
+/// Whether the service is out of reach, or busy, and so says nothing about the request.
+fn may_answer_later(error: &RequestError) -> bool {
+    match error {
+        RequestError::Refused { error, .. } => {
+            let away = [Condition::RemoteServerNotFound, Condition::RemoteServerTimeout, Condition::ServiceUnavailable];
+            error.error_type == ErrorType::Wait || away.contains(&error.condition)
+        }
+        RequestError::TimedOut { .. } => true,
+        RequestError::Closed { .. } => false,
+    }
+}
+
+fn owned(answer: &Element) -> Vec<String> {
+    let all = client::parse_affiliations(answer).unwrap_or_default().into_iter();
+    all.filter(|entry| entry.affiliation == "owner").filter_map(|entry| entry.node).collect()
 }
 
 /// What a node was made to hold.

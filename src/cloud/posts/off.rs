@@ -42,6 +42,10 @@ impl Posts {
 
     pub(crate) fn delete_part<T: NodeItem>(&mut self, _part: &str) {}
 
+    pub(crate) fn owned(&self) -> impl Future<Output = Vec<String>> + Send + use<> {
+        std::future::ready(Vec::new())
+    }
+
     pub(crate) fn mirror<T: NodeItem>(&mut self, _mirror: &mut Mirror<T>, _items: impl Iterator<Item = T>) {}
 
     pub(crate) async fn progress(&mut self) {

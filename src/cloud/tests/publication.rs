@@ -64,6 +64,7 @@ impl<T: NodeItem + Clone + std::fmt::Debug> Reading<T> {
                     }
                     NodeEvent::Published(item) => drop(self.items.insert(item.id().into_owned(), item)),
                     NodeEvent::Retracted(id) => drop(self.items.remove(&id)),
+                    NodeEvent::Purged => self.items.clear(),
                     // It is not there yet.
                     NodeEvent::Interrupted(_) | NodeEvent::Gap { .. } => {}
                     other => panic!("{other:?}"),
@@ -132,4 +133,84 @@ async fn a_scheduler_tells_how_far_tasks_are_and_each_result_once() {
     assert_eq!((&bad.stage, bad.attempt), (&TaskStage::Failed, 3));
     results.until("every result", |all| all.len() == 20).await;
     assert_eq!(results.items["t3"], TaskResult::new("t3", "9", volunteer.jid().clone()));
+}
+
+/// A domain whose publish-subscribe keeps everything on a disk, with a scheduler and the one node it borrows.
+struct Run {
+    domain: Domain,
+    pubsub: Jid,
+    scheduler: Scheduler,
+    _volunteer: Volunteer,
+}
+
+impl Run {
+    async fn begin(store: &Arc<dyn Store>) -> Self {
+        let domain = Domain::builder("a.example").start().await.unwrap();
+        let pubsub = domain.serve_durable_pubsub(PubSubConfig::default(), store.clone()).unwrap();
+        let allow = vec![Allowance { domain: domain.name().clone(), nodes: 1 }];
+        let short = Duration::from_millis(200);
+        let times = LeaseTimes { default: short, shortest: short, longest: short };
+        let config = ResourceManagerConfig { store: store.clone(), allow, times, publish_to: None };
+        let manager = ResourceManager::start(&domain, config).await.unwrap();
+        let (managers, publish_to) = (vec![manager.jid().clone()], Some(pubsub.clone()));
+        let config = SchedulerConfig { managers, publish_to, ..SchedulerConfig::default() };
+        let scheduler = Scheduler::start(&domain, config).unwrap();
+        let volunteer = Volunteer::builder(&domain, "v", "desk").worker("square", Square).join().unwrap();
+        Self { domain, pubsub, scheduler, _volunteer: volunteer }
+    }
+
+    async fn submit(&self, batch: &str, tasks: u64) -> BatchStatistics {
+        finished(self.scheduler.submit(batch, squares(tasks), false).await.unwrap()).await
+    }
+
+    /// The batches that have nodes of this type.
+    async fn batches<T: NodeItem>(&self, asker: &crate::Component) -> Vec<String> {
+        let query = Element::new("query", convoke_xmpp::namespace::DISCO_ITEMS);
+        let answer = asker.get(&self.pubsub, query, SOON).await.unwrap().unwrap();
+        let nodes = answer.children().filter_map(|item| item.attribute("node")?.strip_prefix(T::NODE));
+        nodes.filter_map(|rest| rest.strip_prefix('/')).map(str::to_owned).collect()
+    }
+
+    /// Waits until this holds of those.
+    async fn until_batches<T: NodeItem>(&self, asker: &crate::Component, holds: impl Fn(&[String]) -> bool) {
+        let looking = async {
+            while !holds(&self.batches::<T>(asker).await) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(SOON, looking).await.unwrap_or_else(|_| panic!("other nodes {}", T::NODE));
+    }
+}
+
+#[tokio::test]
+async fn a_scheduler_deletes_what_an_earlier_run_has_told_of_tasks_and_keeps_which_results_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(RedbStore::open(directory.path()).unwrap());
+    let first = Run::begin(&store).await;
+    let asker = first.domain.component("asker").unwrap();
+    for batch in ["old", "older"] {
+        assert_eq!(first.submit(batch, 5).await.done, 5);
+    }
+    assert_eq!(first.batches::<TaskState>(&asker).await, ["old", "older"]);
+    let node = |run: &Run| Node::<TaskResult>::part(run.pubsub.clone(), "old");
+    let config = SubscriptionConfig::default;
+    let mut results = Reading { items: BTreeMap::new(), loads: asker.subscribe(&node(&first), config()) };
+    results.until("every result", |all| all.len() == 5).await;
+    let told = results.items.clone();
+    first.domain.shutdown(SOON).await;
+
+    let second = Run::begin(&store).await;
+    let asker = second.domain.component("asker").unwrap();
+    second.until_batches::<TaskState>(&asker, <[_]>::is_empty).await;
+    let mut results = Reading { items: BTreeMap::new(), loads: asker.subscribe(&node(&second), config()) };
+    results.until("what counted", |all| *all == told).await;
+    // A name that is used again is that of the newer batch.
+    assert_eq!(second.submit("old", 2).await.done, 2);
+    results.until("the results of the new batch", |all| all.len() == 2).await;
+    // Those of earlier runs are the first to make room for others.
+    for n in 0..99 {
+        second.submit(&format!("new{n}"), 0).await;
+    }
+    second.until_batches::<TaskResult>(&asker, |kept| !kept.contains(&"older".to_owned())).await;
+    assert!(second.batches::<TaskResult>(&asker).await.contains(&"old".to_owned()));
 }

@@ -30,7 +30,14 @@ impl TaskResult {
 
 impl NodeItem for TaskResult {
     const NODE: &'static str = "urn:convoke:results";
-    const OPTIONS: &'static [(&'static str, &'static str)] = super::KEEPS_ALL;
+    const OPTIONS: &'static [(&'static str, &'static str)] = &[
+        ("pubsub#persist_items", "true"),
+        ("pubsub#max_items", "max"),
+        // A month: a scheduler that comes again deletes what is older than its last batches, one that does not cannot.
+        ("pubsub#item_expire", "2592000"),
+        ("pubsub#send_last_published_item", "never"),
+        ("pubsub#notify_retract", "true"),
+    ];
 
     fn id(&self) -> Cow<'_, str> {
         (&*self.task).into()
