@@ -22,6 +22,7 @@ mod publication;
 mod quota;
 mod refusal;
 mod retrieval;
+mod subscribers;
 mod subscription;
 mod subscriptions;
 
@@ -35,6 +36,7 @@ use access::Access;
 use availability::Availability;
 use expiry::Expiries;
 use notice::{Audience, told_owners};
+use subscription::SubIdPolicy;
 
 pub(crate) use affiliation::Affiliation;
 pub(crate) use availability::Presence;
@@ -42,10 +44,10 @@ pub(crate) use context::{Context, Followers, NoFollowers};
 pub(crate) use form::Submission;
 pub(crate) use node::{NodeId, NodeInfo};
 pub(crate) use operation::{NewEntry, Operation, Payload, Requester, Selection};
-pub(crate) use outcome::{Answer, Change, Entry, Notification, Outcome, Style};
+pub(crate) use outcome::{AffiliationInfo, Answer, Change, Notification, Outcome, Style};
 pub(crate) use page::{Page, PageRequest, PageStart};
 pub(crate) use refusal::Refusal;
-pub(crate) use subscription::SubscriptionState;
+pub(crate) use subscription::{SubId, SubscriptionInfo, SubscriptionName, SubscriptionState};
 
 /// One publish-subscribe service.
 pub(crate) struct Broker {
@@ -103,14 +105,17 @@ impl Broker {
     /// Ends all subscriptions of an address that takes no notifications any more (XEP-0060, section 12.4); owners are
     /// told who want to know.
     pub(crate) fn remove_subscriber(&mut self, jid: &Jid) -> Vec<Notification> {
-        let is_subscribed = |node: &&Node| node.subscriptions().contains_key(jid);
-        let nodes: Vec<_> = self.state.nodes().filter(is_subscribed).map(|node| node.id().clone()).collect();
-        let end = |node: &NodeId| {
-            let mut editor = self.state.edit(node)?;
-            editor.unsubscribe(jid);
-            told_owners(editor.node(), jid, None)
+        let subids = self.subids();
+        let mut over = Vec::new();
+        for node in self.state.nodes() {
+            over.extend(node.subscriptions().of(jid.as_str()).iter().map(|own| subids.info(node, jid, own).ended()));
+        }
+        let end = |info: SubscriptionInfo| {
+            let mut editor = self.state.edit(&info.node)?;
+            editor.unsubscribe(jid, info.subid);
+            told_owners(editor.node(), info)
         };
-        nodes.iter().filter_map(end).collect()
+        over.into_iter().filter_map(end).collect()
     }
 
     /// Performs one operation: all of it, or nothing.
@@ -144,11 +149,15 @@ impl Broker {
             Op::OwnSubscriptions { node } => self.own_subscriptions(requester, node),
             Op::OwnAffiliations { node } => self.own_affiliations(requester, node),
             Op::Subscribe { node, jid, options } => self.subscribe(requester, node, jid, options, context),
-            Op::Unsubscribe { node, jid } => self.unsubscribe(requester, node, jid),
-            Op::Options { node, jid } => self.options(requester, node, jid),
-            Op::SetOptions { node, jid, options } => self.set_options(requester, &node, &jid, options, context),
+            Op::Unsubscribe { node, subscription } => self.unsubscribe(requester, &node, &subscription),
+            Op::Options { node, subscription } => self.options(requester, &node, &subscription),
+            Op::SetOptions { node, subscription, options } => {
+                self.set_options(requester, &node, &subscription, options, context)
+            }
             Op::DefaultOptions { node } => self.default_options(node),
-            Op::Items { node, selection, page } => self.items(requester, node, &selection, page.as_ref(), context),
+            Op::Items { node, subid, selection, page } => {
+                self.items(requester, node, subid.as_deref(), &selection, page.as_ref(), context)
+            }
             Op::Publish { node, item, options } => self.publish(requester, node, item, options, context),
             Op::Retract { node, id, notify } => self.retract(requester, &node, &id, notify, context),
             Op::Create { node, config } => self.create(requester, node, config, context),
@@ -157,8 +166,8 @@ impl Broker {
             Op::DefaultConfiguration => Ok(self.default_configuration()),
             Op::Delete { node, redirect } => self.delete(requester, &node, redirect, context),
             Op::Purge { node } => self.purge(requester, &node, context),
-            Op::Authorize { node, subscriber, is_allowed } => {
-                self.authorize(requester, &node, &subscriber, is_allowed, context)
+            Op::Authorize { node, subscription, is_allowed } => {
+                self.authorize(requester, &node, &subscription, is_allowed, context)
             }
             Op::PendingNodes => self.pending_nodes(requester, context),
             Op::SendPending { node } => self.send_pending(requester, &node, context),
@@ -167,6 +176,10 @@ impl Broker {
             Op::Affiliations { node, page } => self.affiliations(requester, node, page.as_ref(), context),
             Op::ChangeAffiliations { node, changes } => self.change_affiliations(requester, node, changes, context),
         }
+    }
+
+    fn subids(&self) -> SubIdPolicy {
+        SubIdPolicy::new(self.config.multi_subscribe)
     }
 
     /// An entity before a node.

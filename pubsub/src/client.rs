@@ -16,11 +16,11 @@ mod subscriber;
 use convoke_xmpp::Element;
 use convoke_xmpp::namespace::{PUBSUB, PUBSUB_OWNER};
 
-pub use event::{Change, Event, Item, parse_delay, parse_event};
-pub use form::{Authorization, Fields, authorize, parse_authorization, parse_form};
+pub use event::{Change, Event, Item, parse_delay, parse_event, parse_subids};
+pub use form::{Authorization, Fields, parse_authorization, parse_form};
 pub use owner::{
     affiliations, configuration, configure, create, create_configured, create_instant, default_configuration, delete,
-    delete_with_redirect, purge, set_affiliations, set_subscriptions, subscriptions,
+    delete_with_redirect, purge, set_affiliations, set_subscriptions, set_subscriptions_by_subid, subscriptions,
 };
 pub use page::{Page, PageNote, items_page, parse_page};
 pub use position::{Position, parse_position};
@@ -31,7 +31,7 @@ pub use result::{
 };
 pub use subscriber::{
     default_options, items, items_by_id, newest_items, options, own_affiliations, own_subscriptions, set_options,
-    subscribe, subscribe_with_options, unsubscribe,
+    subscribe, subscribe_with_options, unsubscribe, with_subid,
 };
 
 fn pubsub(child: Element) -> Element {

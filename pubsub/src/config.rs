@@ -70,6 +70,14 @@ pub struct PubSubConfig {
     /// Addresses of which the service knows that they are available. Default 10,000. Beyond it, the service does not know
     /// who is not, and delivers to everybody else as if presence did not matter.
     pub max_available: usize,
+    /// Whether each request to subscribe makes another subscription, with a SubID and options of its own, to the node that
+    /// the address has subscribed to before (XEP-0060, section 6.1.6, `multi-subscribe`). Default `false`: a bot that
+    /// subscribes at each start would pile up subscriptions; it is told the one that it has.
+    ///
+    /// An address then has 16 subscriptions to a node at most, all of which count as subscriptions of the node, and each
+    /// of its notifications names its SubIDs, for which it is written anew. Services of accounts do not do this, whatever
+    /// is said here.
+    pub multi_subscribe: bool,
     /// Whether publishing to a node that does not exist creates it, for those who may create nodes (section 7.1.4).
     /// Default `false`: a mistyped name makes no node.
     pub auto_create: bool,
@@ -98,6 +106,7 @@ impl Default for PubSubConfig {
             max_waiting: 1_024,
             max_waiting_bytes: 8 * 1024 * 1024,
             max_available: 10_000,
+            multi_subscribe: false,
             auto_create: false,
             node: NodeConfig::default(),
             delivery: DeliveryConfig::default(),

@@ -10,6 +10,7 @@ mod digest;
 mod notice;
 mod outbox;
 mod statistics;
+mod subids;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +18,14 @@ use std::time::{Duration, Instant};
 
 use convoke_xmpp::{Condition, Jid, Origin, Router, Stanza, StanzaError};
 
-use crate::broker::NodeId;
+use crate::broker::{NodeId, SubId};
 use crate::ids::MessageIds;
 use crate::state::{Subscription, Subscriptions};
 
 use backlog::{Admission, Backlogs, Release};
 use digest::Digests;
 use notice::{Letter, Pending};
+use subids::SubIds;
 
 pub use config::DeliveryConfig;
 pub(crate) use notice::Notice;
@@ -43,7 +45,7 @@ pub(crate) enum Outgoing {
     /// Somebody with this bare address is at work.
     Alive(Jid),
     /// A subscription has ended: what waits for it is forgotten.
-    Ended { subscriber: Jid, service: Jid, node: NodeId },
+    Ended { subscriber: Jid, service: Jid, node: NodeId, subid: SubId },
 }
 
 /// Everything that is on its way to subscribers.
@@ -94,7 +96,7 @@ impl Delivery {
             Outgoing::Notification { notice, recipients } => self.notify(notice, &recipients, now, router),
             Outgoing::Bounce(message) => self.returned(&message, now),
             Outgoing::Alive(bare) => self.backlogs.alive(bare.bare(), now),
-            Outgoing::Ended { subscriber, service, node } => self.end(&subscriber, (&service, &node)),
+            Outgoing::Ended { subscriber, service, node, subid } => self.end(&subscriber, (&service, &node), subid),
         }
     }
 
@@ -119,18 +121,65 @@ impl Delivery {
 
     fn notify(&mut self, notice: Notice, recipients: &Subscriptions, now: Instant, router: &dyn Router) {
         let letter = Arc::new(Letter::new(notice));
-        for (recipient, subscription) in by_domain(recipients) {
-            let pending = Pending::new(letter.clone());
-            match subscription.options.digest_period() {
-                Some(period) => self.collect(recipient, pending, period, now, router),
-                None => self.send_or_wait(recipient, pending, now, router),
+        for (recipient, own) in by_domain(recipients) {
+            match letter.is_of_items() {
+                true => self.tell_of_items(recipient, own, &letter, now, router),
+                false => self.tell_at_once(recipient, own, &letter, now, router),
             }
         }
     }
 
-    fn collect(&mut self, subscriber: &Jid, pending: Pending, period: Duration, now: Instant, router: &dyn Router) {
-        let room = self.room();
-        for digest in self.digests.collect(subscriber, pending, period, room, now) {
+    /// One message for all subscriptions of an address that want it now (XEP-0060, section 6.1.6); in the digest of each
+    /// that collects, it has a place.
+    fn tell_of_items(
+        &mut self,
+        subscriber: &Jid,
+        own: &[Subscription],
+        letter: &Arc<Letter>,
+        now: Instant,
+        router: &dyn Router,
+    ) {
+        for subscription in own {
+            if let Some(period) = subscription.options.digest_period() {
+                self.collect(subscriber, subscription.subid, letter, period, now, router);
+            }
+        }
+        let at_once = own.iter().filter(|subscription| !subscription.options.digest);
+        if let Some(subids) = SubIds::new(at_once.map(|subscription| subscription.subid)) {
+            self.send_or_wait(subscriber, Pending::new(letter.clone(), subids), now, router);
+        }
+    }
+
+    /// One message behind all that is collected for the subscriptions of an address.
+    fn tell_at_once(
+        &mut self,
+        subscriber: &Jid,
+        own: &[Subscription],
+        letter: &Arc<Letter>,
+        now: Instant,
+        router: &dyn Router,
+    ) {
+        if own.iter().any(|subscription| subscription.options.digest) {
+            for digest in self.digests.take_all(subscriber, letter.source()) {
+                self.send_or_wait(subscriber, digest, now, router);
+            }
+        }
+        if let Some(subids) = SubIds::new(own.iter().map(|subscription| subscription.subid)) {
+            self.send_or_wait(subscriber, Pending::new(letter.clone(), subids), now, router);
+        }
+    }
+
+    fn collect(
+        &mut self,
+        subscriber: &Jid,
+        subid: SubId,
+        letter: &Arc<Letter>,
+        period: Duration,
+        now: Instant,
+        router: &dyn Router,
+    ) {
+        let (pending, room) = (Pending::new(letter.clone(), SubIds::one(subid)), self.room());
+        for digest in self.digests.collect((subscriber, subid), pending, period, room, now) {
             self.send_or_wait(subscriber, digest, now, router);
         }
     }
@@ -219,9 +268,9 @@ impl Delivery {
         }
     }
 
-    fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId)) {
-        self.digests.end(subscriber, source);
-        self.backlogs.end(subscriber, source);
+    fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId), subid: SubId) {
+        self.digests.end(subscriber, source, subid);
+        self.backlogs.end(subscriber, source, subid);
     }
 
     /// How much more may wait for all subscribers together.
@@ -238,10 +287,10 @@ pub(crate) fn deliver(stanza: Stanza, router: &dyn Router) {
 }
 
 /// The recipients, those of a domain beside each other: its link gets them as one run.
-fn by_domain(recipients: &Subscriptions) -> impl Iterator<Item = (&Jid, &Subscription)> {
+fn by_domain(recipients: &Subscriptions) -> impl Iterator<Item = (&Jid, &[Subscription])> {
     let mut domains = BTreeMap::<&str, Vec<_>>::new();
-    for (recipient, subscription) in recipients {
-        domains.entry(recipient.domain()).or_default().push((recipient, subscription));
+    for (recipient, own) in recipients.addresses() {
+        domains.entry(recipient.domain()).or_default().push((recipient, own));
     }
     domains.into_values().flatten()
 }

@@ -9,18 +9,23 @@ use crate::broker::Refusal;
 
 /// Gives identifiers that have not been given before.
 pub(crate) trait IdSource {
+    /// Fresh bits.
+    fn bits(&mut self) -> Result<u128, Refusal>;
+
     /// A fresh identifier: letters and digits.
-    fn fresh(&mut self) -> Result<String, Refusal>;
+    fn fresh(&mut self) -> Result<String, Refusal> {
+        Ok(format!("{:032x}", self.bits()?))
+    }
 }
 
-/// 128 random bits in hexadecimal: unique without a look at those in use.
+/// 128 random bits: unique without a look at those in use.
 pub(crate) struct RandomIds;
 
 impl IdSource for RandomIds {
-    fn fresh(&mut self) -> Result<String, Refusal> {
+    fn bits(&mut self) -> Result<u128, Refusal> {
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).map_err(|_| Refusal::NoRandomness)?;
-        Ok(format!("{:032x}", u128::from_be_bytes(bits)))
+        Ok(u128::from_be_bytes(bits))
     }
 }
 

@@ -15,6 +15,7 @@ mod presence;
 mod publication;
 mod request;
 mod rsm;
+mod shim;
 
 pub(crate) use answer::{answer, position_element};
 pub(crate) use approval::read_approval;
@@ -26,3 +27,4 @@ pub(crate) use form::AUTHORIZATION;
 pub(crate) use presence::read_presence;
 pub(crate) use request::{Request, read};
 pub(crate) use rsm::RSM;
+pub(crate) use shim::{headers as subid_headers, subids};

@@ -71,13 +71,16 @@ impl PubSubService {
     ///
     /// Whoever runs it hands over the requests for the nodes of accounts, the presence that accounts and their contacts
     /// send to the accounts' bare addresses, notifications that came back, and the answers to requests whose identifier
-    /// begins with [`PubSubService::questions`]. [`PubSubConfig::personal`] is the configuration that clients expect.
+    /// begins with [`PubSubService::questions`]. [`PubSubConfig::personal`] is the configuration that clients expect;
+    /// [`PubSubConfig::multi_subscribe`] is always off here.
     pub fn personal(
         domain: Jid,
         config: PubSubConfig,
         store: Option<Arc<dyn Store>>,
         contacts: Arc<dyn Contacts>,
     ) -> Self {
+        // Who follows a node by its capabilities has no SubID.
+        let config = PubSubConfig { multi_subscribe: false, ..config };
         let questions = Questions::new();
         let prefix = questions.prefix().to_owned();
         let host = Accounts::new(config.clone(), store.clone(), Arc::new(SystemClock), contacts, questions);

@@ -22,6 +22,7 @@ mod moved;
 mod node;
 mod record;
 mod settings;
+mod subscriptions;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -44,7 +45,8 @@ pub(crate) use item::{Item, NewItem, self_contained};
 pub(crate) use items::Items;
 pub(crate) use journal::{Changes, Undo};
 pub(crate) use moved::Moved;
-pub(crate) use node::{Node, Position, Subscription, Subscriptions};
+pub(crate) use node::{Node, Position};
+pub(crate) use subscriptions::{Subscription, Subscriptions};
 pub(crate) use usage::Usage;
 
 /// All that one service knows.

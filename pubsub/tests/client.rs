@@ -178,7 +178,7 @@ fn an_approval_goes_both_ways() {
     assert_eq!((request.node.as_str(), &request.subscriber), ("n", &bob));
     assert_eq!(client::parse_authorization(&sent[0]), None);
     let answer = Stanza::message(MessageType::Normal).with_from(&jid("alice@b.example/desk"));
-    let answer = answer.with_to(house.service.address()).with_payload(client::authorize("n", &bob, true));
+    let answer = answer.with_to(house.service.address()).with_payload(request.answer(true));
     let told = house.send(&answer.text());
     let Some(Event::Subscription { subscription, .. }) = client::parse_event(&told[0]) else { panic!("{told:?}") };
     assert_eq!(subscription.state, "subscribed");

@@ -1,13 +1,11 @@
 //! Who may do what with a node: affiliations (XEP-0060, section 4.1), access models (4.5) and publish models.
 
-use std::ops::Bound;
-
 use convoke_xmpp::Jid;
 
 use super::{Affiliation, Refusal, SubscriptionState};
 use crate::config::{AccessModel, PublishModel};
 use crate::contacts::Contacts;
-use crate::state::{Node, Subscription};
+use crate::state::Node;
 
 /// One entity before one node.
 #[derive(Clone, Copy)]
@@ -110,8 +108,8 @@ impl<'a> Access<'a> {
     }
 
     fn is_subscribed(self) -> bool {
-        subscriptions_of(self.node, self.entity.bare())
-            .any(|(_, subscription)| subscription.state == SubscriptionState::Subscribed)
+        let mut own = self.node.subscriptions().of_bare(self.entity.bare());
+        own.any(|(_, subscription)| subscription.state == SubscriptionState::Subscribed)
     }
 }
 
@@ -119,12 +117,4 @@ impl<'a> Access<'a> {
 pub(super) fn owners(node: &Node) -> impl Iterator<Item = &Jid> {
     let owners = node.affiliations().filter(|(_, affiliation)| *affiliation == Affiliation::Owner);
     owners.map(|(jid, _)| jid)
-}
-
-/// The subscriptions of a bare address and of its resources.
-pub(super) fn subscriptions_of<'a>(node: &'a Node, bare: &'a str) -> impl Iterator<Item = (&'a Jid, &'a Subscription)> {
-    let subscriptions = node.subscriptions();
-    let resources = format!("{bare}/");
-    let full = subscriptions.range::<str, _>((Bound::Included(resources.as_str()), Bound::Unbounded));
-    subscriptions.get_key_value(bare).into_iter().chain(full.take_while(move |(jid, _)| jid.bare() == bare))
 }

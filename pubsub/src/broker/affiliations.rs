@@ -7,7 +7,8 @@ use convoke_xmpp::Jid;
 use super::access::owners;
 use super::notice::notice;
 use super::{
-    Affiliation, Answer, Broker, Change, Context, Entry, NodeId, Outcome, Page, PageRequest, Refusal, Requester,
+    Affiliation, AffiliationInfo, Answer, Broker, Change, Context, NodeId, Outcome, Page, PageRequest, Refusal,
+    Requester,
 };
 use crate::state::Node;
 
@@ -15,8 +16,8 @@ impl Broker {
     pub(super) fn own_affiliations(&self, requester: &Requester, node: Option<NodeId>) -> Result<Outcome, Refusal> {
         let bare = requester.jid.to_bare();
         let nodes = self.nodes_or(node.as_ref())?;
-        let entries = nodes.into_iter().map(|node| Entry::new(node, &bare, node.affiliation(bare.as_str())));
-        let entries = entries.filter(|entry| entry.what != Affiliation::None).collect();
+        let entries = nodes.into_iter().map(|node| AffiliationInfo::new(node, &bare, node.affiliation(bare.as_str())));
+        let entries = entries.filter(|entry| entry.affiliation != Affiliation::None).collect();
         Ok(Answer::OwnAffiliations { node, page: Page::whole(entries) }.into())
     }
 
@@ -29,8 +30,9 @@ impl Broker {
     ) -> Result<Outcome, Refusal> {
         self.access(&node, &requester.jid, context)?.ownership()?;
         let entry = self.node(&node)?;
-        let entries = entry.affiliations().map(|(jid, affiliation)| Entry::new(entry, jid, affiliation)).collect();
-        let page = Page::of(entries, page, |entry: &Entry<Affiliation>| entry.jid.as_str())?;
+        let entries =
+            entry.affiliations().map(|(jid, affiliation)| AffiliationInfo::new(entry, jid, affiliation)).collect();
+        let page = Page::of(entries, page, |entry: &AffiliationInfo, id| entry.jid.as_str() == id)?;
         Ok(Answer::Affiliations { node, page }.into())
     }
 
@@ -55,7 +57,7 @@ impl Broker {
                     self.edit(&node)?.affiliate(jid.to_bare(), affiliation);
                     changed.push((jid.to_bare(), affiliation));
                 }
-                false => refused.push((jid, before)),
+                false => refused.push(AffiliationInfo::new(entry, &jid, before)),
             }
         }
         let mut notifications = self.settle(&node, context)?;

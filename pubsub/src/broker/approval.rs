@@ -3,8 +3,10 @@
 use convoke_xmpp::Jid;
 
 use super::notice::notice;
-use super::{Answer, Broker, Change, Context, NodeId, Outcome, Refusal, Requester, SubscriptionState};
-use crate::state::Node;
+use super::{
+    Answer, Broker, Change, Context, NodeId, Outcome, Refusal, Requester, SubId, SubscriptionName, SubscriptionState,
+};
+use crate::state::{Node, Subscription};
 
 impl Broker {
     /// An owner's word about a subscription. The first one counts: what waits no longer stays as it is.
@@ -12,19 +14,26 @@ impl Broker {
         &mut self,
         requester: &Requester,
         node: &NodeId,
-        subscriber: &Jid,
+        name: &SubscriptionName,
         is_allowed: bool,
         context: &Context<'_>,
     ) -> Result<Outcome, Refusal> {
         self.access(node, &requester.jid, context)?.ownership()?;
-        if !pending(self.node(node)?).any(|jid| jid == subscriber) {
-            return Ok(Answer::Done.into());
-        }
+        let Some(subid) = self.waiting(node, name)? else { return Ok(Answer::Done.into()) };
         let told = match is_allowed {
-            true => self.approve(node, subscriber, context)?,
-            false => self.end_subscription(node, subscriber)?,
+            true => self.approve(node, &name.jid, subid, context)?,
+            false => self.end_subscription(node, &name.jid, subid)?,
         };
         Ok(Outcome::done(told))
+    }
+
+    /// The subscription that waits and is meant by an owner's word, which need not say its SubID: one of an address waits
+    /// at a time.
+    fn waiting(&self, node: &NodeId, name: &SubscriptionName) -> Result<Option<SubId>, Refusal> {
+        let said = name.subid.as_deref().filter(|_| self.config.multi_subscribe);
+        let mut waiting = pending(self.node(node)?).filter(|(jid, _)| **jid == name.jid);
+        let meant = waiting.find(|(_, subscription)| said.is_none_or(|subid| subscription.subid.is(subid)));
+        Ok(meant.map(|(_, subscription)| subscription.subid))
     }
 
     /// The nodes of an owner at which subscriptions wait (section 8.7.2).
@@ -48,13 +57,14 @@ impl Broker {
     ) -> Result<Outcome, Refusal> {
         self.access(node, &requester.jid, context)?.ownership().map_err(|_| Refusal::NoApprover)?;
         let entry = self.node(node)?;
-        let request =
-            |subscriber: &Jid| notice(entry, &requester.jid, Change::Authorization { subscriber: subscriber.clone() });
+        let request = |(jid, subscription)| {
+            let subscription = self.subids().info(entry, jid, subscription);
+            notice(entry, &requester.jid, Change::Authorization { subscription })
+        };
         Ok(Outcome { answer: Answer::PendingSent, notifications: pending(entry).map(request).collect() })
     }
 }
 
-fn pending(node: &Node) -> impl Iterator<Item = &Jid> {
-    let waiting = node.subscriptions().iter();
-    waiting.filter(|(_, subscription)| subscription.state == SubscriptionState::Pending).map(|(jid, _)| jid)
+fn pending(node: &Node) -> impl Iterator<Item = (&Jid, &Subscription)> {
+    node.subscriptions().iter().filter(|(_, subscription)| subscription.state == SubscriptionState::Pending)
 }

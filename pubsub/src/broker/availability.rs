@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use convoke_xmpp::Jid;
 
-use super::access::subscriptions_of;
 use super::notice::may_follow;
 use super::subscriptions::recalled;
-use super::{Broker, Context, NodeId, Notification, Refusal};
+use super::{Broker, Context, NodeId, Notification, Refusal, SubId};
 use crate::config::{Expiry, SendLast, Show};
 use crate::state::{Item, Node, Subscription};
 
@@ -117,23 +116,37 @@ impl Broker {
         let followed = nodes.filter(|node| {
             node.config().send_last_published_item == SendLast::OnSubscribeAndPresence && may_follow(node, jid, context)
         });
-        followed.filter_map(|node| Some(recalled(node, jid, node.items().iter().next_back()?))).collect()
+        followed.filter_map(|node| Some(recalled(node, jid, [], node.items().iter().next_back()?))).collect()
     }
 
     /// What an address is sent that has become available.
     fn greet(&self, jid: &Jid, absent: Option<Duration>, context: &Context<'_>) -> Vec<Notification> {
         let mut notifications = Vec::new();
+        let addresses = if jid.is_bare() { vec![jid.as_str()] } else { vec![jid.bare(), jid.as_str()] };
         for node in self.state.nodes() {
-            let own = subscriptions_of(node, jid.bare());
-            let own = own.filter(|(address, _)| address.is_bare() || *address == jid);
-            for (_, subscription) in own {
-                if self.listens(node, jid, subscription, context) {
-                    let items = missed(node, subscription, absent, context);
-                    notifications.extend(items.iter().map(|item| recalled(node, jid, item)));
-                }
+            for address in &addresses {
+                notifications.extend(self.greet_by(node, node.subscriptions().of(address), jid, absent, context));
             }
         }
         notifications
+    }
+
+    /// What it is sent by the subscriptions of one address: each item once, however many of them it has missed it by.
+    fn greet_by(
+        &self,
+        node: &Node,
+        own: &[Subscription],
+        jid: &Jid,
+        absent: Option<Duration>,
+        context: &Context<'_>,
+    ) -> Vec<Notification> {
+        let mut items: BTreeMap<u64, (Arc<Item>, Vec<&Subscription>)> = BTreeMap::new();
+        for subscription in own.iter().filter(|subscription| self.listens(node, jid, subscription, context)) {
+            for item in missed(node, subscription, absent, context) {
+                items.entry(item.number()).or_insert_with(|| (item, Vec::new())).1.push(subscription);
+            }
+        }
+        items.into_values().map(|(item, by)| recalled(node, jid, by, &item)).collect()
     }
 
     /// What ends with the availability of an address: subscriptions for its time, and what it has published for its
@@ -141,10 +154,10 @@ impl Broker {
     fn part(&mut self, jid: &Jid, context: &Context<'_>) -> Result<Vec<Notification>, Refusal> {
         let (mut ended, mut left) = (Vec::new(), Vec::new());
         for node in self.state.nodes() {
-            let temporary = subscriptions_of(node, jid.bare()).filter(|(address, subscription)| {
+            let temporary = node.subscriptions().of_bare(jid.bare()).filter(|(address, subscription)| {
                 is_temporary(node, subscription) && !self.availability.is_available(address) && covers(address, jid)
             });
-            ended.extend(temporary.map(|(address, _)| (node.id().clone(), address.clone())));
+            ended.extend(temporary.map(|(address, entry)| (node.id().clone(), address.clone(), entry.subid)));
             if node.config().purge_offline && !self.availability.is_available(&jid.to_bare()) {
                 left.push((node.id().clone(), items_of(node, jid.bare())));
             }
@@ -154,13 +167,13 @@ impl Broker {
 
     fn end_all(
         &mut self,
-        ended: Vec<(NodeId, Jid)>,
+        ended: Vec<(NodeId, Jid, SubId)>,
         left: Vec<(NodeId, Vec<Arc<Item>>)>,
         context: &Context<'_>,
     ) -> Result<Vec<Notification>, Refusal> {
         let mut notifications = Vec::new();
-        for (node, address) in ended {
-            notifications.extend(self.end_subscription(&node, &address)?);
+        for (node, address, subid) in ended {
+            notifications.extend(self.end_subscription(&node, &address, subid)?);
         }
         for (node, items) in left {
             notifications.extend(self.drop_items(&node, &items, false, context)?);

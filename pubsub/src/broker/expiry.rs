@@ -37,7 +37,7 @@ impl Expiries {
             if let Some(oldest) = node.items().iter().next() {
                 self.note(node.config().item_expire, oldest.published());
             }
-            for subscription in node.subscriptions().values() {
+            for (_, subscription) in node.subscriptions().iter() {
                 if let Expiry::At(moment) = subscription.options.expire {
                     self.note_at(moment);
                 }
@@ -85,10 +85,10 @@ impl Broker {
     fn expire_subscriptions(&mut self, node: &NodeId, context: &Context<'_>) -> Result<Vec<Notification>, Refusal> {
         let subscriptions = self.node(node)?.subscriptions().iter();
         let over = subscriptions.filter(|(_, subscription)| is_over(&subscription.options.expire, context.now));
-        let over: Vec<_> = over.map(|(jid, _)| jid.clone()).collect();
+        let over: Vec<_> = over.map(|(jid, subscription)| (jid.clone(), subscription.subid)).collect();
         let mut notifications = Vec::new();
-        for jid in over {
-            notifications.extend(self.end_subscription(node, &jid)?);
+        for (jid, subid) in over {
+            notifications.extend(self.end_subscription(node, &jid, subid)?);
         }
         Ok(notifications)
     }

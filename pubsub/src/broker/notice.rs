@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use convoke_xmpp::Jid;
 
-use super::access::{Access, Admission, owners, subscriptions_of};
-use super::{Broker, Change, Context, NodeId, Notification, Refusal, Style, SubscriptionState};
+use super::access::{Access, Admission, owners};
+use super::{Broker, Change, Context, NodeId, Notification, Refusal, Style, SubscriptionInfo, SubscriptionState};
 use crate::config::{AccessModel, Expiry, NodeConfig};
 use crate::state::{Node, Position, Subscription, Subscriptions};
 
@@ -87,7 +87,7 @@ fn with_followers(node: &Node, subscribers: Arc<Subscriptions>, context: &Contex
 /// Whether somebody may hear of a node unasked: as if it subscribed, which it has not.
 pub(super) fn may_follow(node: &Node, who: &Jid, context: &Context<'_>) -> bool {
     let is_admitted = || Access::new(node, who, context.contacts).subscription() == Ok(Admission::Granted);
-    subscriptions_of(node, who.bare()).next().is_none() && is_admitted()
+    node.subscriptions().of_bare(who.bare()).next().is_none() && is_admitted()
 }
 
 pub(super) fn is_over(expiry: &Expiry, now: SystemTime) -> bool {
@@ -104,8 +104,12 @@ fn may_still_hear(node: &Node, jid: &Jid, context: &Context<'_>) -> bool {
 
 /// A message to one address that is no part of the history of the node.
 pub(super) fn notice(node: &Node, to: &Jid, change: Change) -> Notification {
-    let subscription = node.subscriptions().get(to).cloned().unwrap_or_default();
-    notification(node, change, None, Arc::new(Subscriptions::from([(to.clone(), subscription)])))
+    let mut recipients: Subscriptions =
+        node.subscriptions().of(to.as_str()).iter().map(|own| (to.clone(), own.clone())).collect();
+    if recipients.is_empty() {
+        recipients.insert(to.clone(), Subscription::default());
+    }
+    notification(node, change, None, Arc::new(recipients))
 }
 
 /// A message to all owners.
@@ -115,22 +119,18 @@ pub(super) fn notice_to_owners(node: &Node, change: Change) -> Option<Notificati
 }
 
 /// What a subscriber is told of its subscription, and owners if they want to know (section 13.14).
-pub(super) fn subscription_changed(
-    node: &Node,
-    jid: &Jid,
-    state: Option<SubscriptionState>,
-) -> impl Iterator<Item = Notification> {
-    let change = || Change::Subscription { jid: jid.clone(), state };
-    [notice(node, jid, change())].into_iter().chain(told_owners(node, jid, state))
+pub(super) fn subscription_changed(node: &Node, info: SubscriptionInfo) -> impl Iterator<Item = Notification> {
+    let told = notice(node, &info.jid, Change::Subscription { subscription: info.clone() });
+    [told].into_iter().chain(told_owners(node, info))
 }
 
 /// What owners are told who want to know who comes and goes (`pubsub#notify_sub`).
-pub(super) fn told_owners(node: &Node, jid: &Jid, state: Option<SubscriptionState>) -> Option<Notification> {
-    let change = || Change::Subscription { jid: jid.clone(), state };
-    node.config().notify_sub.then(|| notice_to_owners(node, change())).flatten()
+pub(super) fn told_owners(node: &Node, info: SubscriptionInfo) -> Option<Notification> {
+    let change = Change::Subscription { subscription: info };
+    node.config().notify_sub.then(|| notice_to_owners(node, change)).flatten()
 }
 
-fn notification(
+pub(super) fn notification(
     node: &Node,
     change: Change,
     position: Option<Position>,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use convoke_xmpp::Jid;
 
-use super::{Affiliation, NodeId, PageRequest, Submission, SubscriptionState};
+use super::{Affiliation, NodeId, PageRequest, Submission, SubscriptionName, SubscriptionState};
 use crate::form::Fields;
 
 /// Who asks.
@@ -31,15 +31,15 @@ pub(crate) enum Operation {
     /// Section 6.1, with the options that go along (6.3.7).
     Subscribe { node: NodeId, jid: Jid, options: Option<Submission> },
     /// Section 6.2.
-    Unsubscribe { node: NodeId, jid: Jid },
+    Unsubscribe { node: NodeId, subscription: SubscriptionName },
     /// Section 6.3.2.
-    Options { node: NodeId, jid: Jid },
+    Options { node: NodeId, subscription: SubscriptionName },
     /// Section 6.3.5.
-    SetOptions { node: NodeId, jid: Jid, options: Submission },
+    SetOptions { node: NodeId, subscription: SubscriptionName, options: Submission },
     /// Section 6.4; of one node or of the service.
     DefaultOptions { node: Option<NodeId> },
-    /// Section 6.5.
-    Items { node: NodeId, selection: Selection, page: Option<PageRequest> },
+    /// Section 6.5; `subid` where the request says on behalf of which subscription.
+    Items { node: NodeId, subid: Option<String>, selection: Selection, page: Option<PageRequest> },
     /// Section 7.1, with what the publisher takes for granted (7.1.5).
     Publish { node: NodeId, item: Option<NewEntry>, options: Fields },
     /// Section 7.2; `notify` where the request says whether subscribers are told.
@@ -57,7 +57,7 @@ pub(crate) enum Operation {
     /// Section 8.5.
     Purge { node: NodeId },
     /// Section 8.6: an owner's answer to a request for approval.
-    Authorize { node: NodeId, subscriber: Jid, is_allowed: bool },
+    Authorize { node: NodeId, subscription: SubscriptionName, is_allowed: bool },
     /// Section 8.7.1.
     PendingNodes,
     /// Section 8.7.4.
@@ -65,7 +65,7 @@ pub(crate) enum Operation {
     /// Section 8.8.1.
     Subscriptions { node: NodeId, page: Option<PageRequest> },
     /// Section 8.8.2; a subscription without a state ends.
-    ChangeSubscriptions { node: NodeId, changes: Vec<(Jid, Option<SubscriptionState>)> },
+    ChangeSubscriptions { node: NodeId, changes: Vec<(SubscriptionName, Option<SubscriptionState>)> },
     /// Section 8.9.1.
     Affiliations { node: NodeId, page: Option<PageRequest> },
     /// Section 8.9.2.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use convoke_xmpp::Jid;
 
-use super::{Affiliation, NodeId, NodeInfo, Page, SubscriptionState};
+use super::{Affiliation, NodeId, NodeInfo, Page, SubscriptionInfo};
 use crate::config::{ItemReply, NodeConfig, NotificationType, SubscriptionOptions};
 use crate::state::{Item, Node, Position, Subscriptions};
 
@@ -41,18 +41,14 @@ pub(crate) enum Answer {
     },
     /// With the options if the request chose some.
     Subscribed {
-        node: NodeId,
-        jid: Jid,
-        state: SubscriptionState,
+        subscription: SubscriptionInfo,
         options: Option<SubscriptionOptions>,
     },
     Unsubscribed {
-        node: NodeId,
-        jid: Jid,
+        subscription: SubscriptionInfo,
     },
     Options {
-        node: NodeId,
-        jid: Jid,
+        subscription: SubscriptionInfo,
         options: SubscriptionOptions,
     },
     DefaultOptions {
@@ -68,11 +64,11 @@ pub(crate) enum Answer {
     },
     OwnSubscriptions {
         node: Option<NodeId>,
-        page: Page<Entry<SubscriptionState>>,
+        page: Page<SubscriptionInfo>,
     },
     OwnAffiliations {
         node: Option<NodeId>,
-        page: Page<Entry<Affiliation>>,
+        page: Page<AffiliationInfo>,
     },
     Configuration {
         node: NodeId,
@@ -89,21 +85,21 @@ pub(crate) enum Answer {
     PendingSent,
     Subscriptions {
         node: NodeId,
-        page: Page<Entry<SubscriptionState>>,
+        page: Page<SubscriptionInfo>,
     },
     /// These could not be changed and are as they were; all others have been.
     SubscriptionsRefused {
         node: NodeId,
-        entries: Vec<(Jid, Option<SubscriptionState>)>,
+        entries: Vec<SubscriptionInfo>,
     },
     Affiliations {
         node: NodeId,
-        page: Page<Entry<Affiliation>>,
+        page: Page<AffiliationInfo>,
     },
     /// These could not be changed and are as they were; all others have been.
     AffiliationsRefused {
         node: NodeId,
-        entries: Vec<(Jid, Affiliation)>,
+        entries: Vec<AffiliationInfo>,
     },
     /// Names and titles.
     Nodes {
@@ -120,17 +116,17 @@ pub(crate) enum Answer {
     },
 }
 
-/// What one address is to one node.
+/// An affiliation as the service tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry<T> {
+pub(crate) struct AffiliationInfo {
     pub(crate) node: NodeId,
     pub(crate) jid: Jid,
-    pub(crate) what: T,
+    pub(crate) affiliation: Affiliation,
 }
 
-impl<T> Entry<T> {
-    pub(super) fn new(node: &Node, jid: &Jid, what: T) -> Self {
-        Self { node: node.id().clone(), jid: jid.clone(), what }
+impl AffiliationInfo {
+    pub(super) fn new(node: &Node, jid: &Jid, affiliation: Affiliation) -> Self {
+        Self { node: node.id().clone(), jid: jid.clone(), affiliation }
     }
 }
 
@@ -160,8 +156,7 @@ pub(crate) enum Change {
     },
     /// A subscription has begun, or ended if it has no state.
     Subscription {
-        jid: Jid,
-        state: Option<SubscriptionState>,
+        subscription: SubscriptionInfo,
     },
     Affiliation {
         jid: Jid,
@@ -169,7 +164,7 @@ pub(crate) enum Change {
     },
     /// Somebody waits for an owner's approval.
     Authorization {
-        subscriber: Jid,
+        subscription: SubscriptionInfo,
     },
 }
 

@@ -47,11 +47,16 @@ impl<T> Page<T> {
         Self { first: 0, count: entries.len(), entries, keeps_end: true, is_asked: false }
     }
 
-    /// The part of a list that is asked for: an id that is gone is not found (XEP-0059, section 2.4).
-    pub(crate) fn of(entries: Vec<T>, request: Option<&PageRequest>, id: impl Fn(&T) -> &str) -> Result<Self, Refusal> {
+    /// The part of a list that is asked for, if `is` tells whether an entry has an id: one that is gone is not found
+    /// (XEP-0059, section 2.4).
+    pub(crate) fn of(
+        entries: Vec<T>,
+        request: Option<&PageRequest>,
+        is: impl Fn(&T, &str) -> bool,
+    ) -> Result<Self, Refusal> {
         let Some(request) = request else { return Ok(Self::whole(entries)) };
         let count = entries.len();
-        let place = |wanted: &str| entries.iter().position(|entry| id(entry) == wanted).ok_or(Refusal::NoSuchItem);
+        let place = |wanted: &str| entries.iter().position(|entry| is(entry, wanted)).ok_or(Refusal::NoSuchItem);
         let (start, end, keeps_end) = match &request.start {
             PageStart::First => (0, count, false),
             PageStart::After(id) => (place(id)? + 1, count, false),
@@ -72,7 +77,7 @@ mod tests {
 
     fn page(max: Option<usize>, start: PageStart) -> Result<(String, usize), Refusal> {
         let all = ["a", "b", "c", "d", "e"].to_vec();
-        let page = Page::of(all, Some(&PageRequest { max, start }), |entry| entry)?;
+        let page = Page::of(all, Some(&PageRequest { max, start }), |entry, id| *entry == id)?;
         assert_eq!(page.count, 5);
         Ok((page.entries.concat(), page.first))
     }

@@ -40,6 +40,10 @@ pub(crate) enum Refusal {
     NotSubscribed,
     #[error("there is no such subscription to have options")]
     NoSuchSubscriber,
+    #[error("the subscriber has several subscriptions, and the request does not say which")]
+    SubIdRequired,
+    #[error("the subscriber has no subscription of that SubID")]
+    InvalidSubId,
     #[error("the options are not those of a subscription here")]
     InvalidOptions,
     #[error("the configuration is not one of a node here")]

@@ -6,19 +6,21 @@ use super::{
     SubscriptionState,
 };
 use crate::config::ItemReply;
-use crate::state::Node;
+use crate::state::{Node, Subscription};
 
 impl Broker {
     pub(super) fn items(
         &self,
         requester: &Requester,
         id: NodeId,
+        subid: Option<&str>,
         selection: &Selection,
         page: Option<&PageRequest>,
         context: &Context<'_>,
     ) -> Result<Outcome, Refusal> {
         self.access(&id, &requester.jid, context)?.retrieval()?;
         let node = self.node(&id)?;
+        self.check_subid(requester, node, subid)?;
         if !node.config().persist_items {
             return Err(Refusal::ItemsNotPersistent);
         }
@@ -28,7 +30,7 @@ impl Broker {
             Selection::Newest(limit) => items.iter().skip(items.len().saturating_sub(*limit)).cloned().collect(),
             Selection::Ids(ids) => ids.iter().filter_map(|id| items.get(id)).cloned().collect(),
         };
-        let page = Page::of(selected, page, |item| item.id())?;
+        let page = Page::of(selected, page, |item, id| item.id() == id)?;
         let names_publishers = node.config().item_reply == ItemReply::Publisher;
         Ok(Answer::Items { position: node.position(), node: id, names_publishers, page }.into())
     }
@@ -42,7 +44,7 @@ impl Broker {
         let is_visible = |node: &&Node| Access::new(node, &requester.jid, context.contacts).subscription().is_ok();
         let visible = self.state.nodes().filter(is_visible);
         let entries = visible.map(|node| (node.id().clone(), node.config().title.clone())).collect();
-        let page = Page::of(entries, page, |(id, _): &(NodeId, String)| id.as_str())?;
+        let page = Page::of(entries, page, |(node, _): &(NodeId, String), id| node.as_str() == id)?;
         Ok(Answer::Nodes { page }.into())
     }
 
@@ -55,7 +57,7 @@ impl Broker {
     ) -> Result<Outcome, Refusal> {
         self.access(&node, &requester.jid, context)?.retrieval()?;
         let items = self.node(&node)?.items().iter().cloned().collect();
-        let page = Page::of(items, page, |item| item.id())?;
+        let page = Page::of(items, page, |item, id| item.id() == id)?;
         Ok(Answer::ItemIds { node, page }.into())
     }
 
@@ -76,14 +78,15 @@ impl Broker {
 impl NodeInfo {
     fn of(node: &Node, max_items: usize) -> Self {
         let publishers = node.affiliations().filter(|(_, affiliation)| *affiliation == Affiliation::Publisher);
-        let subscribed = |state| move |subscription: &&crate::state::Subscription| subscription.state == state;
+        let is_subscribed = |subscription: &Subscription| subscription.state == SubscriptionState::Subscribed;
+        let subscribers = node.subscriptions().addresses().filter(|(_, own)| own.iter().any(is_subscribed));
         Self {
             creator: node.creator().clone(),
             created: node.created(),
             owners: owners(node).cloned().collect(),
             publishers: publishers.map(|(jid, _)| jid.clone()).collect(),
             max_items: node.config().max_items.unwrap_or(max_items),
-            subscribers: node.subscriptions().values().filter(subscribed(SubscriptionState::Subscribed)).count(),
+            subscribers: subscribers.count(),
             config: node.config().clone(),
         }
     }

@@ -1,16 +1,21 @@
-//! Subscriptions: by those who subscribe (XEP-0060, sections 5.6 and 6.1 to 6.4), and by owners (8.8).
+//! Subscriptions by those who subscribe (XEP-0060, sections 5.6 and 6.1 to 6.4).
+
+use std::sync::Arc;
 
 use convoke_xmpp::Jid;
 
-use super::access::{Admission, subscriptions_of};
+use super::access::Admission;
 use super::form::{self, Submission};
-use super::notice::{notice, notice_to_owners, subscription_changed, told_owners};
+use super::notice::{notice, notice_to_owners, notification, told_owners};
 use super::{
-    Answer, Broker, Change, Context, Entry, NodeId, Notification, Outcome, Page, PageRequest, Refusal, Requester,
-    SubscriptionState,
+    Answer, Broker, Change, Context, NodeId, Notification, Outcome, Page, Refusal, Requester, SubId, SubscriptionInfo,
+    SubscriptionName, SubscriptionState,
 };
 use crate::config::{Expiry, SendLast, SubscriptionOptions};
-use crate::state::{Item, Node};
+use crate::state::{Item, Node, Subscription, Subscriptions};
+
+/// The subscriptions of one address to one node: each is named in every notification that it brings about.
+const MAX_SUBSCRIPTIONS_PER_ADDRESS: usize = 16;
 
 impl Broker {
     pub(super) fn subscribe(
@@ -19,119 +24,166 @@ impl Broker {
         node: NodeId,
         jid: Jid,
         submission: Option<Submission>,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
     ) -> Result<Outcome, Refusal> {
         if jid.bare() != requester.jid.bare() {
             return Err(Refusal::JidMismatch);
         }
-        let entry = self.node(&node)?;
-        if !entry.config().subscribe {
+        if !self.node(&node)?.config().subscribe {
             return Err(Refusal::SubscribingDisabled);
         }
         let admission = self.access(&node, &jid, context)?.subscription()?;
-        let existing = entry.subscriptions().get(&jid).cloned();
-        if existing.as_ref().is_some_and(|subscription| subscription.state == SubscriptionState::Pending) {
-            return Err(Refusal::SubscriptionPending);
-        }
-        if existing.is_none() && entry.subscriptions().len() >= self.config.max_subscriptions_per_node {
-            return Err(Refusal::TooManySubscriptions);
-        }
+        let existing = self.continued(&node, &jid)?;
         // One that exists stays what it is (section 6.1.6).
         let state = match (&existing, admission) {
             (Some(_), _) | (None, Admission::Granted) => SubscriptionState::Subscribed,
             (None, Admission::NeedsApproval) => SubscriptionState::Pending,
         };
-        let before = existing.as_ref().map(|subscription| subscription.options.clone()).unwrap_or_default();
-        let chosen = chosen(&before, submission, context)?;
-        self.put_subscription(&node, &jid, state, chosen.clone().unwrap_or(before))?;
-        let notifications = self.welcome(&node, &jid, state, existing.is_none(), context)?;
-        Ok(Outcome { answer: Answer::Subscribed { node, jid, state, options: chosen }, notifications })
+        let is_new = existing.is_none();
+        let (subid, before) = match existing {
+            Some(subscription) => (subscription.subid, subscription.options),
+            None => (SubId::new(context.ids.bits()?), SubscriptionOptions::default()),
+        };
+        let options = chosen(&before, submission, context)?;
+        let info = self.put_subscription(&node, &jid, subid, state, options.clone().unwrap_or(before))?;
+        let notifications = self.welcome(&info, is_new, context)?;
+        Ok(Outcome { answer: Answer::Subscribed { subscription: info, options }, notifications })
     }
 
-    fn put_subscription(
+    /// The subscription of an address that a request to subscribe means, where each address has but one; `None` if there
+    /// will be another one, for which there is room.
+    fn continued(&self, node: &NodeId, jid: &Jid) -> Result<Option<Subscription>, Refusal> {
+        let all = self.node(node)?.subscriptions();
+        let own = all.of(jid.as_str());
+        if own.iter().any(|subscription| subscription.state == SubscriptionState::Pending) {
+            return Err(Refusal::SubscriptionPending);
+        }
+        if !self.config.multi_subscribe && !own.is_empty() {
+            return Ok(own.first().cloned());
+        }
+        let has_room = all.len() < self.config.max_subscriptions_per_node && own.len() < MAX_SUBSCRIPTIONS_PER_ADDRESS;
+        if has_room { Ok(None) } else { Err(Refusal::TooManySubscriptions) }
+    }
+
+    /// Makes a subscription of an address, or changes the one of this SubID.
+    pub(super) fn put_subscription(
         &mut self,
         node: &NodeId,
         jid: &Jid,
+        subid: SubId,
         state: SubscriptionState,
         options: SubscriptionOptions,
-    ) -> Result<(), Refusal> {
+    ) -> Result<SubscriptionInfo, Refusal> {
         if let Expiry::At(moment) = options.expire {
             self.expiries.note_at(moment);
         }
-        self.edit(node)?.subscribe(jid.clone(), state, options);
-        Ok(())
+        self.edit(node)?.subscribe(jid.clone(), subid, state, options);
+        let entry = self.node(node)?;
+        let subscription = entry.subscriptions().get(jid, subid).ok_or(Refusal::NotSubscribed)?;
+        Ok(self.subids().info(entry, jid, subscription))
     }
 
     /// What follows a subscription: the last item for the subscriber, a request or a word for the owners.
     fn welcome(
         &self,
-        node: &NodeId,
-        jid: &Jid,
-        state: SubscriptionState,
+        subscription: &SubscriptionInfo,
         is_new: bool,
         context: &Context<'_>,
     ) -> Result<Vec<Notification>, Refusal> {
-        let entry = self.node(node)?;
-        if state == SubscriptionState::Pending {
-            let request = notice_to_owners(entry, Change::Authorization { subscriber: jid.clone() });
-            return Ok(request.into_iter().collect());
+        let entry = self.node(&subscription.node)?;
+        if subscription.state == Some(SubscriptionState::Pending) {
+            let change = Change::Authorization { subscription: subscription.clone() };
+            return Ok(notice_to_owners(entry, change).into_iter().collect());
         }
-        let word = is_new.then(|| told_owners(entry, jid, Some(state))).flatten();
-        Ok(self.last_item(entry, jid, context).into_iter().chain(word).collect())
+        let word = is_new.then(|| told_owners(entry, subscription.clone())).flatten();
+        Ok(self.last_item(entry, subscription, context).into_iter().chain(word).collect())
     }
 
-    /// The last published item for a subscriber that has just come (section 6.1.7).
-    pub(super) fn last_item(&self, node: &Node, jid: &Jid, context: &Context<'_>) -> Option<Notification> {
+    /// The last published item for a subscription that has just begun (section 6.1.7).
+    pub(super) fn last_item(
+        &self,
+        node: &Node,
+        subscription: &SubscriptionInfo,
+        context: &Context<'_>,
+    ) -> Option<Notification> {
         if node.config().send_last_published_item == SendLast::Never {
             return None;
         }
-        let subscription = node.subscriptions().get(jid)?;
+        let jid = &subscription.jid;
+        let subscription = node.subscriptions().get(jid, subscription.subid)?;
         let item = node.items().iter().next_back()?;
-        self.listens(node, jid, subscription, context).then(|| recalled(node, jid, item))
+        self.listens(node, jid, subscription, context).then(|| recalled(node, jid, [subscription], item))
     }
 
-    pub(super) fn unsubscribe(&mut self, requester: &Requester, node: NodeId, jid: Jid) -> Result<Outcome, Refusal> {
-        let mut editor = self.edit(&node)?;
-        if jid.bare() != requester.jid.bare() {
-            return Err(Refusal::Forbidden);
-        }
-        editor.unsubscribe(&jid).ok_or(Refusal::NotSubscribed)?;
-        let notifications = told_owners(editor.node(), &jid, None).into_iter().collect();
-        Ok(Outcome { answer: Answer::Unsubscribed { node, jid }, notifications })
+    pub(super) fn unsubscribe(
+        &mut self,
+        requester: &Requester,
+        node: &NodeId,
+        name: &SubscriptionName,
+    ) -> Result<Outcome, Refusal> {
+        let subscription = self.own_subscription(requester, node, name)?.ok_or(Refusal::NotSubscribed)?;
+        let info = self.subids().info(self.node(node)?, &name.jid, subscription).ended();
+        let mut editor = self.edit(node)?;
+        editor.unsubscribe(&info.jid, info.subid);
+        let notifications = told_owners(editor.node(), info.clone()).into_iter().collect();
+        Ok(Outcome { answer: Answer::Unsubscribed { subscription: info }, notifications })
     }
 
-    pub(super) fn options(&self, requester: &Requester, node: NodeId, jid: Jid) -> Result<Outcome, Refusal> {
-        let (_, options) = self.own_subscription(requester, &node, &jid)?;
-        Ok(Answer::Options { node, jid, options }.into())
+    pub(super) fn options(
+        &self,
+        requester: &Requester,
+        node: &NodeId,
+        name: &SubscriptionName,
+    ) -> Result<Outcome, Refusal> {
+        let subscription = self.own_subscription(requester, node, name)?.ok_or(Refusal::NoSuchSubscriber)?;
+        let options = subscription.options.clone();
+        let subscription = self.subids().info(self.node(node)?, &name.jid, subscription);
+        Ok(Answer::Options { subscription, options }.into())
     }
 
     pub(super) fn set_options(
         &mut self,
         requester: &Requester,
         node: &NodeId,
-        jid: &Jid,
+        name: &SubscriptionName,
         submission: Submission,
         context: &Context<'_>,
     ) -> Result<Outcome, Refusal> {
-        let (state, before) = self.own_subscription(requester, node, jid)?;
-        if let Some(options) = chosen(&before, Some(submission), context)? {
-            self.put_subscription(node, jid, state, options)?;
+        let own = self.own_subscription(requester, node, name)?.ok_or(Refusal::NoSuchSubscriber)?;
+        let Subscription { subid, state, .. } = *own;
+        if let Some(options) = chosen(&own.options, Some(submission), context)? {
+            self.put_subscription(node, &name.jid, subid, state, options)?;
         }
         Ok(Answer::Done.into())
     }
 
+    /// The subscription of the requester that a request means; `None` if the address has none.
     fn own_subscription(
         &self,
         requester: &Requester,
         node: &NodeId,
-        jid: &Jid,
-    ) -> Result<(SubscriptionState, SubscriptionOptions), Refusal> {
+        name: &SubscriptionName,
+    ) -> Result<Option<&Subscription>, Refusal> {
         let entry = self.node(node)?;
-        if jid.bare() != requester.jid.bare() {
+        if name.jid.bare() != requester.jid.bare() {
             return Err(Refusal::Forbidden);
         }
-        let subscription = entry.subscriptions().get(jid).ok_or(Refusal::NoSuchSubscriber)?;
-        Ok((subscription.state, subscription.options.clone()))
+        self.subids().choose(entry.subscriptions().of(name.jid.as_str()), name.subid.as_deref())
+    }
+
+    /// Makes sure that the SubID in a request for items is that of a subscription of the requester, and that there is one
+    /// where the requester has several subscriptions (sections 6.5.9.1 and 6.5.9.2).
+    ///
+    /// They are those of its full address, or else of its bare one. Nothing of the items depends on which of them it is.
+    pub(super) fn check_subid(&self, requester: &Requester, node: &Node, subid: Option<&str>) -> Result<(), Refusal> {
+        let all = node.subscriptions();
+        let full = all.of(requester.jid.as_str());
+        let own = if full.is_empty() { all.of(requester.jid.bare()) } else { full };
+        let is_of_another = |subid: &str| all.of_bare(requester.jid.bare()).any(|(_, entry)| entry.subid.is(subid));
+        match self.subids().choose(own, subid) {
+            Err(Refusal::InvalidSubId) if subid.is_some_and(is_of_another) => Ok(()),
+            chosen => chosen.map(drop),
+        }
     }
 
     pub(super) fn default_options(&self, node: Option<NodeId>) -> Result<Outcome, Refusal> {
@@ -140,130 +192,32 @@ impl Broker {
     }
 
     pub(super) fn own_subscriptions(&self, requester: &Requester, node: Option<NodeId>) -> Result<Outcome, Refusal> {
-        let bare = requester.jid.bare();
-        let nodes = self.nodes_or(node.as_ref())?;
-        let entries = nodes.into_iter().flat_map(|node| {
-            let own = subscriptions_of(node, bare);
-            own.map(|(jid, subscription)| Entry::new(node, jid, subscription.state)).collect::<Vec<_>>()
-        });
-        Ok(Answer::OwnSubscriptions { node, page: Page::whole(entries.collect()) }.into())
-    }
-
-    pub(super) fn subscriptions(
-        &self,
-        requester: &Requester,
-        node: NodeId,
-        page: Option<&PageRequest>,
-        context: &Context<'_>,
-    ) -> Result<Outcome, Refusal> {
-        self.access(&node, &requester.jid, context)?.ownership()?;
-        let entry = self.node(&node)?;
-        let subscribed = entry.subscriptions().iter();
-        let subscribed = subscribed.filter(|(_, subscription)| subscription.state == SubscriptionState::Subscribed);
-        let entries = subscribed.map(|(jid, subscription)| Entry::new(entry, jid, subscription.state)).collect();
-        let page = Page::of(entries, page, |entry: &Entry<SubscriptionState>| entry.jid.as_str())?;
-        Ok(Answer::Subscriptions { node, page }.into())
-    }
-
-    /// Changes subscriptions by an owner's word; those that cannot be are told, the others are changed (section
-    /// 8.8.2.4).
-    pub(super) fn change_subscriptions(
-        &mut self,
-        requester: &Requester,
-        node: NodeId,
-        changes: Vec<(Jid, Option<SubscriptionState>)>,
-        context: &Context<'_>,
-    ) -> Result<Outcome, Refusal> {
-        self.access(&node, &requester.jid, context)?.ownership()?;
-        let (mut notifications, mut refused) = (Vec::new(), Vec::new());
-        for (jid, state) in changes {
-            match self.impose(&node, &jid, state, context)? {
-                Some(told) => notifications.extend(told),
-                None => {
-                    let before = self.node(&node)?.subscriptions().get(&jid).map(|subscription| subscription.state);
-                    refused.push((jid, before));
-                }
-            }
+        let (bare, subids) = (requester.jid.bare(), self.subids());
+        let mut entries = Vec::new();
+        for node in self.nodes_or(node.as_ref())? {
+            entries.extend(node.subscriptions().of_bare(bare).map(|(jid, own)| subids.info(node, jid, own)));
         }
-        let answer =
-            if refused.is_empty() { Answer::Done } else { Answer::SubscriptionsRefused { node, entries: refused } };
-        Ok(Outcome { answer, notifications })
-    }
-
-    /// Changes one subscription; `None` if it cannot be so.
-    fn impose(
-        &mut self,
-        node: &NodeId,
-        jid: &Jid,
-        state: Option<SubscriptionState>,
-        context: &Context<'_>,
-    ) -> Result<Option<Vec<Notification>>, Refusal> {
-        let entry = self.node(node)?;
-        let before = entry.subscriptions().get(jid).cloned();
-        match (state, before) {
-            (None, None) => Ok(Some(Vec::new())),
-            (None, Some(_)) => self.end_subscription(node, jid).map(Some),
-            (Some(state), Some(before)) if state == before.state => Ok(Some(Vec::new())),
-            (Some(SubscriptionState::Pending), _) => Ok(None),
-            (Some(SubscriptionState::Subscribed), Some(_)) => self.approve(node, jid, context).map(Some),
-            (Some(SubscriptionState::Subscribed), None) => {
-                let has_room = entry.subscriptions().len() < self.config.max_subscriptions_per_node;
-                if !has_room || self.access(node, jid, context)?.subscription() == Err(Refusal::Forbidden) {
-                    return Ok(None);
-                }
-                self.approve(node, jid, context).map(Some)
-            }
-        }
-    }
-
-    /// Makes a subscription count, and tells of it.
-    pub(super) fn approve(
-        &mut self,
-        node: &NodeId,
-        jid: &Jid,
-        context: &Context<'_>,
-    ) -> Result<Vec<Notification>, Refusal> {
-        let options = self.node(node)?.subscriptions().get(jid).map(|subscription| subscription.options.clone());
-        let state = SubscriptionState::Subscribed;
-        self.put_subscription(node, jid, state, options.unwrap_or_default())?;
-        let entry = self.node(node)?;
-        let last = self.last_item(entry, jid, context);
-        Ok(subscription_changed(entry, jid, Some(state)).chain(last).collect())
-    }
-
-    /// Ends a subscription, and tells of it.
-    pub(super) fn end_subscription(&mut self, node: &NodeId, jid: &Jid) -> Result<Vec<Notification>, Refusal> {
-        let mut editor = self.edit(node)?;
-        editor.unsubscribe(jid);
-        Ok(subscription_changed(editor.node(), jid, None).collect())
-    }
-
-    /// Brings the subscriptions in accord with what the node is from now on: who may no longer subscribe is no
-    /// subscriber, who needs no approval has it.
-    pub(super) fn settle(&mut self, node: &NodeId, context: &Context<'_>) -> Result<Vec<Notification>, Refusal> {
-        let entry = self.node(node)?;
-        let mut steps = Vec::new();
-        for (jid, subscription) in entry.subscriptions().iter() {
-            match (self.access(node, jid, context)?.subscription(), subscription.state) {
-                (Err(_), _) => steps.push((jid.clone(), false)),
-                (Ok(Admission::Granted), SubscriptionState::Pending) => steps.push((jid.clone(), true)),
-                (Ok(_), _) => {}
-            }
-        }
-        let mut notifications = Vec::new();
-        for (jid, is_admitted) in steps {
-            let told =
-                if is_admitted { self.approve(node, &jid, context)? } else { self.end_subscription(node, &jid)? };
-            notifications.extend(told);
-        }
-        Ok(notifications)
+        Ok(Answer::OwnSubscriptions { node, page: Page::whole(entries) }.into())
     }
 }
 
-/// An item that was published before, for one subscriber.
-pub(super) fn recalled(node: &Node, to: &Jid, item: &std::sync::Arc<Item>) -> Notification {
-    let position = Some(node.position());
-    Notification { position, ..notice(node, to, Change::Recalled { item: item.clone() }) }
+/// An item that was published before, for an address that has not had it by these subscriptions; who follows the node
+/// without any has it all the same.
+pub(super) fn recalled<'a>(
+    node: &Node,
+    to: &Jid,
+    subscriptions: impl IntoIterator<Item = &'a Subscription>,
+    item: &Arc<Item>,
+) -> Notification {
+    let change = Change::Recalled { item: item.clone() };
+    let recipients: Subscriptions =
+        subscriptions.into_iter().map(|subscription| (to.clone(), subscription.clone())).collect();
+    let told = if recipients.is_empty() {
+        notice(node, to, change)
+    } else {
+        notification(node, change, None, Arc::new(recipients))
+    };
+    Notification { position: Some(node.position()), ..told }
 }
 
 /// The options that a form chooses; `None` if it chooses nothing.

@@ -8,6 +8,7 @@ use convoke_xmpp::{Element, Jid, Kind, MessageType, Stanza};
 
 use super::form::parse_form;
 use super::result::{Subscription, subscription};
+use crate::protocol::subids;
 use crate::timestamp;
 
 /// What a notification tells of a node (XEP-0060, section 4.3).
@@ -109,6 +110,12 @@ pub fn parse_event(stanza: &Stanza) -> Option<Event> {
 /// 6.1.7; XEP-0203); `None` for one that tells of what is new.
 pub fn parse_delay(message: &Stanza) -> Option<SystemTime> {
     message.to_element().find("delay", DELAY)?.attribute("stamp").and_then(timestamp::parse)
+}
+
+/// The SubIDs of the subscriptions by which the recipient has this notification of items, at a service where an address may
+/// have several (section 7.1.2.4); none elsewhere.
+pub fn parse_subids(message: &Stanza) -> Vec<String> {
+    subids(&message.to_element())
 }
 
 fn change(child: &Element) -> Option<Change> {

@@ -36,6 +36,22 @@ pub struct Authorization {
     pub node: String,
     /// Who wants to subscribe.
     pub subscriber: Jid,
+    /// Which of several subscriptions of that address it is, at services that have them.
+    pub subid: Option<String>,
+}
+
+impl Authorization {
+    /// The owner's answer: the payload of a message to the service.
+    pub fn answer(&self, is_allowed: bool) -> Element {
+        let allow = if is_allowed { "true" } else { "false" };
+        let fields = [
+            ("pubsub#node", &*self.node),
+            ("pubsub#subscriber_jid", self.subscriber.as_str()),
+            ("pubsub#allow", allow),
+        ];
+        let subid = self.subid.as_deref().map(|subid| ("pubsub#subid", subid));
+        submit(AUTHORIZATION, &Vec::from_iter(fields.into_iter().chain(subid)))
+    }
 }
 
 /// The request for approval that a message carries; `None` if it carries none.
@@ -45,12 +61,6 @@ pub fn parse_authorization(message: &Stanza) -> Option<Authorization> {
     let form = Form::within(&message.to_element())?;
     let is_request = form.kind == "form" && form.form_type.as_deref() == Some(AUTHORIZATION);
     let node = form.value("pubsub#node").filter(|_| is_request)?.to_owned();
-    Some(Authorization { node, subscriber: Jid::new(form.value("pubsub#subscriber_jid")?).ok()? })
-}
-
-/// An owner's answer to a request for approval (XEP-0060, section 8.6): the payload of a message to the service.
-pub fn authorize(node: &str, subscriber: &Jid, is_allowed: bool) -> Element {
-    let allow = if is_allowed { "true" } else { "false" };
-    let fields = [("pubsub#node", node), ("pubsub#subscriber_jid", subscriber.as_str()), ("pubsub#allow", allow)];
-    submit(AUTHORIZATION, &fields)
+    let subscriber = Jid::new(form.value("pubsub#subscriber_jid")?).ok()?;
+    Some(Authorization { node, subscriber, subid: form.value("pubsub#subid").map(str::to_owned) })
 }

@@ -64,6 +64,17 @@ pub fn set_subscriptions<'a>(node: &str, changes: impl IntoIterator<Item = (&'a 
     of_owner(owner_element("subscriptions").attr("node", node).with_children(changes.into_iter().map(entry)))
 }
 
+/// Gives the subscriptions of these SubIDs, each of that address, these states (section 8.8.2). An iq of type set.
+pub fn set_subscriptions_by_subid<'a>(
+    node: &str,
+    changes: impl IntoIterator<Item = (&'a Jid, &'a str, &'a str)>,
+) -> Element {
+    let entry = |(jid, subid, state)| {
+        owner_element("subscription").attr("jid", jid).attr("subid", subid).attr("subscription", state)
+    };
+    of_owner(owner_element("subscriptions").attr("node", node).with_children(changes.into_iter().map(entry)))
+}
+
 /// Asks for the affiliations with a node (section 8.9.1). An iq of type get.
 pub fn affiliations(node: &str) -> Element {
     of_owner(owner_element("affiliations").attr("node", node))

@@ -21,6 +21,16 @@ pub fn unsubscribe(node: &str, jid: &Jid) -> Element {
     pubsub(element("unsubscribe").attr("node", node).attr("jid", jid))
 }
 
+/// Says in one of [`unsubscribe`], [`options`], [`set_options`], [`items`] and its kin which of several subscriptions of the
+/// address is meant (section 6.1.6): that with this SubID.
+pub fn with_subid(mut request: Element, subid: &str) -> Element {
+    let verb = request.children().next().map(|verb| (verb.name().to_owned(), verb.namespace().to_owned()));
+    match verb.and_then(|(name, namespace)| request.take(&name, &namespace)) {
+        Some(verb) => pubsub(verb.attr("subid", subid)).with_children(request.children().cloned()),
+        None => request,
+    }
+}
+
 /// Asks for the options of a subscription (section 6.3.2), which [`parse_form`](super::parse_form) reads. An iq of type
 /// get.
 pub fn options(node: &str, jid: &Jid) -> Element {

@@ -9,7 +9,7 @@ use convoke_xmpp::{Condition, ErrorType, Jid, StanzaError};
 use super::agenda::Agenda;
 use super::config::{DeliveryConfig, pause};
 use super::notice::Pending;
-use crate::broker::NodeId;
+use crate::broker::{NodeId, SubId};
 
 /// All subscribers that are held back.
 ///
@@ -216,11 +216,11 @@ impl Backlogs {
         backlog.waiting.len()
     }
 
-    /// Forgets what waits for a subscriber of a node; says how much.
-    pub(super) fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId)) -> usize {
+    /// Forgets what waits for a subscription to a node, and for no other of the subscriber; says how much.
+    pub(super) fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId), subid: SubId) -> usize {
         let Some(backlog) = self.subscribers.get_mut(subscriber) else { return 0 };
         let (count, bytes) = (backlog.waiting.len(), backlog.bytes);
-        backlog.waiting.retain(|pending| pending.source() != source);
+        backlog.waiting.retain_mut(|pending| pending.source() != source || pending.outlives(subid));
         backlog.bytes = backlog.waiting.iter().map(Pending::bytes).sum();
         self.bytes = self.bytes - bytes + backlog.bytes;
         count - backlog.waiting.len()

@@ -8,7 +8,7 @@ use convoke_xmpp::Jid;
 use super::agenda::Agenda;
 use super::config::DeliveryConfig;
 use super::notice::Pending;
-use crate::broker::NodeId;
+use crate::broker::{NodeId, SubId};
 
 /// All digests that are being collected.
 pub(super) struct Digests {
@@ -23,11 +23,17 @@ struct Key {
     subscriber: Jid,
     service: Jid,
     node: NodeId,
+    subid: SubId,
 }
 
 impl Key {
-    fn new(subscriber: &Jid, (service, node): (&Jid, &NodeId)) -> Self {
-        Self { subscriber: subscriber.clone(), service: service.clone(), node: node.clone() }
+    fn new(subscriber: &Jid, (service, node): (&Jid, &NodeId), subid: SubId) -> Self {
+        Self { subscriber: subscriber.clone(), service: service.clone(), node: node.clone(), subid }
+    }
+
+    /// Whether it is of another subscription of the same address to the same node, if not of the same.
+    fn is_beside(&self, other: &Self) -> bool {
+        (&self.subscriber, &self.service, &self.node) == (&other.subscriber, &other.service, &other.node)
     }
 }
 
@@ -45,18 +51,17 @@ impl Digests {
         self.agenda.next()
     }
 
-    /// Collects a notification; gives what has to leave now, in order.
-    ///
-    /// What is no change of items is not collected: it leaves at once, behind the digest. So does a digest that is full.
+    /// Collects a notification for one subscription of an address; gives what has to leave now, in order: a digest that
+    /// is full.
     pub(super) fn collect(
         &mut self,
-        subscriber: &Jid,
+        (subscriber, subid): (&Jid, SubId),
         pending: Pending,
         period: Duration,
         room: usize,
         now: Instant,
     ) -> Vec<Pending> {
-        let key = Key::new(subscriber, pending.source());
+        let key = Key::new(subscriber, pending.source(), subid);
         let mut leaving = Vec::new();
         let collected = match self.take(&key) {
             Some(mut digest) if digest.can_absorb(&pending) => {
@@ -70,7 +75,7 @@ impl Digests {
                 pending
             }
         };
-        if !collected.is_of_items() || self.is_full(&collected, room) {
+        if self.is_full(&collected, room) {
             self.agenda.cancel(&key);
             leaving.push(collected);
             return leaving;
@@ -100,9 +105,18 @@ impl Digests {
         self.take(&key).map(|digest| (key.subscriber, digest))
     }
 
-    /// Forgets what is collected for a subscriber of a node; says how much.
-    pub(super) fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId)) -> usize {
-        let key = Key::new(subscriber, source);
+    /// The digests of an address of one node, each for one subscription: what is not collected leaves behind them.
+    pub(super) fn take_all(&mut self, subscriber: &Jid, source: (&Jid, &NodeId)) -> Vec<Pending> {
+        let first = Key::new(subscriber, source, SubId::default());
+        let keys = self.collected.range(first.clone()..).map(|(key, _)| key);
+        let keys: Vec<Key> = keys.take_while(|key| key.is_beside(&first)).cloned().collect();
+        keys.iter().for_each(|key| self.agenda.cancel(key));
+        keys.iter().filter_map(|key| self.take(key)).collect()
+    }
+
+    /// Forgets what is collected for a subscription to a node; says how much.
+    pub(super) fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId), subid: SubId) -> usize {
+        let key = Key::new(subscriber, source, subid);
         self.agenda.cancel(&key);
         self.take(&key).map_or(0, |digest| digest.changes())
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use convoke_xmpp::namespace::PUBSUB_EVENT;
 use convoke_xmpp::{Broadcast, Element, Jid, MessageType, Stanza};
 
-use crate::broker::NodeId;
-use crate::protocol::position_element;
+use super::subids::SubIds;
+use crate::broker::{NodeId, SubId};
+use crate::protocol::{position_element, subid_headers};
 use crate::state::Position;
 
 /// What a retraction is reckoned to take up.
@@ -23,6 +24,8 @@ pub(crate) struct Notice {
     pub(crate) is_state: bool,
     /// The position of the node since the change; `None` for what concerns one subscriber alone.
     pub(crate) position: Option<Position>,
+    /// Whether subscribers are told by which of their subscriptions they have it.
+    pub(crate) names_subscriptions: bool,
     /// The element `event`.
     pub(crate) event: Element,
     /// What follows it: a delay, for instance.
@@ -49,6 +52,18 @@ impl Letter {
     /// The service and the node: what has an order of its own.
     pub(super) fn source(&self) -> (&Jid, &NodeId) {
         (&self.notice.from, &self.notice.node)
+    }
+
+    /// Whether it tells of items, so that one message can tell of more of them.
+    pub(super) fn is_of_items(&self) -> bool {
+        !self.entries.is_empty() && self.notice.extras.is_empty()
+    }
+
+    /// The headers that name the subscriptions by which an address has it (XEP-0060, sections 7.1.2.4, 7.2.2.2 and
+    /// 13.16): only what is told of items differs from one to another.
+    fn headers(&self, subids: &SubIds) -> Option<Element> {
+        let are_named = self.notice.names_subscriptions || subids.are_several();
+        (are_named && self.notice.event.find("items", PUBSUB_EVENT).is_some()).then(|| subid_headers(subids.iter()))
     }
 
     fn bytes(&self) -> usize {
@@ -85,6 +100,7 @@ fn position_since(position: &Position, first: Option<u64>) -> Element {
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
     latest: Arc<Letter>,
+    subids: SubIds,
     /// The first of the changes that it stands for.
     first: Option<u64>,
     /// What happened to items before.
@@ -93,9 +109,9 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(letter: Arc<Letter>) -> Self {
+    pub(super) fn new(letter: Arc<Letter>, subids: SubIds) -> Self {
         let first = letter.notice.sequence();
-        Self { bytes: letter.bytes(), latest: letter, first, earlier: Vec::new() }
+        Self { bytes: letter.bytes(), latest: letter, subids, first, earlier: Vec::new() }
     }
 
     pub(super) fn source(&self) -> (&Jid, &NodeId) {
@@ -106,15 +122,11 @@ impl Pending {
         self.latest.notice.is_state
     }
 
-    /// Whether it tells of items, so that one message can tell of more of them.
-    pub(super) fn is_of_items(&self) -> bool {
-        !self.latest.entries.is_empty() && self.latest.notice.extras.is_empty()
-    }
-
     /// Whether one message can tell of the later changes, too.
     pub(super) fn can_absorb(&self, later: &Self) -> bool {
-        self.is_of_items()
-            && later.is_of_items()
+        self.latest.is_of_items()
+            && later.latest.is_of_items()
+            && self.subids == later.subids
             && self.source() == later.source()
             && self.latest.notice.incarnation() == later.latest.notice.incarnation()
     }
@@ -133,6 +145,11 @@ impl Pending {
         self.latest = later.latest;
     }
 
+    /// Notes that a subscription has ended; `false` if it was the last by which the address has this.
+    pub(super) fn outlives(&mut self, subid: SubId) -> bool {
+        self.subids.remove(subid)
+    }
+
     /// The bytes that it holds on to, as if it shared them with nobody.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -145,6 +162,14 @@ impl Pending {
 
     /// The message for one subscriber.
     pub(super) fn message(&self, to: &Jid, id: &str) -> Stanza {
+        let message = self.unnamed_message(to, id);
+        match self.latest.headers(&self.subids) {
+            Some(headers) => message.with_payload(headers),
+            None => message,
+        }
+    }
+
+    fn unnamed_message(&self, to: &Jid, id: &str) -> Stanza {
         let notice = &self.latest.notice;
         if self.earlier.is_empty() && self.first == notice.sequence() {
             return self.latest.broadcast.to(to, id);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use convoke_xmpp::{Condition, Element, Jid, JidRef, Stanza, StanzaError, namespace};
 
-use super::list::{self, EMPTY_ENTRY_BYTES, List, written_bytes};
+use super::list::{EMPTY_ENTRY_BYTES, List, STATE_BYTES, SUBID_BYTES, written_bytes};
 use super::{command, discovery, form};
 use crate::PubSubConfig;
-use crate::broker::{Affiliation, Answer, Entry, NodeId, Page, SubscriptionState};
+use crate::broker::{AffiliationInfo, Answer, NodeId, Page, SubscriptionInfo};
 use crate::config::SubscriptionOptions;
 use crate::state::{Item, Position};
 
@@ -41,10 +41,10 @@ fn payload(answer: &Answer, service: &str, config: &PubSubConfig) -> Option<Elem
         Answer::Done => return None,
         Answer::Created { node } => pubsub(element("create").attr("node", node)),
         Answer::Published { node, generated } => pubsub(published(node, generated.as_deref())),
-        Answer::Subscribed { node, jid, state, options } => subscribed(node, jid, *state, options.as_ref()),
-        Answer::Unsubscribed { node, jid } => pubsub(subscription(node, jid, None)),
-        Answer::Options { node, jid, options } => {
-            pubsub(element("options").attr("node", node).attr("jid", jid).child(form::filled(options)))
+        Answer::Subscribed { subscription, options } => subscribed(subscription, options.as_ref()),
+        Answer::Unsubscribed { subscription } => pubsub(of_participant(subscription)),
+        Answer::Options { subscription, options } => {
+            pubsub(identified(element("options"), subscription).child(form::filled(options)))
         }
         Answer::DefaultOptions { node, options } => {
             pubsub(element("default").attr_opt("node", node.as_ref()).child(form::result(options)))
@@ -55,21 +55,18 @@ fn payload(answer: &Answer, service: &str, config: &PubSubConfig) -> Option<Elem
         Answer::OwnSubscriptions { node, page } => own_subscriptions(node.as_ref(), page, config),
         Answer::OwnAffiliations { node, page } => own_affiliations(node.as_ref(), page, config),
         Answer::Configuration { node, config } => {
-            owner("pubsub").child(owner("configure").attr("node", node).child(form::filled(&**config)))
+            owned(owner("configure").attr("node", node).child(form::filled(&**config)))
         }
-        Answer::DefaultConfiguration { config } => {
-            owner("pubsub").child(owner("default").child(form::filled(&**config)))
-        }
+        Answer::DefaultConfiguration { config } => owned(owner("default").child(form::filled(&**config))),
         Answer::PendingNodes { nodes } => command::nodes_to_choose(nodes),
         Answer::PendingSent => command::executed("completed"),
-        Answer::Subscriptions { node, page } => managed("subscriptions", node, page, SubscriptionState::as_str, config),
+        Answer::Subscriptions { node, page } => managed_subscriptions(node, page, config),
         Answer::SubscriptionsRefused { node, entries } => {
-            let state = |state: &Option<SubscriptionState>| state.map_or("none", SubscriptionState::as_str);
-            refused("subscriptions", "subscription", node, entries, state)
+            owned(owner("subscriptions").attr("node", node).with_children(entries.iter().map(of_owner)))
         }
-        Answer::Affiliations { node, page } => managed("affiliations", node, page, Affiliation::as_str, config),
+        Answer::Affiliations { node, page } => managed_affiliations(node, page, config),
         Answer::AffiliationsRefused { node, entries } => {
-            refused("affiliations", "affiliation", node, entries, |affiliation| affiliation.as_str())
+            owned(owner("affiliations").attr("node", node).with_children(entries.iter().map(affiliation)))
         }
         Answer::Nodes { page } => listed_nodes(page, service, config),
         Answer::ItemIds { node, page } => listed_items(node, page, service, config),
@@ -85,6 +82,10 @@ fn element(name: &'static str) -> Element {
     Element::new(name, namespace::PUBSUB)
 }
 
+fn owned(child: Element) -> Element {
+    owner("pubsub").child(child)
+}
+
 fn owner(name: &'static str) -> Element {
     Element::new(name, namespace::PUBSUB_OWNER)
 }
@@ -93,14 +94,19 @@ fn published(node: &NodeId, generated: Option<&str>) -> Element {
     element("publish").attr("node", node).with_children(generated.map(|id| element("item").attr("id", id)))
 }
 
-fn subscribed(node: &NodeId, jid: &Jid, state: SubscriptionState, options: Option<&SubscriptionOptions>) -> Element {
+fn subscribed(subscription: &SubscriptionInfo, options: Option<&SubscriptionOptions>) -> Element {
     let options = options.map(|options| element("options").child(form::result(options)));
-    pubsub(subscription(node, jid, Some(state))).with_children(options)
+    pubsub(of_participant(subscription)).with_children(options)
 }
 
-fn subscription(node: &NodeId, jid: &Jid, state: Option<SubscriptionState>) -> Element {
-    let state = state.map_or("none", SubscriptionState::as_str);
-    element("subscription").attr("node", node).attr("jid", jid).attr("subscription", state)
+/// A subscription as those are told of it who are no owners.
+fn of_participant(subscription: &SubscriptionInfo) -> Element {
+    identified(element("subscription"), subscription).attr("subscription", subscription.state())
+}
+
+/// With what a subscription is called.
+pub(super) fn identified(element: Element, subscription: &SubscriptionInfo) -> Element {
+    element.attr("node", &subscription.node).attr("jid", &subscription.jid).attr_opt("subid", subscription.told_subid())
 }
 
 fn retrieved(
@@ -133,47 +139,56 @@ pub(super) fn item_element(item: &Item, namespace: &'static str, names_publisher
         .with_children(item.payload_tree())
 }
 
-fn own_subscriptions(node: Option<&NodeId>, page: &Page<Entry<SubscriptionState>>, config: &PubSubConfig) -> Element {
-    let list = List::of(page, list::entry_bytes, config);
-    let shown = list.shown().iter().map(|entry| subscription(&entry.node, &entry.jid, Some(entry.what)));
+fn own_subscriptions(node: Option<&NodeId>, page: &Page<SubscriptionInfo>, config: &PubSubConfig) -> Element {
+    let list = List::of(page, subscription_bytes, config);
+    let shown = list.shown().iter().map(of_participant);
     pubsub(element("subscriptions").attr_opt("node", node).with_children(shown))
-        .with_children(list.note(|entry| format!("{} {}", entry.jid, entry.node)))
+        .with_children(list.note(|subscription| format!("{} {}", subscription.list_id(), subscription.node)))
 }
 
-fn own_affiliations(node: Option<&NodeId>, page: &Page<Entry<Affiliation>>, config: &PubSubConfig) -> Element {
-    let list = List::of(page, list::entry_bytes, config);
-    let entry = |entry: &Entry<Affiliation>| {
-        element("affiliation").attr("node", &entry.node).attr("affiliation", entry.what.as_str())
+fn own_affiliations(node: Option<&NodeId>, page: &Page<AffiliationInfo>, config: &PubSubConfig) -> Element {
+    let list = List::of(page, affiliation_bytes, config);
+    let entry = |entry: &AffiliationInfo| {
+        element("affiliation").attr("node", &entry.node).attr("affiliation", entry.affiliation.as_str())
     };
     pubsub(element("affiliations").attr_opt("node", node).with_children(list.shown().iter().map(entry)))
         .with_children(list.note(|entry| entry.node.to_string()))
 }
 
-/// What an owner manages: each entry has the singular name, and its state in an attribute of that name.
-fn managed<T: Copy>(
-    name: &'static str,
-    node: &NodeId,
-    page: &Page<Entry<T>>,
-    state: fn(T) -> &'static str,
-    config: &PubSubConfig,
-) -> Element {
-    let singular = &name[..name.len() - 1];
-    let list = List::of(page, list::entry_bytes, config);
-    let entry = |entry: &Entry<T>| owner(singular).attr("jid", &entry.jid).attr(singular, state(entry.what));
-    owner("pubsub")
-        .child(owner(name).attr("node", node).with_children(list.shown().iter().map(entry)))
+fn managed_subscriptions(node: &NodeId, page: &Page<SubscriptionInfo>, config: &PubSubConfig) -> Element {
+    let list = List::of(page, subscription_bytes, config);
+    owned(owner("subscriptions").attr("node", node).with_children(list.shown().iter().map(of_owner)))
+        .with_children(list.note(SubscriptionInfo::list_id))
+}
+
+/// A subscription as an owner is told of it.
+fn of_owner(subscription: &SubscriptionInfo) -> Element {
+    owner("subscription")
+        .attr("jid", &subscription.jid)
+        .attr("subscription", subscription.state())
+        .attr_opt("subid", subscription.told_subid())
+}
+
+fn managed_affiliations(node: &NodeId, page: &Page<AffiliationInfo>, config: &PubSubConfig) -> Element {
+    let list = List::of(page, affiliation_bytes, config);
+    owned(owner("affiliations").attr("node", node).with_children(list.shown().iter().map(affiliation)))
         .with_children(list.note(|entry| entry.jid.to_string()))
 }
 
-fn refused<T>(
-    name: &'static str,
-    singular: &'static str,
-    node: &NodeId,
-    entries: &[(Jid, T)],
-    state: impl Fn(&T) -> &'static str,
-) -> Element {
-    let entry = |(jid, what): &(Jid, T)| owner(singular).attr("jid", jid).attr(singular, state(what));
-    owner("pubsub").child(owner(name).attr("node", node).with_children(entries.iter().map(entry)))
+fn affiliation(entry: &AffiliationInfo) -> Element {
+    owner("affiliation").attr("jid", &entry.jid).attr("affiliation", entry.affiliation.as_str())
+}
+
+fn subscription_bytes(subscription: &SubscriptionInfo) -> usize {
+    entry_bytes(&subscription.node, &subscription.jid) + SUBID_BYTES
+}
+
+fn affiliation_bytes(affiliation: &AffiliationInfo) -> usize {
+    entry_bytes(&affiliation.node, &affiliation.jid)
+}
+
+fn entry_bytes(node: &NodeId, jid: &Jid) -> usize {
+    EMPTY_ENTRY_BYTES + STATE_BYTES + written_bytes(node.as_str()) + written_bytes(jid.as_str())
 }
 
 fn listed_nodes(page: &Page<(NodeId, String)>, service: &str, config: &PubSubConfig) -> Element {

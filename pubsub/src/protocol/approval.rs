@@ -5,7 +5,7 @@ use convoke_xmpp::{Jid, Stanza};
 use super::RequestError;
 use super::form::AUTHORIZATION;
 use super::request::boolean;
-use crate::broker::{NodeId, Operation};
+use crate::broker::{NodeId, Operation, SubscriptionName};
 use crate::form::Form;
 
 /// What the form in a message decides. A cancelled form leaves the subscription pending; a message about anything else is
@@ -21,9 +21,10 @@ pub(crate) fn read_approval(message: &Stanza) -> Result<Option<Operation>, Reque
     let value = |name| form.value(name).filter(|value| !value.is_empty());
     let node = value("pubsub#node").ok_or(RequestError::NodeIdRequired)?;
     let node = NodeId::new(node).map_err(|_| RequestError::UnacceptableName)?;
-    let subscriber = value("pubsub#subscriber_jid").ok_or(RequestError::JidRequired)?;
-    let subscriber = Jid::new(subscriber).map_err(|_| RequestError::InvalidJid)?;
+    let jid = value("pubsub#subscriber_jid").ok_or(RequestError::JidRequired)?;
+    let jid = Jid::new(jid).map_err(|_| RequestError::InvalidJid)?;
+    let subscription = SubscriptionName { jid, subid: value("pubsub#subid").map(str::to_owned) };
     let is_allowed =
         boolean(value("pubsub#allow").ok_or(RequestError::Malformed("the form does not say what to do"))?)?;
-    Ok(Some(Operation::Authorize { node, subscriber, is_allowed }))
+    Ok(Some(Operation::Authorize { node, subscription, is_allowed }))
 }

@@ -8,6 +8,7 @@ use super::command::{self, COMMANDS, GET_PENDING};
 use super::feature::Feature;
 use super::request::{Request, optional_node};
 use super::rsm::{self, RSM};
+use super::shim::{SHIM, SUB_ID};
 use crate::broker::{NodeId, NodeInfo, Operation};
 use crate::{PubSubConfig, form, timestamp};
 
@@ -16,6 +17,9 @@ pub(super) fn read(query: &Element, iq: &Stanza, config: &PubSubConfig) -> Resul
     match (query.name(), query.namespace(), query.attribute("node")) {
         ("query", namespace::DISCO_INFO, Some(GET_PENDING)) => Ok(Request::Constant(Some(command_info()))),
         ("query", namespace::DISCO_ITEMS, Some(COMMANDS)) => Ok(Request::Constant(Some(commands(iq)))),
+        ("query", namespace::DISCO_INFO, Some(SHIM)) if config.multi_subscribe => {
+            Ok(Request::Constant(Some(header_info())))
+        }
         ("query", namespace::DISCO_INFO, _) => Ok(match optional_node(query)? {
             Some(node) => Operation::Describe { node }.into(),
             None => Request::Constant(Some(service_info(config))),
@@ -63,7 +67,13 @@ fn service_info(config: &PubSubConfig) -> Element {
     let identity = Identity { category: "pubsub", kind: "service", name: "Publish-Subscribe".to_owned() };
     let features: Vec<_> = Feature::supported(config).map(feature_name).collect();
     let general = [namespace::DISCO_ITEMS, namespace::PING, namespace::VERSION, namespace::PUBSUB, RSM, COMMANDS];
-    payload::disco_info(&[identity], general.into_iter().chain(features.iter().map(String::as_str)))
+    let general = general.into_iter().chain(config.multi_subscribe.then_some(SHIM));
+    payload::disco_info(&[identity], general.chain(features.iter().map(String::as_str)))
+}
+
+/// The stanza headers that the service writes (XEP-0131, section 3.2).
+fn header_info() -> Element {
+    payload::disco_info(&[], [format!("{SHIM}#{SUB_ID}").as_str()]).attr("node", SHIM)
 }
 
 fn command_info() -> Element {

@@ -79,6 +79,8 @@ fn refused(refusal: Refusal) -> StanzaError {
         Refusal::NoSuchSubscriber => {
             specific(Condition::UnexpectedRequest, "not-subscribed").with_type(ErrorType::Modify)
         }
+        Refusal::SubIdRequired => specific(Condition::BadRequest, "subid-required"),
+        Refusal::InvalidSubId => specific(Condition::NotAcceptable, "invalid-subid"),
         Refusal::PresenceSubscriptionRequired => specific(Condition::NotAuthorized, "presence-subscription-required"),
         Refusal::NotInRosterGroup => specific(Condition::NotAuthorized, "not-in-roster-group"),
         Refusal::ClosedNode => specific(Condition::NotAllowed, "closed-node"),

@@ -3,9 +3,9 @@
 use convoke_xmpp::namespace::{DELAY, PUBSUB, PUBSUB_EVENT};
 use convoke_xmpp::{Element, MessageType};
 
-use super::answer::item_element;
+use super::answer::{identified, item_element};
 use super::form;
-use crate::broker::{Change, Notification, SubscriptionState};
+use crate::broker::{Change, Notification};
 use crate::timestamp;
 
 /// The type of the message that tells of a change: what owners have to answer must not be lost because they are away.
@@ -19,7 +19,7 @@ pub(crate) fn message_type(notification: &Notification) -> MessageType {
 /// The payload of that message.
 pub(crate) fn event(notification: &Notification) -> Element {
     match &notification.change {
-        Change::Authorization { subscriber } => form::authorization(&notification.node, subscriber),
+        Change::Authorization { subscription } => form::authorization(subscription),
         Change::Affiliation { jid, affiliation } => {
             let named = |name| Element::new(name, PUBSUB);
             let entry = named("affiliation").attr("jid", jid).attr("affiliation", affiliation.as_str());
@@ -46,9 +46,8 @@ fn content(notification: &Notification) -> Element {
             let redirect = redirect.as_ref().map(|uri| element("redirect").attr("uri", uri));
             named("delete").with_children(redirect)
         }
-        Change::Subscription { jid, state } => {
-            let state = state.map_or("none", SubscriptionState::as_str);
-            named("subscription").attr("jid", jid).attr("subscription", state)
+        Change::Subscription { subscription } => {
+            identified(element("subscription"), subscription).attr("subscription", subscription.state())
         }
         Change::Announced | Change::Affiliation { .. } | Change::Authorization { .. } => named("items"),
     }

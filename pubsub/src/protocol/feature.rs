@@ -46,6 +46,7 @@ features! {
     MetaData = "meta-data",
     ModifyAffiliations = "modify-affiliations",
     MultiItems = "multi-items",
+    MultiSubscribe = "multi-subscribe",
     OutcastAffiliation = "outcast-affiliation",
     PersistentItems = "persistent-items",
     PresenceNotifications = "presence-notifications",
@@ -84,6 +85,7 @@ impl Feature {
             Self::AccessRoster => model == AccessModel::Roster,
             Self::AccessWhitelist => model == AccessModel::Whitelist,
             Self::AutoCreate => config.auto_create,
+            Self::MultiSubscribe => config.multi_subscribe,
             // Whoever sees the presence of an account follows its nodes without a subscription.
             Self::AutoSubscribe | Self::FilteredNotifications => config.creators == Creators::Account,
             Self::Collections => false,

@@ -1,9 +1,9 @@
 //! Forms of the service: configurations, options, and requests for approval (XEP-0060, sections 6.3, 8.2 and 8.6).
 
-use convoke_xmpp::{Element, Jid};
+use convoke_xmpp::Element;
 
 use super::RequestError;
-use crate::broker::{NodeId, Submission};
+use crate::broker::{Submission, SubscriptionInfo};
 use crate::config::{Configured, Field, Kind};
 use crate::form::{self, Form};
 
@@ -65,12 +65,16 @@ fn validation() -> Element {
 }
 
 /// The form that asks an owner to approve a subscription (section 8.6).
-pub(super) fn authorization(node: &NodeId, subscriber: &Jid) -> Element {
+pub(super) fn authorization(subscription: &SubscriptionInfo) -> Element {
     let described = |name: &str, kind: &str, label: &str| form::field(name).attr("type", kind).attr("label", label);
     let allow = described("pubsub#allow", "boolean", "Allow this address to subscribe to this node?");
     let subscriber_jid = described("pubsub#subscriber_jid", "jid-single", "Subscriber Address");
+    let subid = subscription
+        .told_subid()
+        .map(|subid| form::values(form::field("pubsub#subid").attr("type", "hidden"), [subid.to_string().as_str()]));
     form::form("form", AUTHORIZATION)
-        .child(form::values(described("pubsub#node", "text-single", "Node ID"), [node.as_str()]))
-        .child(form::addresses(subscriber_jid, [subscriber]))
+        .with_children(subid)
+        .child(form::values(described("pubsub#node", "text-single", "Node ID"), [subscription.node.as_str()]))
+        .child(form::addresses(subscriber_jid, [&subscription.jid]))
         .child(form::values(allow, ["false"]))
 }

@@ -4,7 +4,7 @@ use convoke_xmpp::Element;
 
 use super::rsm;
 use crate::PubSubConfig;
-use crate::broker::{Entry, Page};
+use crate::broker::Page;
 
 /// A page as an answer shows it.
 pub(super) struct List<'a, T> {
@@ -55,12 +55,10 @@ impl<'a, T> List<'a, T> {
 /// The bytes of an entry's tags and the names of its attributes, generously.
 pub(super) const EMPTY_ENTRY_BYTES: usize = 48;
 /// The bytes of the longest state of an entry, and of the name of its attribute.
-const STATE_BYTES: usize = 32;
+pub(super) const STATE_BYTES: usize = 32;
 
-/// The bytes of what one address is to one node.
-pub(super) fn entry_bytes<T>(entry: &Entry<T>) -> usize {
-    EMPTY_ENTRY_BYTES + STATE_BYTES + written_bytes(entry.node.as_str()) + written_bytes(entry.jid.as_str())
-}
+/// The bytes of a SubID with its attribute.
+pub(super) const SUBID_BYTES: usize = 48;
 
 /// The bytes of an attribute's value once its special characters are references.
 pub(super) fn written_bytes(text: &str) -> usize {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use convoke_xmpp::{Element, Jid, namespace};
+use convoke_xmpp::{Element, namespace};
 
 use super::RequestError;
 use super::feature::Feature;
 use super::form::submission;
-use super::request::{required_jid, required_node};
+use super::request::{required_jid, required_node, subscription};
 use super::rsm;
 use crate::broker::{Affiliation, Operation, SubscriptionState};
 use crate::config::{Configured, NodeConfig};
@@ -78,7 +78,7 @@ fn is_uri(text: &str) -> bool {
 fn change_subscriptions(subscriptions: &Element) -> Result<Operation, RequestError> {
     let node = required_node(subscriptions)?;
     let entries = changed(subscriptions, "subscription");
-    let changes = entries.map(|(entry, state)| Ok((required_jid(entry)?, subscription_state(state)?)));
+    let changes = entries.map(|(entry, state)| Ok((subscription(entry)?, subscription_state(state)?)));
     Ok(Operation::ChangeSubscriptions { node, changes: distinct(changes.collect::<Result<_, RequestError>>()?)? })
 }
 
@@ -109,11 +109,11 @@ fn changed<'a>(list: &'a Element, name: &'static str) -> impl Iterator<Item = (&
     entries.filter_map(move |entry| Some((entry, entry.attribute(name)?)))
 }
 
-/// Refuses two changes of one address (section 8.9.2.4).
-fn distinct<T>(changes: Vec<(Jid, T)>) -> Result<Vec<(Jid, T)>, RequestError> {
-    let addresses: BTreeSet<&Jid> = changes.iter().map(|(jid, _)| jid).collect();
-    if addresses.len() == changes.len() {
+/// Refuses two changes of one thing (sections 8.8.2.4 and 8.9.2.4).
+fn distinct<K: Ord, T>(changes: Vec<(K, T)>) -> Result<Vec<(K, T)>, RequestError> {
+    let changed: BTreeSet<&K> = changes.iter().map(|(key, _)| key).collect();
+    if changed.len() == changes.len() {
         return Ok(changes);
     }
-    Err(RequestError::Malformed("two changes of one address"))
+    Err(RequestError::Malformed("two changes of one address or of one subscription"))
 }

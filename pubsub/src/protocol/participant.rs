@@ -5,7 +5,7 @@ use convoke_xmpp::{Element, namespace};
 use super::RequestError;
 use super::form::submission;
 use super::publication;
-use super::request::{optional_node, required_jid, required_node};
+use super::request::{optional_node, required_jid, required_node, subid, subscription};
 use super::rsm;
 use crate::broker::{Operation, Selection, Submission};
 use crate::config::{Configured, NodeConfig, SubscriptionOptions};
@@ -21,7 +21,7 @@ pub(super) fn read(mut pubsub: Element, is_set: bool) -> Result<Operation, Reque
         ("subscribe", true) => subscribe(&pubsub, verb),
         ("unsubscribe", true) => unsubscribe(verb),
         ("options", true) => set_options(&pubsub, verb),
-        ("options", false) => Ok(Operation::Options { node: required_node(verb)?, jid: required_jid(verb)? }),
+        ("options", false) => Ok(Operation::Options { node: required_node(verb)?, subscription: subscription(verb)? }),
         ("default", false) => Ok(Operation::DefaultOptions { node: optional_node(verb)? }),
         ("items", false) => items(&pubsub, verb),
         ("publish", true) => publication::publish(&mut pubsub),
@@ -55,18 +55,17 @@ fn subscribe(pubsub: &Element, subscribe: &Element) -> Result<Operation, Request
     Ok(Operation::Subscribe { node: required_node(subscribe)?, jid: required_jid(subscribe)?, options })
 }
 
-/// A SubID is ignored: the service gives none (section 6.2.3.5).
 fn unsubscribe(unsubscribe: &Element) -> Result<Operation, RequestError> {
-    Ok(Operation::Unsubscribe { node: required_node(unsubscribe)?, jid: required_jid(unsubscribe)? })
+    Ok(Operation::Unsubscribe { node: required_node(unsubscribe)?, subscription: subscription(unsubscribe)? })
 }
 
 fn set_options(pubsub: &Element, options: &Element) -> Result<Operation, RequestError> {
     if pubsub.find("subscribe", namespace::PUBSUB).is_some() {
         return Err(RequestError::Malformed("options must follow subscribe"));
     }
-    let (node, jid) = (required_node(options)?, required_jid(options)?);
+    let (node, subscription) = (required_node(options)?, subscription(options)?);
     let options = options_form(options)?.ok_or(RequestError::InvalidOptions)?;
-    Ok(Operation::SetOptions { node, jid, options })
+    Ok(Operation::SetOptions { node, subscription, options })
 }
 
 fn options_form(options: &Element) -> Result<Option<Submission>, RequestError> {
@@ -83,7 +82,8 @@ fn items(pubsub: &Element, items: &Element) -> Result<Operation, RequestError> {
         Some(limit) => Selection::Newest(limit),
         None => Selection::All,
     };
-    Ok(Operation::Items { node: required_node(items)?, selection, page: rsm::read(pubsub)? })
+    let (node, subid) = (required_node(items)?, subid(items));
+    Ok(Operation::Items { node, subid, selection, page: rsm::read(pubsub)? })
 }
 
 fn positive(text: &str) -> Result<usize, RequestError> {

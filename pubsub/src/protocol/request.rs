@@ -4,7 +4,7 @@ use convoke_xmpp::{Element, IqType, Jid, Kind, Stanza, namespace};
 
 use super::{RequestError, command, discovery, owner, participant};
 use crate::PubSubConfig;
-use crate::broker::{NodeId, Operation};
+use crate::broker::{NodeId, Operation, SubscriptionName};
 
 /// What an iq of type get or set asks for.
 #[derive(Debug, Clone)]
@@ -63,6 +63,16 @@ pub(super) fn required_node(element: &Element) -> Result<NodeId, RequestError> {
 pub(super) fn required_jid(element: &Element) -> Result<Jid, RequestError> {
     let text = element.attribute("jid").ok_or(RequestError::JidRequired)?;
     Jid::new(text).map_err(|_| RequestError::InvalidJid)
+}
+
+/// The subscription that an element must name: an address, and the SubID if it says that.
+pub(super) fn subscription(element: &Element) -> Result<SubscriptionName, RequestError> {
+    Ok(SubscriptionName { jid: required_jid(element)?, subid: subid(element) })
+}
+
+/// The SubID that an element says; an empty one is none.
+pub(super) fn subid(element: &Element) -> Option<String> {
+    element.attribute("subid").filter(|subid| !subid.is_empty()).map(str::to_owned)
 }
 
 /// A boolean of XML Schema.

@@ -12,7 +12,7 @@ use super::work::Work;
 use crate::PubSubConfig;
 use crate::broker::{
     Answer, Broker, Change, Context, Followers, NoFollowers, NodeId, Notification, Operation, Outcome, Presence,
-    Refusal, Requester,
+    Refusal, Requester, SubscriptionInfo,
 };
 use crate::contacts::{Contacts, NoContacts};
 use crate::delivery::{Notice, Outgoing};
@@ -147,19 +147,19 @@ impl SingleBroker {
 
     /// The end of a subscription of which the answer alone tells.
     fn ended_by(&self, answer: &Answer) -> Option<Outgoing> {
-        let Answer::Unsubscribed { node, jid } = answer else { return None };
-        Some(self.ended(node, jid))
+        let Answer::Unsubscribed { subscription } = answer else { return None };
+        Some(self.ended(subscription))
     }
 
-    fn ended(&self, node: &NodeId, subscriber: &Jid) -> Outgoing {
-        let (subscriber, service, node) = (subscriber.clone(), self.address.clone(), node.clone());
-        Outgoing::Ended { subscriber, service, node }
+    fn ended(&self, subscription: &SubscriptionInfo) -> Outgoing {
+        let SubscriptionInfo { jid, node, subid, .. } = subscription.clone();
+        Outgoing::Ended { subscriber: jid, service: self.address.clone(), node, subid }
     }
 
     /// A notification; what waits for a subscription that it ends goes first.
     fn notices(&self, notification: Notification) -> impl Iterator<Item = Outgoing> + use<> {
         let ended = match &notification.change {
-            Change::Subscription { jid, state: None } => Some(self.ended(&notification.node, jid)),
+            Change::Subscription { subscription } if subscription.state.is_none() => Some(self.ended(subscription)),
             _ => None,
         };
         ended.into_iter().chain([self.notice(notification)])
@@ -170,6 +170,7 @@ impl SingleBroker {
             from: self.address.clone(),
             kind: protocol::message_type(&notification),
             is_state: notification.style.is_singleton,
+            names_subscriptions: self.config.multi_subscribe,
             event: protocol::event(&notification),
             extras: protocol::delay(&notification).into_iter().collect(),
             node: notification.node,

@@ -9,7 +9,7 @@ use super::journal::{Journal, Step};
 use super::node::NodeName;
 use super::usage::Usages;
 use super::{Item, NewItem, Node, Position, Subscription};
-use crate::broker::{Affiliation, SubscriptionState};
+use crate::broker::{Affiliation, SubId, SubscriptionState};
 use crate::config::{NodeConfig, SubscriptionOptions};
 
 /// A node that may be changed.
@@ -48,22 +48,22 @@ impl<'a> NodeEditor<'a> {
         }
     }
 
-    /// Subscribes an address, or gives its subscription this state and these options.
-    pub(crate) fn subscribe(&mut self, jid: Jid, state: SubscriptionState, options: SubscriptionOptions) {
-        let existing = self.node.subscriptions.get(&jid).map(|subscription| subscription.number);
+    /// Subscribes an address, or gives its subscription of that SubID this state and these options.
+    pub(crate) fn subscribe(&mut self, jid: Jid, subid: SubId, state: SubscriptionState, options: SubscriptionOptions) {
+        let existing = self.node.subscriptions.get(&jid, subid).map(|subscription| subscription.number);
         let number = existing.unwrap_or_else(|| self.node.take_number());
-        let subscription = Subscription { number, state, options };
+        let subscription = Subscription { number, subid, state, options };
         let before = Arc::make_mut(&mut self.node.subscriptions).insert(jid.clone(), subscription);
-        self.note(|node| Step::Subscription { node, jid, number, before });
+        self.note(|node| Step::Subscription { node, jid, subid, number, before });
     }
 
-    /// Ends the subscription of an address; gives it back if there was one.
-    pub(crate) fn unsubscribe(&mut self, jid: &Jid) -> Option<Subscription> {
+    /// Ends a subscription of an address; gives it back if there was one.
+    pub(crate) fn unsubscribe(&mut self, jid: &Jid, subid: SubId) -> Option<Subscription> {
         // A look first: to make a shared map one's own is not cheap.
-        let number = self.node.subscriptions.get(jid)?.number;
-        let before = Arc::make_mut(&mut self.node.subscriptions).remove(jid);
+        let number = self.node.subscriptions.get(jid, subid)?.number;
+        let before = Arc::make_mut(&mut self.node.subscriptions).remove(jid, subid);
         let (jid, step_before) = (jid.clone(), before.clone());
-        self.note(|node| Step::Subscription { node, jid, number, before: step_before });
+        self.note(|node| Step::Subscription { node, jid, subid, number, before: step_before });
         before
     }
 

@@ -48,7 +48,7 @@ impl Item {
     }
 
     /// Greater than the number of every item that the node had when this one was published.
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.number
     }
 

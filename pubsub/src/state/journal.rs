@@ -10,7 +10,7 @@ use convoke_xmpp::Jid;
 use super::node::NodeName;
 use super::record::{Part, Record, TABLE};
 use super::{Item, Moved, Node, State, Subscription};
-use crate::broker::Affiliation;
+use crate::broker::{Affiliation, SubId};
 use crate::config::NodeConfig;
 
 /// The changes of some operations.
@@ -60,6 +60,7 @@ pub(super) enum Step {
     Subscription {
         node: NodeName,
         jid: Jid,
+        subid: SubId,
         number: u64,
         before: Option<Subscription>,
     },
@@ -170,11 +171,11 @@ impl State {
                     None => node.affiliations.remove(&jid),
                 };
             }),
-            Step::Subscription { node, jid, before, .. } => self.with(&node, |node| {
+            Step::Subscription { node, jid, subid, before, .. } => self.with(&node, |node| {
                 let subscriptions = Arc::make_mut(&mut node.subscriptions);
                 match before {
                     Some(subscription) => subscriptions.insert(jid, subscription),
-                    None => subscriptions.remove(&jid),
+                    None => subscriptions.remove(&jid, subid),
                 };
             }),
             Step::Item { node, number, before } => self.take_back_item(&node, number, before),
@@ -234,7 +235,9 @@ impl Step {
             }
             Self::Config { node, .. } => add(node, Part::Node),
             Self::Affiliation { node, jid, .. } => add(node, Part::Affiliation(jid.clone())),
-            Self::Subscription { node, jid, number, .. } => add(node, Part::Subscription(*number, jid.clone())),
+            Self::Subscription { node, jid, subid, number, .. } => {
+                add(node, Part::Subscription(*number, jid.clone(), *subid));
+            }
             Self::Item { node, number, .. } => add(node, Part::Item(*number)),
             Self::Position { node, .. } => add(node, Part::Position),
             Self::Moved { node, .. } => add(node, Part::Moved),
@@ -247,7 +250,8 @@ impl Node {
     fn parts(&self) -> impl Iterator<Item = Part> {
         let affiliations = self.affiliations.keys().cloned().map(Part::Affiliation);
         let subscriptions = self.subscriptions.iter();
-        let subscriptions = subscriptions.map(|(jid, entry)| Part::Subscription(entry.number, jid.clone()));
+        let subscriptions =
+            subscriptions.map(|(jid, entry)| Part::Subscription(entry.number, jid.clone(), entry.subid));
         let items = self.items.iter().map(|item| Part::Item(item.number()));
         affiliations.chain(subscriptions).chain(items)
     }

@@ -52,17 +52,17 @@ impl Loading {
     }
 
     fn read(&mut self, kind: Kind, mut key: Reader, mut value: Reader) -> Result<(), Fault> {
-        match value.byte()? {
+        let format = match value.byte()? {
             0 => return Err(Fault::Damaged),
             newer if newer > FORMAT => return Err(Fault::Newer(newer)),
-            _ => {}
-        }
+            format => format,
+        };
         let number = key.big_endian()?;
         match kind {
             Kind::Node => self.node(number, &mut value)?,
             Kind::Position => self.of_node(number)?.sequence = value.integer()?,
             Kind::Affiliation => self.affiliation(number, &mut key, &mut value)?,
-            Kind::Subscription => self.subscription(number, key.big_endian()?, &mut value)?,
+            Kind::Subscription => self.subscription(format, number, key.big_endian()?, &mut value)?,
             Kind::Item => self.item(number, key.big_endian()?, &mut value)?,
             Kind::Moved => self.moved(number, &mut value)?,
         }
@@ -98,8 +98,8 @@ impl Loading {
         none_before(self.of_node(number)?.affiliations.insert(jid, affiliation))
     }
 
-    fn subscription(&mut self, node: u64, number: u64, value: &mut Reader) -> Result<(), Damage> {
-        let (jid, subscription) = read_subscription(number, value)?;
+    fn subscription(&mut self, format: u8, node: u64, number: u64, value: &mut Reader) -> Result<(), Damage> {
+        let (jid, subscription) = read_subscription(format, number, value)?;
         let node = self.of_node(node)?;
         node.passed(number)?;
         none_before(Arc::make_mut(&mut node.subscriptions).insert(jid, subscription))

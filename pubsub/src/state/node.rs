@@ -6,10 +6,10 @@ use std::time::SystemTime;
 
 use convoke_xmpp::Jid;
 
-use super::Items;
 use super::item::whole_micros;
-use crate::broker::{Affiliation, NodeId, SubscriptionState};
-use crate::config::{NodeConfig, SubscriptionOptions};
+use super::{Items, Subscriptions};
+use crate::broker::{Affiliation, NodeId};
+use crate::config::NodeConfig;
 
 /// A leaf node, to be read; it is changed through a [`NodeEditor`](super::NodeEditor).
 #[derive(Debug)]
@@ -34,29 +34,6 @@ pub(crate) struct Node {
 pub(super) struct NodeName {
     pub(super) number: u64,
     pub(super) id: NodeId,
-}
-
-/// Subscriptions by the address that is subscribed, bare or full: one for each.
-pub(crate) type Subscriptions = BTreeMap<Jid, Subscription>;
-
-/// One subscription.
-///
-/// An address has one at most, so that it needs no SubID.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Subscription {
-    /// Stands for the address in the keys of records: so a node with many subscribers is removed by few bytes.
-    pub(super) number: u64,
-    /// Whether it counts yet.
-    pub(crate) state: SubscriptionState,
-    /// What the subscriber wants of it.
-    pub(crate) options: SubscriptionOptions,
-}
-
-impl Default for Subscription {
-    /// Of an address that is written to without one: no record holds it.
-    fn default() -> Self {
-        Self { number: 0, state: SubscriptionState::Subscribed, options: SubscriptionOptions::default() }
-    }
 }
 
 /// Where the history of a node stands.

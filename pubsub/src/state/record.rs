@@ -16,13 +16,16 @@ use super::codec::{Damage, Reader, Stored, Writer};
 use super::item::{after_epoch, micros_since_epoch, tree};
 use super::node::NodeName;
 use super::{Item, Moved, NewItem, Node, State, Subscription};
-use crate::broker::{Affiliation, NodeId, SubscriptionState};
+use crate::broker::{Affiliation, NodeId, SubId, SubscriptionState};
 
 /// The table of all records of all services.
 pub(super) const TABLE: &str = "pubsub";
 
-/// The format that this version writes; it reads those before it. Whoever adds a kind of record, or changes what is in
-/// one, raises it.
+/// The format that this version writes. Whoever adds a kind of record, or changes what is in one, raises it; what an
+/// earlier format wrote is read for ever:
+///
+/// 1. A subscription had no SubID, and of a node that has moved there was nothing.
+/// 2. A subscription has its SubID behind its state.
 pub(super) const FORMAT: u8 = 2;
 
 /// One record.
@@ -38,7 +41,7 @@ pub(super) enum Part {
     Node,
     Position,
     Affiliation(Jid),
-    Subscription(u64, Jid),
+    Subscription(u64, Jid, SubId),
     Item(u64),
     /// All that is left of one that has moved.
     Moved,
@@ -93,7 +96,7 @@ impl Record {
         match &self.part {
             Part::Node | Part::Position | Part::Moved => {}
             Part::Affiliation(jid) => key.extend(jid.as_str().bytes()),
-            Part::Subscription(number, _) | Part::Item(number) => key.extend(number.to_be_bytes()),
+            Part::Subscription(number, ..) | Part::Item(number) => key.extend(number.to_be_bytes()),
         }
         key
     }
@@ -131,10 +134,11 @@ fn write_part(node: &Node, part: &Part, out: &mut Writer) -> Option<()> {
         Part::Node => write_node(node, out),
         Part::Position => out.integer(node.sequence),
         Part::Affiliation(jid) => out.value(node.affiliations.get(jid)?),
-        Part::Subscription(number, jid) => {
-            let subscription = node.subscriptions.get(jid).filter(|entry| entry.number == *number)?;
+        Part::Subscription(number, jid, subid) => {
+            let subscription = node.subscriptions.get(jid, *subid).filter(|entry| entry.number == *number)?;
             out.bytes(jid.as_str());
             out.value(&subscription.state);
+            out.bytes(subid.bits().to_be_bytes());
             out.value(&subscription.options);
         }
         Part::Item(number) => write_item(node.items.by_number(*number)?, out),
@@ -198,10 +202,17 @@ fn read_payload(from: &mut Reader) -> Result<Bytes, Damage> {
     if payload.is_empty() || tree(&payload).is_some() { Ok(payload) } else { Err(Damage) }
 }
 
-pub(super) fn read_subscription(number: u64, from: &mut Reader) -> Result<(Jid, Subscription), Damage> {
+pub(super) fn read_subscription(format: u8, number: u64, from: &mut Reader) -> Result<(Jid, Subscription), Damage> {
     let jid = from.jid()?;
     let state = from.value()?;
-    Ok((jid, Subscription { number, state, options: from.value()? }))
+    // The number tells it from every other of the node, too; and it is no SubID that is given by chance.
+    let subid = if format == 1 { SubId::new(number.into()) } else { read_subid(from)? };
+    Ok((jid, Subscription { number, subid, state, options: from.value()? }))
+}
+
+fn read_subid(from: &mut Reader) -> Result<SubId, Damage> {
+    let bits = from.bytes()?.as_ref().try_into().map_err(|_| Damage)?;
+    Ok(SubId::new(u128::from_be_bytes(bits)))
 }
 
 impl Stored for Affiliation {

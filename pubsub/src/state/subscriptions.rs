@@ -1,0 +1,116 @@
+//! The subscriptions of one node, by the address that is subscribed.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use convoke_xmpp::Jid;
+
+use crate::broker::{SubId, SubscriptionState};
+use crate::config::SubscriptionOptions;
+
+/// One subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    /// Stands for the address in the keys of records: so a node with many subscribers is removed by few bytes.
+    pub(super) number: u64,
+    /// Tells it from the others of its address.
+    pub(crate) subid: SubId,
+    /// Whether it counts yet.
+    pub(crate) state: SubscriptionState,
+    /// What the subscriber wants of it.
+    pub(crate) options: SubscriptionOptions,
+}
+
+impl Default for Subscription {
+    /// Of an address that is written to without one: no record holds it.
+    fn default() -> Self {
+        let (subid, state) = (SubId::default(), SubscriptionState::Subscribed);
+        Self { number: 0, subid, state, options: SubscriptionOptions::default() }
+    }
+}
+
+/// Subscriptions, those of one address beside each other: mostly it has one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Subscriptions {
+    /// By address, bare or full; of each, oldest first. Nobody is there without any.
+    by_address: BTreeMap<Jid, Vec<Subscription>>,
+    count: usize,
+}
+
+impl Subscriptions {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Each with its address.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Jid, &Subscription)> {
+        self.by_address.iter().flat_map(|(jid, own)| own.iter().map(move |entry| (jid, entry)))
+    }
+
+    /// The addresses with all that each of them has.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&Jid, &[Subscription])> {
+        self.by_address.iter().map(|(jid, own)| (jid, own.as_slice()))
+    }
+
+    /// Those of this very address.
+    pub(crate) fn of(&self, address: &str) -> &[Subscription] {
+        self.by_address.get(address).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those of a bare address and of its resources.
+    pub(crate) fn of_bare<'a>(&'a self, bare: &'a str) -> impl Iterator<Item = (&'a Jid, &'a Subscription)> {
+        let resources = format!("{bare}/");
+        let full = self.by_address.range::<str, _>((Bound::Included(resources.as_str()), Bound::Unbounded));
+        let full = full.take_while(move |(jid, _)| jid.bare() == bare);
+        let all = self.by_address.get_key_value(bare).into_iter().chain(full);
+        all.flat_map(|(jid, own)| own.iter().map(move |entry| (jid, entry)))
+    }
+
+    /// The one of this address with this SubID.
+    pub(crate) fn get(&self, address: &Jid, subid: SubId) -> Option<&Subscription> {
+        self.of(address.as_str()).iter().find(|entry| entry.subid == subid)
+    }
+
+    /// Adds one, in place of the one with its SubID, which is given back.
+    pub(crate) fn insert(&mut self, address: Jid, subscription: Subscription) -> Option<Subscription> {
+        let own = self.by_address.entry(address).or_default();
+        if let Some(existing) = own.iter_mut().find(|entry| entry.subid == subscription.subid) {
+            return Some(std::mem::replace(existing, subscription));
+        }
+        let place = own.partition_point(|entry| entry.number < subscription.number);
+        own.insert(place, subscription);
+        self.count += 1;
+        None
+    }
+
+    /// Removes the one of this address with this SubID, and gives it back.
+    pub(super) fn remove(&mut self, address: &Jid, subid: SubId) -> Option<Subscription> {
+        let own = self.by_address.get_mut(address)?;
+        let place = own.iter().position(|entry| entry.subid == subid)?;
+        let removed = own.remove(place);
+        if own.is_empty() {
+            self.by_address.remove(address);
+        }
+        self.count -= 1;
+        Some(removed)
+    }
+}
+
+impl FromIterator<(Jid, Subscription)> for Subscriptions {
+    fn from_iter<T: IntoIterator<Item = (Jid, Subscription)>>(entries: T) -> Self {
+        let mut all = Self::default();
+        all.extend(entries);
+        all
+    }
+}
+
+impl Extend<(Jid, Subscription)> for Subscriptions {
+    fn extend<T: IntoIterator<Item = (Jid, Subscription)>>(&mut self, entries: T) {
+        entries.into_iter().for_each(|(jid, subscription)| drop(self.insert(jid, subscription)));
+    }
+}
