@@ -297,9 +297,7 @@ impl LocalRouter {
     /// Whether a stanza is about the nodes of an account rather than for the entity that has its address.
     fn is_for_eventing(&self, eventing: &Eventing, stanza: &Stanza) -> bool {
         let Some(to) = stanza.to().filter(|to| to.is_bare() && to.local().is_some()) else { return false };
-        let entry = || self.find(to);
-        // A volunteer's account has no mailbox, only its sessions have.
-        let is_account = || entry().is_none_or(|entry| entry.about.is_account());
+        let is_account = || self.is_account(to);
         match (stanza.kind(), stanza.payload_name()) {
             (Kind::Iq(IqType::Result | IqType::Error), _) => {
                 stanza.id().is_some_and(|id| id.starts_with(&*eventing.questions))
@@ -308,10 +306,16 @@ impl LocalRouter {
             | (Kind::Message(MessageType::Error), Some(("event", namespace::PUBSUB_EVENT))) => is_account(),
             (Kind::Iq(IqType::Get), Some(("query", namespace::DISCO_ITEMS))) => is_account(),
             (Kind::Iq(IqType::Get), Some(("query", namespace::DISCO_INFO))) => {
-                entry().is_none_or(|entry| entry.about.is_account() && is_about_a_node(stanza))
+                self.find(to).is_none_or(|entry| entry.about.is_account() && is_about_a_node(stanza))
             }
             _ => false,
         }
+    }
+
+    /// Whether a bare address is that of an account, rather than of a domain or of a component that has nodes itself.
+    fn is_account(&self, bare: JidRef<'_>) -> bool {
+        // A volunteer's account has no mailbox, only its sessions have.
+        bare.local().is_some() && self.find(bare).is_none_or(|entry| entry.about.is_account())
     }
 
     /// Personal eventing follows who is there for an account. If it is far behind, it learns of it later or, of somebody
@@ -319,7 +323,8 @@ impl LocalRouter {
     fn tell_eventing(&self, stanza: &Stanza, origin: &Origin) {
         let is_availability =
             matches!(stanza.kind(), Kind::Presence(PresenceType::Available | PresenceType::Unavailable));
-        if let Some(eventing) = self.eventing.get().filter(|_| is_availability)
+        let is_for_account = || stanza.to().is_some_and(|to| self.is_account(to.to_bare().as_ref()));
+        if let Some(eventing) = self.eventing.get().filter(|_| is_availability && is_for_account())
             && let Err(undelivered) = eventing.mailbox.deliver(stanza.clone(), origin)
         {
             tracing::debug!(error = %undelivered.error, "personal eventing is behind");
@@ -413,5 +418,31 @@ impl Router for LocalRouter {
                 let _ = self.restored.get().map(|restored| restored.send((local.clone(), remote.clone())));
             }
         }
+    }
+}
+
+#[cfg(all(test, feature = "pubsub"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn personal_eventing_hears_of_the_presence_for_accounts_alone() {
+        let router = LocalRouter::new(vec![Domainpart::new("a.example").unwrap()]);
+        let mailbox = Arc::new(Mailbox::for_service());
+        router.set_eventing(mailbox.clone(), "question-");
+        let service = Jid::new("pubsub@a.example").unwrap();
+        router.register(&service, Arc::new(Mailbox::for_service()), Arc::new(About::new("pubsub", "service", "")));
+        for to in ["a.example", "pubsub@a.example", "alice@a.example"] {
+            let to = Jid::new(to).unwrap();
+            let presence = Stanza::presence(PresenceType::Available).with_to(&to);
+            let presence = presence.with_from(&Jid::new("bob@a.example/desk").unwrap());
+            router.route(presence, &Origin::Local).unwrap();
+        }
+        mailbox.close();
+        let mut heard = Vec::new();
+        while let Some((presence, _)) = mailbox.receive().await {
+            heard.extend(presence.to().map(|to| to.to_string()));
+        }
+        assert_eq!(heard, ["alice@a.example"]);
     }
 }

@@ -144,8 +144,14 @@ impl Delivery {
                 self.collect(subscriber, subscription.subid, letter, period, now, router);
             }
         }
-        let at_once = own.iter().filter(|subscription| !subscription.options.digest);
-        if let Some(subids) = SubIds::new(at_once.map(|subscription| subscription.subid)) {
+        let at_once = || own.iter().filter(|subscription| !subscription.options.digest);
+        for subscription in at_once() {
+            // It has wanted digests until now.
+            if let Some(digest) = self.digests.take_for(subscriber, letter.source(), subscription.subid) {
+                self.send_or_wait(subscriber, digest, now, router);
+            }
+        }
+        if let Some(subids) = SubIds::new(at_once().map(|subscription| subscription.subid)) {
             self.send_or_wait(subscriber, Pending::new(letter.clone(), subids), now, router);
         }
     }
@@ -269,7 +275,7 @@ impl Delivery {
     }
 
     fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId), subid: SubId) {
-        self.digests.end(subscriber, source, subid);
+        self.digests.take_for(subscriber, source, subid);
         self.backlogs.end(subscriber, source, subid);
     }
 

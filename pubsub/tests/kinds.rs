@@ -1,6 +1,7 @@
 //! XEP-0060, sections 4.3, 7.1.2 to 7.1.5, 7.2.3 and 8.5: persistent and transient nodes, with and without payloads.
 
-use convoke_pubsub::PubSubConfig;
+use convoke_pubsub::{PubSubConfig, client};
+use convoke_xmpp::Stanza;
 
 use crate::support::{House, NODE, form, item_ids, open_config, verdict};
 
@@ -272,6 +273,19 @@ fn a_node_that_delivers_no_notifications_keeps_items_all_the_same() {
     let retract = format!("<retract node='{NODE}' notify='true'><item id='1'/></retract>");
     assert!(house.done(BLOGBOT, "set", &retract).is_empty());
     assert_eq!(house.owner_request(BLOGBOT, "set", &format!("<delete node='{NODE}'/>")).len(), 2);
+}
+
+/// Whoever mirrors a node learns from the position that there was something to hear.
+#[test]
+fn what_a_node_did_not_deliver_is_a_gap_in_its_position() {
+    let house = House::with_node(open_config());
+    house.subscribe("francisco@denmark.lit");
+    let sequence = |events: &[Stanza]| client::parse_position(&events[0].to_element()).unwrap().sequence;
+    assert_eq!(sequence(&house.publish("1", PAYLOAD)), 1);
+    house.configure(&[("pubsub#deliver_notifications", &["0"])]);
+    assert!(house.publish("2", PAYLOAD).is_empty());
+    house.configure(&[("pubsub#deliver_notifications", &["1"])]);
+    assert_eq!(sequence(&house.publish("3", PAYLOAD)), 3);
 }
 
 /// Example 157 without redirection; `pubsub#notify_delete` says whether subscribers hear of it.

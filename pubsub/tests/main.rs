@@ -15,6 +15,7 @@ mod creators;
 mod delivery;
 mod entity;
 mod examples;
+mod followers;
 mod kinds;
 mod limits;
 mod management;

@@ -10,15 +10,15 @@ use convoke_xmpp::{Domainpart, Element, Jid, Origin, Service, Stanza, namespace}
 
 use crate::support::{Recorder, item_ids, published, verdict};
 
-const TUNE: &str = "http://jabber.org/protocol/tune";
+pub(crate) const TUNE: &str = "http://jabber.org/protocol/tune";
 
-const JULIET: &str = "juliet@capulet.lit";
+pub(crate) const JULIET: &str = "juliet@capulet.lit";
 
 /// Who sees Juliet's presence, and who is in her group `Friends`.
 #[derive(Default)]
-struct Roster {
-    subscribed: Mutex<BTreeSet<&'static str>>,
-    friends: BTreeSet<&'static str>,
+pub(crate) struct Roster {
+    pub(crate) subscribed: Mutex<BTreeSet<&'static str>>,
+    pub(crate) friends: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Contacts for Roster {
@@ -27,33 +27,35 @@ impl Contacts for Roster {
     }
 
     fn is_in_group(&self, owner: &Jid, contact: &Jid, groups: &BTreeSet<String>) -> bool {
-        owner.as_str() == JULIET && groups.contains("Friends") && self.friends.contains(contact.as_str())
+        owner.as_str() == JULIET
+            && groups.contains("Friends")
+            && self.friends.lock().unwrap().contains(contact.as_str())
     }
 }
 
 /// The domain `capulet.lit`, where Juliet has an account.
-struct Capulet {
+pub(crate) struct Capulet {
     service: PubSubService,
     router: Recorder,
-    roster: Arc<Roster>,
+    pub(crate) roster: Arc<Roster>,
 }
 
 impl Capulet {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(None)
     }
 
-    fn with(store: Option<Arc<dyn Store>>) -> Self {
+    pub(crate) fn with(store: Option<Arc<dyn Store>>) -> Self {
         let roster = Roster {
             subscribed: Mutex::new(BTreeSet::from(["romeo@montague.lit", "nurse@capulet.lit"])),
-            friends: BTreeSet::from(["nurse@capulet.lit"]),
+            friends: Mutex::new(BTreeSet::from(["nurse@capulet.lit"])),
         };
         let (roster, domain) = (Arc::new(roster), Jid::new("capulet.lit").unwrap());
         let service = PubSubService::personal(domain, PubSubConfig::personal(), store, roster.clone());
         Self { service, router: Recorder::default(), roster }
     }
 
-    fn send(&self, text: &str) -> Vec<Stanza> {
+    pub(crate) fn send(&self, text: &str) -> Vec<Stanza> {
         let stanza = Stanza::parse(text).unwrap();
         let domain = stanza.from().unwrap().domain().to_owned();
         let origin =
@@ -61,12 +63,12 @@ impl Capulet {
         self.hand_in(stanza, &origin)
     }
 
-    fn hand_in(&self, stanza: Stanza, origin: &Origin) -> Vec<Stanza> {
+    pub(crate) fn hand_in(&self, stanza: Stanza, origin: &Origin) -> Vec<Stanza> {
         self.service.handle(stanza, origin, &self.router);
         self.router.take()
     }
 
-    fn request(&self, from: &str, kind: &str, verb: &str) -> Vec<Stanza> {
+    pub(crate) fn request(&self, from: &str, kind: &str, verb: &str) -> Vec<Stanza> {
         self.send(&format!(
             "<iq type='{kind}' from='{from}' to='{JULIET}' id='r'><pubsub xmlns='{}'>{verb}</pubsub></iq>",
             namespace::PUBSUB
@@ -75,12 +77,12 @@ impl Capulet {
 
     /// Juliet publishes a tune; gives what follows the result.
     #[track_caller]
-    fn plays(&self, id: &str) -> Vec<String> {
+    pub(crate) fn plays(&self, id: &str) -> Vec<String> {
         self.plays_with(id, "")
     }
 
     #[track_caller]
-    fn plays_with(&self, id: &str, options: &str) -> Vec<String> {
+    pub(crate) fn plays_with(&self, id: &str, options: &str) -> Vec<String> {
         let publish =
             format!("<publish node='{TUNE}'><item id='{id}'><tune xmlns='{TUNE}'/></item></publish>{options}");
         let mut answers = self.request("juliet@capulet.lit/balcony", "set", &publish);
@@ -90,32 +92,32 @@ impl Capulet {
     }
 
     /// Somebody becomes available to Juliet with these features.
-    fn arrives(&self, who: &str, features: &[&str]) -> Vec<Stanza> {
+    pub(crate) fn arrives(&self, who: &str, features: &[&str]) -> Vec<Stanza> {
         let c = Capabilities::of(&info(features), "urn:software").unwrap().to_element();
         self.send(&format!("<presence from='{who}' to='{JULIET}'>{c}</presence>"))
     }
 
     /// The same, and answers what it is asked.
-    fn arrives_and_answers(&self, who: &str, features: &[&str]) -> Vec<String> {
+    pub(crate) fn arrives_and_answers(&self, who: &str, features: &[&str]) -> Vec<String> {
         let asked = self.arrives(who, features);
         let [question] = &asked[..] else { panic!("{asked:?}") };
         told(&self.answers(who, question, features))
     }
 
-    fn answers(&self, who: &str, question: &Stanza, features: &[&str]) -> Vec<Stanza> {
+    pub(crate) fn answers(&self, who: &str, question: &Stanza, features: &[&str]) -> Vec<Stanza> {
         let id = question.id().unwrap();
         let info = info(features);
         self.send(&format!("<iq type='result' from='{who}' to='{JULIET}' id='{id}'>{info}</iq>"))
     }
 }
 
-fn info(features: &[&str]) -> Element {
+pub(crate) fn info(features: &[&str]) -> Element {
     let feature = |var: &&str| Element::new("feature", namespace::DISCO_INFO).attr("var", var);
     Element::new("query", namespace::DISCO_INFO).with_children(features.iter().map(feature))
 }
 
 /// Who was told of which item: `romeo@montague.lit/orchard 1`.
-fn told(stanzas: &[Stanza]) -> Vec<String> {
+pub(crate) fn told(stanzas: &[Stanza]) -> Vec<String> {
     let one = |stanza: &Stanza| {
         assert_eq!(stanza.from().unwrap().as_str(), JULIET);
         format!("{} {}", stanza.to().unwrap().as_str(), published(stanza).unwrap_or_else(|| panic!("{stanza:?}")))
@@ -123,7 +125,7 @@ fn told(stanzas: &[Stanza]) -> Vec<String> {
     stanzas.iter().map(one).collect()
 }
 
-const WANTS: [&str; 2] = ["http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/tune+notify"];
+pub(crate) const WANTS: [&str; 2] = ["http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/tune+notify"];
 
 /// XEP-0163, sections 3 and 4.3.
 #[test]

@@ -79,7 +79,8 @@ impl<'a> Access<'a> {
             Affiliation::Owner | Affiliation::Publisher | Affiliation::PublishOnly => true,
             Affiliation::Member | Affiliation::None => match self.node.config().publish_model {
                 PublishModel::Publishers => false,
-                PublishModel::Subscribers => self.is_subscribed(),
+                // A subscription that would not be made today counts no more.
+                PublishModel::Subscribers => self.is_subscribed() && self.subscription().is_ok(),
                 PublishModel::Open => true,
             },
         };
@@ -92,7 +93,7 @@ impl<'a> Access<'a> {
             AccessModel::Whitelist => Err(Refusal::ClosedNode),
             AccessModel::Presence if self.shares_presence() => Ok(()),
             AccessModel::Presence => Err(Refusal::PresenceSubscriptionRequired),
-            AccessModel::Roster if self.is_in_group() => Ok(()),
+            AccessModel::Roster if self.shares_presence() && self.is_in_group() => Ok(()),
             AccessModel::Roster => Err(Refusal::NotInRosterGroup),
         }
     }

@@ -76,8 +76,12 @@ impl Availability {
         self.resources.insert(jid.clone(), show).is_none()
     }
 
+    /// Takes note that an address is gone; a bare one with all its resources.
     fn leave(&mut self, jid: &Jid) {
         self.resources.remove(jid);
+        if jid.is_bare() {
+            self.resources.retain(|known, _| known.bare() != jid.as_str());
+        }
     }
 }
 

@@ -30,11 +30,12 @@ impl Broker {
         audience: Audience,
         context: &Context<'_>,
     ) -> Result<Option<Notification>, Refusal> {
-        if audience == Audience::Subscribers && !self.node(node)?.config().deliver_notifications {
-            return Ok(None);
-        }
+        // A change that nobody is told of is a gap, which subscribers see once they are told of the next one.
         let position = self.edit(node)?.advance();
         let entry = self.node(node)?;
+        if audience == Audience::Subscribers && !entry.config().deliver_notifications {
+            return Ok(None);
+        }
         let recipients = match audience {
             Audience::Everybody => with_followers(entry, entry.subscriptions().clone(), context),
             Audience::Subscribers => with_followers(entry, self.listeners(entry, context), context),
@@ -84,10 +85,13 @@ fn with_followers(node: &Node, subscribers: Arc<Subscriptions>, context: &Contex
     Arc::new(all)
 }
 
-/// Whether somebody may hear of a node unasked: as if it subscribed, which it has not.
+/// Whether somebody may hear of a node unasked: as if it subscribed, which neither it nor its bare address has.
+///
+/// The subscription of another resource is for that one alone.
 pub(super) fn may_follow(node: &Node, who: &Jid, context: &Context<'_>) -> bool {
+    let is_subscribed = |address: &str| !node.subscriptions().of(address).is_empty();
     let is_admitted = || Access::new(node, who, context.contacts).subscription() == Ok(Admission::Granted);
-    node.subscriptions().of_bare(who.bare()).next().is_none() && is_admitted()
+    !is_subscribed(who.as_str()) && !is_subscribed(who.bare()) && is_admitted()
 }
 
 pub(super) fn is_over(expiry: &Expiry, now: SystemTime) -> bool {
@@ -136,5 +140,5 @@ pub(super) fn notification(
     position: Option<Position>,
     recipients: Arc<Subscriptions>,
 ) -> Notification {
-    Notification { node: node.id().clone(), change, position, style: Style::of(node.config()), recipients }
+    Notification { node: node.id().clone(), change, position, style: Style::of(node), recipients }
 }

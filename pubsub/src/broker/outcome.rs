@@ -186,18 +186,19 @@ pub(crate) struct Style {
     pub(crate) has_payloads: bool,
     /// Whether items name their publishers.
     pub(crate) names_publishers: bool,
-    /// Whether the newest item alone matters.
+    /// Whether the newest item alone matters: a node that still has more of them is no state yet.
     pub(crate) is_singleton: bool,
     /// The type of the message.
     pub(crate) notification_type: NotificationType,
 }
 
 impl Style {
-    pub(super) fn of(config: &NodeConfig) -> Self {
+    pub(super) fn of(node: &Node) -> Self {
+        let config = node.config();
         Self {
             has_payloads: config.deliver_payloads,
             names_publishers: config.item_reply == ItemReply::Publisher,
-            is_singleton: config.is_singleton(),
+            is_singleton: config.is_singleton() && node.items().len() <= 1,
             notification_type: config.notification_type,
         }
     }

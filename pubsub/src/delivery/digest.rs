@@ -114,11 +114,14 @@ impl Digests {
         keys.iter().filter_map(|key| self.take(key)).collect()
     }
 
-    /// Forgets what is collected for a subscription to a node; says how much.
-    pub(super) fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId), subid: SubId) -> usize {
+    /// Takes what is collected for a subscription to a node, whether or not its time is over.
+    pub(super) fn take_for(&mut self, subscriber: &Jid, source: (&Jid, &NodeId), subid: SubId) -> Option<Pending> {
+        if self.collected.is_empty() {
+            return None;
+        }
         let key = Key::new(subscriber, source, subid);
         self.agenda.cancel(&key);
-        self.take(&key).map_or(0, |digest| digest.changes())
+        self.take(&key)
     }
 
     fn take(&mut self, key: &Key) -> Option<Pending> {

@@ -101,6 +101,8 @@ fn position_since(position: &Position, first: Option<u64>) -> Element {
 pub(super) struct Pending {
     latest: Arc<Letter>,
     subids: SubIds,
+    /// Whether all of it is about a state.
+    is_state: bool,
     /// The first of the changes that it stands for.
     first: Option<u64>,
     /// What happened to items before.
@@ -110,8 +112,8 @@ pub(super) struct Pending {
 
 impl Pending {
     pub(super) fn new(letter: Arc<Letter>, subids: SubIds) -> Self {
-        let first = letter.notice.sequence();
-        Self { bytes: letter.bytes(), latest: letter, subids, first, earlier: Vec::new() }
+        let (first, is_state) = (letter.notice.sequence(), letter.notice.is_state);
+        Self { bytes: letter.bytes(), latest: letter, subids, is_state, first, earlier: Vec::new() }
     }
 
     pub(super) fn source(&self) -> (&Jid, &NodeId) {
@@ -119,7 +121,7 @@ impl Pending {
     }
 
     pub(super) fn is_state(&self) -> bool {
-        self.latest.notice.is_state
+        self.is_state
     }
 
     /// Whether one message can tell of the later changes, too.
@@ -137,7 +139,8 @@ impl Pending {
     pub(super) fn absorb(&mut self, later: Self) {
         self.earlier.extend(self.latest.entries.iter().cloned().chain(later.earlier));
         self.bytes += later.bytes;
-        if later.latest.notice.is_state {
+        self.is_state &= later.is_state;
+        if self.is_state {
             self.earlier.retain(|entry| entry.name() == "retract");
             self.earlier.truncate(1);
             self.bytes = later.latest.bytes() + self.earlier.len() * RETRACTION_BYTES;

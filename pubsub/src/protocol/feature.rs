@@ -51,6 +51,7 @@ features! {
     PersistentItems = "persistent-items",
     PresenceNotifications = "presence-notifications",
     Publish = "publish",
+    PubSubOnAJid = "pubsub-on-a-jid",
     PublishNodeFull = "publish-node-full",
     PublishOnlyAffiliation = "publish-only-affiliation",
     PublishOptions = "publish-options",
@@ -87,7 +88,9 @@ impl Feature {
             Self::AutoCreate => config.auto_create,
             Self::MultiSubscribe => config.multi_subscribe,
             // Whoever sees the presence of an account follows its nodes without a subscription.
-            Self::AutoSubscribe | Self::FilteredNotifications => config.creators == Creators::Account,
+            Self::AutoSubscribe | Self::FilteredNotifications | Self::PubSubOnAJid => {
+                config.creators == Creators::Account
+            }
             Self::Collections => false,
             Self::LastPublished => config.node.send_last_published_item == SendLast::OnSubscribeAndPresence,
             _ => true,

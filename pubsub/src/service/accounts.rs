@@ -127,9 +127,7 @@ impl Accounts {
     }
 
     fn available(&mut self, account: &Jid, who: &Jid, work: &Work, stanza: &Stanza) -> Vec<Outgoing> {
-        let (questions, now) = (&mut self.questions, self.clock.time());
-        let shown = Capabilities::read(stanza);
-        let (arrival, question) = self.audience.available(account, who, shown, || questions.next(), now);
+        let (arrival, question) = self.note_arrival(account, who, stanza);
         if who.bare() == account.as_str() {
             self.open(account, false);
         }
@@ -139,20 +137,35 @@ impl Accounts {
         outgoing
     }
 
+    /// Where there is no room for everybody, there is still some for contacts.
+    fn note_arrival(&mut self, account: &Jid, who: &Jid, presence: &Stanza) -> (Option<Arrival>, Option<Question>) {
+        if !self.audience.has_room() && !self.contacts.shares_presence(account, &who.to_bare()) {
+            return (None, None);
+        }
+        let (questions, now) = (&mut self.questions, self.clock.time());
+        self.audience.available(account, who, Capabilities::read(presence), || questions.next(), now)
+    }
+
     fn unavailable(&mut self, account: &Jid, who: &Jid, work: &Work) -> Vec<Outgoing> {
-        self.audience.unavailable(account, who);
+        let (questions, now) = (&mut self.questions, self.clock.time());
+        let question = self.audience.unavailable(account, who, || questions.next(), now);
+        let mut outgoing = self.perform_at(account, work);
+        outgoing.extend(question.map(|question| Outgoing::Answer(ask(&question))));
         if who.bare() == account.as_str() && !self.audience.is_there(account) {
             // Nobody tells it of its contacts any more; they are asked for when it is back.
             self.audience.forget(account);
         }
-        self.perform_at(account, work)
+        outgoing
     }
 
     /// Somebody has told what its hash stands for, or will not.
     fn answered(&mut self, from: &Jid, stanza: &Stanza) -> Vec<Outgoing> {
         let info = stanza.payload().filter(|_| stanza.kind() == Kind::Iq(IqType::Result));
-        let arrivals = self.audience.answered(stanza.id().unwrap_or_default(), from, info.as_ref());
-        arrivals.into_iter().flat_map(|arrival| self.greet(arrival)).collect()
+        let (questions, now) = (&mut self.questions, self.clock.time());
+        let id = stanza.id().unwrap_or_default();
+        let (arrivals, question) = self.audience.answered(id, from, info.as_ref(), || questions.next(), now);
+        let greetings = arrivals.into_iter().flat_map(|arrival| self.greet(arrival));
+        greetings.chain(question.map(|question| Outgoing::Answer(ask(&question)))).collect()
     }
 
     fn greet(&mut self, Arrival { account, who, interests }: Arrival) -> Vec<Outgoing> {
@@ -262,7 +275,7 @@ impl Host for Accounts {
         if let Work::Stanza(stanza, _) = &work {
             let (who, account) = (stanza.from()?.to_owned(), stanza.to()?.to_bare());
             // Who is known already would not be greeted again.
-            self.audience.unavailable(&account, &who);
+            self.audience.withdraw(&account, &who);
             return match self.brokers.get_mut(&account) {
                 Some(broker) => broker.retry(work),
                 None => Some(work),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use convoke_pubsub::DeliveryConfig;
 
 use super::stage::*;
-use crate::support::{NODE, open_config, request};
+use crate::support::{NODE, form, open_config, request};
 
 /// Subscribes with a digest for so many milliseconds.
 fn digest(stage: &Stage, jid: &str, frequency: u64) {
@@ -53,6 +53,32 @@ fn a_digest_that_is_full_and_one_before_an_event_of_the_node_leave_early() {
     assert_eq!(stage.publish(4), ["b: +1 +2 +3 @1..=3"]);
     stage.hand_in(&request("hamlet@denmark.lit/x", "set", PUBSUB_OWNER, &format!("<purge node='{NODE}'/>")));
     assert_eq!(stage.pass(Duration::ZERO), ["b: +4 @4", "b: @5"]);
+    assert_eq!(stage.pause(), None);
+}
+
+/// What a subscriber has more items of than one is no state yet.
+#[test]
+fn a_digest_tells_of_every_item_that_goes_when_a_node_becomes_a_state() {
+    let stage = Stage::new(open_config(), &[]);
+    digest(&stage, B, 1_000);
+    stage.publish(3);
+    assert_eq!(stage.pass(SECOND), ["b: +1 +2 +3 @1..=3"]);
+    stage.publish(1);
+    let form = form("http://jabber.org/protocol/pubsub#node_config", &[("pubsub#max_items", &["1"])]);
+    let configure = format!("<configure node='{NODE}'>{form}</configure>");
+    stage.hand_in(&request("hamlet@denmark.lit/x", "set", PUBSUB_OWNER, &configure));
+    assert_eq!(stage.pass(SECOND), ["b: +4 -1 -2 -3 @4..=7"]);
+}
+
+/// The order of a node's events is that of its changes, whatever its subscriber chooses meanwhile.
+#[test]
+fn what_was_collected_leaves_first_when_a_subscriber_wants_no_digests_any_more() {
+    let stage = Stage::new(open_config(), &[]);
+    digest(&stage, B, 60_000);
+    stage.publish(1);
+    let form = form("http://jabber.org/protocol/pubsub#subscribe_options", &[("pubsub#digest", &["0"])]);
+    stage.ask(B, &format!("<options node='{NODE}' jid='{B}'>{form}</options>"));
+    assert_eq!(stage.publish(1), ["b: +1 @1", "b: +2 @2"]);
     assert_eq!(stage.pause(), None);
 }
 

@@ -14,6 +14,13 @@ use convoke_xmpp::{Element, Jid, namespace};
 /// Resources that are known for one account; of further ones nothing is kept, and they hear nothing unasked.
 const MAX_RESOURCES: usize = 10_000;
 
+/// Resources that are known for all accounts together. Whose presence an account sees is of others' choosing, and so would be
+/// their number: beyond it, nothing is kept of who is no contact.
+const MAX_PRESENT: usize = 50_000;
+
+/// How many of those who show a hash are asked for it, one after the other, as long as nobody says what it stands for.
+const MAX_TRIES: usize = 16;
+
 /// Hashes that are known at a time, the oldest of which make room: there are about as many as kinds of software.
 const MAX_KNOWN: usize = 1_000;
 
@@ -34,6 +41,8 @@ const NOTIFY: &str = "+notify";
 pub(super) struct Audience {
     /// By the account that knows it, a bare address, and then by full address.
     accounts: HashMap<Box<str>, BTreeMap<Jid, Present>>,
+    /// How many resources these are together.
+    present: usize,
     known: HashMap<Hash, Arc<Interests>>,
     /// The hashes that are known, oldest first.
     order: VecDeque<Hash>,
@@ -58,6 +67,8 @@ struct Asked {
     id: String,
     who: Jid,
     until: SystemTime,
+    /// Those who were asked before and did not say.
+    before: Vec<Jid>,
 }
 
 /// Somebody is to be asked for its disco#info, at this node and on behalf of an account.
@@ -92,19 +103,46 @@ impl Audience {
         if present.len() >= MAX_RESOURCES && !present.contains_key(who) {
             return (None, None);
         }
-        let interests = shown.as_ref().and_then(|shown| self.known.get(shown)).cloned();
-        let is_known = interests.is_some();
-        let now_present = Present { shown: shown.clone(), interests: interests.unwrap_or_default() };
-        let before = present.insert(who.clone(), now_present);
+        let before = present.remove(who);
+        self.present += usize::from(before.is_none());
+        // Servers may leave out of a presence what they have passed on before (XEP-0115, section 8.4).
+        let shown = shown.or_else(|| before.as_ref()?.shown.clone());
+        let known = shown.as_ref().and_then(|shown| self.known.get(shown)).cloned();
+        let is_known = known.is_some();
+        let interests = known.or_else(|| Some(before.as_ref().filter(|it| it.shown == shown)?.interests.clone()));
+        present.insert(who.clone(), Present { shown: shown.clone(), interests: interests.unwrap_or_default() });
         let arrival = self.arrival(account, who, before.map(|before| before.interests).unwrap_or_default());
         let question = shown.filter(|_| !is_known).and_then(|shown| self.ask(account, who, shown, id, now));
         (arrival, question)
     }
 
-    /// An account is told that a resource is gone, or all resources of a bare address.
-    pub(super) fn unavailable(&mut self, account: &Jid, who: &Jid) {
+    /// Whether resources are taken note of whoever they are.
+    pub(super) fn has_room(&self) -> bool {
+        self.present < MAX_PRESENT
+    }
+
+    /// An account is told that a resource is gone, or all resources of a bare address. If it has not said yet what its hash
+    /// stands for, the question for somebody else, which has this identifier.
+    pub(super) fn unavailable(
+        &mut self,
+        account: &Jid,
+        who: &Jid,
+        id: impl FnOnce() -> String,
+        now: SystemTime,
+    ) -> Option<Question> {
+        self.withdraw(account, who);
+        let is_asked = |asked: &Asked| asked.who == *who || (who.is_bare() && asked.who.bare() == who.as_str());
+        let hash = self.asked.iter().find(|(_, asked)| is_asked(asked)).map(|(hash, _)| hash.clone())?;
+        let asked = self.asked.remove(&hash)?;
+        self.ask_another(hash, asked, id, now)
+    }
+
+    /// A resource, or all of a bare address, counts no more for an account.
+    pub(super) fn withdraw(&mut self, account: &Jid, who: &Jid) {
         let Some(present) = self.accounts.get_mut(account.as_str()) else { return };
+        let before = present.len();
         present.retain(|known, _| known != who && (!who.is_bare() || known.bare() != who.as_str()));
+        self.present -= before - present.len();
         if present.is_empty() {
             self.accounts.remove(account.as_str());
         }
@@ -118,24 +156,39 @@ impl Audience {
 
     /// Nothing is known any more of whom the account knew.
     pub(super) fn forget(&mut self, account: &Jid) {
-        self.accounts.remove(account.as_str());
+        let forgotten = self.accounts.remove(account.as_str());
+        self.present -= forgotten.map_or(0, |present| present.len());
     }
 
     /// The answer to a question has come, `None` for an error: everybody who showed that hash is known by it now.
     ///
-    /// One that does not fit the hash counts for nobody (XEP-0115, section 5.4).
-    pub(super) fn answered(&mut self, id: &str, from: &Jid, info: Option<&Element>) -> Vec<Arrival> {
+    /// One that does not fit the hash counts for nobody: somebody else is asked, with this identifier (XEP-0115, section
+    /// 5.4).
+    pub(super) fn answered(
+        &mut self,
+        id: &str,
+        from: &Jid,
+        info: Option<&Element>,
+        next_id: impl FnOnce() -> String,
+        now: SystemTime,
+    ) -> (Vec<Arrival>, Option<Question>) {
         let answers = |asked: &Asked| asked.id == id && asked.who == *from;
-        let Some(hash) = self.asked.iter().find(|(_, asked)| answers(asked)).map(|(hash, _)| hash.clone()) else {
-            return Vec::new();
+        let hash = self.asked.iter().find(|(_, asked)| answers(asked)).map(|(hash, _)| hash.clone());
+        let Some((hash, asked)) = hash.and_then(|hash| self.asked.remove_entry(&hash)) else {
+            return (Vec::new(), None);
         };
-        self.asked.remove(&hash);
-        let Some(info) = info.filter(|info| hash.is_hash_of(info)) else { return Vec::new() };
-        let interests = Arc::new(interests(info));
+        match info.filter(|info| hash.is_hash_of(info)) {
+            Some(info) => (self.believe(&hash, &Arc::new(interests(info))), None),
+            None => (Vec::new(), self.ask_another(hash, asked, next_id, now)),
+        }
+    }
+
+    /// It is known what a hash stands for.
+    fn believe(&mut self, hash: &Hash, interests: &Arc<Interests>) -> Vec<Arrival> {
         self.learn(hash.clone(), interests.clone());
         let mut found = Vec::new();
         for (account, present) in &mut self.accounts {
-            for (who, present) in present.iter_mut().filter(|(_, present)| present.shown.as_ref() == Some(&hash)) {
+            for (who, present) in present.iter_mut().filter(|(_, present)| present.shown.as_ref() == Some(hash)) {
                 present.interests = interests.clone();
                 found.extend(Jid::new(account).map(|account| (account, who.clone())));
             }
@@ -171,9 +224,36 @@ impl Audience {
         if self.asked.len() >= MAX_ASKED {
             return None;
         }
-        let (id, node) = (id(), hash.disco_node());
-        self.asked.insert(hash, Asked { id: id.clone(), who: who.clone(), until: now + ANSWER });
-        Some(Question { id, from: account.clone(), to: who.clone(), node })
+        let asked = Asked { id: id(), who: who.clone(), until: now + ANSWER, before: Vec::new() };
+        Some(self.question(account, hash, asked))
+    }
+
+    /// Asks somebody who shows the same and was not asked for it yet.
+    fn ask_another(
+        &mut self,
+        hash: Hash,
+        Asked { who, mut before, .. }: Asked,
+        id: impl FnOnce() -> String,
+        now: SystemTime,
+    ) -> Option<Question> {
+        before.push(who);
+        if before.len() >= MAX_TRIES {
+            return None;
+        }
+        let shows = |(_, present): &(&Jid, &Present)| present.shown.as_ref() == Some(&hash);
+        let mut showing = self
+            .accounts
+            .iter()
+            .flat_map(|(account, present)| present.iter().filter(shows).map(move |(who, _)| (account, who)));
+        let (account, who) = showing.find(|(_, who)| !before.contains(who))?;
+        let (account, who) = (Jid::new(account).ok()?, who.clone());
+        Some(self.question(&account, hash, Asked { id: id(), who, until: now + ANSWER, before }))
+    }
+
+    fn question(&mut self, account: &Jid, hash: Hash, asked: Asked) -> Question {
+        let (id, to, node) = (asked.id.clone(), asked.who.clone(), hash.disco_node());
+        self.asked.insert(hash, asked);
+        Question { id, from: account.clone(), to, node }
     }
 
     fn learn(&mut self, hash: Hash, interests: Arc<Interests>) {
@@ -222,6 +302,14 @@ mod tests {
         audience.available(&jid(account), &jid(who), shown(features), || id.to_owned(), THEN).1
     }
 
+    /// Who is new to a node when somebody answers with these features, or with an error; nobody else is there to be asked.
+    fn answers(audience: &mut Audience, id: &str, who: &str, features: Option<&[&str]>) -> Vec<Arrival> {
+        let (arrivals, question) =
+            audience.answered(id, &jid(who), features.map(info).as_ref(), || "?".to_owned(), THEN);
+        assert_eq!(question, None);
+        arrivals
+    }
+
     #[test]
     fn an_unknown_hash_is_asked_for_once_and_its_answer_stands_for_all_who_show_it() {
         let mut audience = Audience::default();
@@ -230,7 +318,7 @@ mod tests {
         assert_eq!((asked.from.as_str(), asked.to.as_str(), asked.id.as_str()), ("a@x", "b@y/1", "q1"));
         assert_eq!(asked.node, shown(&features).unwrap().disco_node());
         assert_eq!(arrives(&mut audience, "c@x", "d@y/2", &features, "q2"), None);
-        let arrivals = audience.answered("q1", &jid("b@y/1"), Some(&info(&features)));
+        let arrivals = answers(&mut audience, "q1", "b@y/1", Some(&features));
         assert_eq!(arrivals.len(), 2);
         assert_eq!(arrivals[0].interests, BTreeSet::from(["tune".into()]));
         assert_eq!(interested(&audience, "a@x", "tune"), ["b@y/1"]);
@@ -244,8 +332,8 @@ mod tests {
     fn an_answer_that_does_not_fit_or_comes_from_another_counts_for_nobody() {
         let mut audience = Audience::default();
         arrives(&mut audience, "a@x", "b@y/1", &["tune+notify"], "q1").unwrap();
-        assert!(audience.answered("q1", &jid("mallory@y/1"), Some(&info(&["tune+notify"]))).is_empty());
-        assert!(audience.answered("q1", &jid("b@y/1"), Some(&info(&["mood+notify"]))).is_empty());
+        assert!(answers(&mut audience, "q1", "mallory@y/1", Some(&["tune+notify"])).is_empty());
+        assert!(answers(&mut audience, "q1", "b@y/1", Some(&["mood+notify"])).is_empty());
         assert!(interested(&audience, "a@x", "tune").is_empty() && interested(&audience, "a@x", "mood").is_empty());
         // The question is over: the next who shows it is asked again.
         assert!(arrives(&mut audience, "a@x", "c@y/1", &["tune+notify"], "q2").is_some());
@@ -260,17 +348,62 @@ mod tests {
         assert_eq!(asked.1.unwrap().to, jid("c@y/1"));
     }
 
+    /// XEP-0115, section 5.4.
+    #[test]
+    fn whoever_shows_the_same_is_asked_when_one_does_not_say_what_it_stands_for() {
+        let features = ["tune+notify"];
+        let mut audience = Audience::default();
+        arrives(&mut audience, "a@x", "b@y/1", &features, "q1").unwrap();
+        for who in ["c@y/1", "d@y/1"] {
+            assert_eq!(arrives(&mut audience, "a@x", who, &features, "?"), None);
+        }
+        let (arrivals, question) = audience.answered("q1", &jid("b@y/1"), None, || "q2".to_owned(), THEN);
+        assert_eq!((arrivals.len(), question.unwrap().to), (0, jid("c@y/1")));
+        let question = audience.unavailable(&jid("a@x"), &jid("c@y"), || "q3".to_owned(), THEN).unwrap();
+        assert_eq!((question.id.as_str(), question.to), ("q3", jid("d@y/1")));
+        assert_eq!(answers(&mut audience, "q2", "c@y/1", Some(&features)), []);
+        assert_eq!(answers(&mut audience, "q3", "d@y/1", Some(&features)).len(), 2);
+    }
+
+    /// XEP-0115, section 8.4.
+    #[test]
+    fn a_presence_that_shows_nothing_takes_nothing_back() {
+        let mut audience = Audience::default();
+        arrives(&mut audience, "a@x", "b@y/1", &["tune+notify"], "q").unwrap();
+        answers(&mut audience, "q", "b@y/1", Some(&["tune+notify"]));
+        let later = audience.available(&jid("a@x"), &jid("b@y/1"), None, || unreachable!(), THEN);
+        assert_eq!(later, (None, None));
+        assert_eq!(interested(&audience, "a@x", "tune"), ["b@y/1"]);
+    }
+
+    #[test]
+    fn the_resources_of_all_accounts_together_are_counted() {
+        let mut audience = Audience::default();
+        let mut number = 0;
+        while audience.has_room() {
+            audience.available(&jid(&format!("a{number}@x")), &jid("b@y/1"), None, || unreachable!(), THEN);
+            number += 1;
+        }
+        assert_eq!((number, audience.accounts.len()), (MAX_PRESENT, MAX_PRESENT));
+        audience.available(&jid("a0@x"), &jid("b@y/1"), None, || unreachable!(), THEN);
+        assert_eq!(audience.present, MAX_PRESENT);
+        audience.withdraw(&jid("a0@x"), &jid("b@y"));
+        audience.forget(&jid("a1@x"));
+        audience.forget(&jid("nobody@x"));
+        assert_eq!(audience.present, MAX_PRESENT - 2);
+    }
+
     #[test]
     fn who_is_gone_hears_nothing_and_a_bare_address_means_all_its_resources() {
         let mut audience = Audience::default();
         arrives(&mut audience, "a@x", "b@y/1", &["tune+notify"], "q").unwrap();
-        audience.answered("q", &jid("b@y/1"), Some(&info(&["tune+notify"])));
+        answers(&mut audience, "q", "b@y/1", Some(&["tune+notify"]));
         for who in ["b@y/2", "b@y/3", "c@y/1"] {
             assert_eq!(arrives(&mut audience, "a@x", who, &["tune+notify"], "q"), None);
         }
-        audience.unavailable(&jid("a@x"), &jid("b@y/1"));
+        audience.withdraw(&jid("a@x"), &jid("b@y/1"));
         assert_eq!(interested(&audience, "a@x", "tune"), ["b@y/2", "b@y/3", "c@y/1"]);
-        audience.unavailable(&jid("a@x"), &jid("b@y"));
+        audience.withdraw(&jid("a@x"), &jid("b@y"));
         assert_eq!(interested(&audience, "a@x", "tune"), ["c@y/1"]);
     }
 
@@ -280,7 +413,7 @@ mod tests {
         for (number, features) in [["tune+notify", "x"], ["tune+notify", "mood+notify"]].iter().enumerate() {
             let id = format!("q{number}");
             arrives(&mut audience, "z@x", &format!("y@y/{number}"), features, &id).unwrap();
-            audience.answered(&id, &jid(&format!("y@y/{number}")), Some(&info(features)));
+            answers(&mut audience, &id, &format!("y@y/{number}"), Some(features));
         }
         let mut arrival = |features: &[&str]| {
             let who = jid("b@y/1");
@@ -298,7 +431,7 @@ mod tests {
             let feature = format!("n{number}+notify");
             let (id, who) = (format!("q{number}"), format!("b@y/{number}"));
             arrives(&mut audience, "a@x", &who, &[&feature], &id).unwrap();
-            assert_eq!(audience.answered(&id, &jid(&who), Some(&info(&[&feature]))).len(), 1);
+            assert_eq!(answers(&mut audience, &id, &who, Some(&[&feature])).len(), 1);
         }
         assert_eq!((audience.known.len(), audience.order.len()), (MAX_KNOWN, MAX_KNOWN));
         assert!(arrives(&mut audience, "a@x", "c@y/1", &["n0+notify"], "again").is_some());
