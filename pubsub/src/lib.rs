@@ -49,16 +49,16 @@
 //! | 43 to 45 | left out: no subscription has to be configured before it counts |
 //! | 46 | `a_new_subscriber_is_sent_the_last_published_item_and_nobody_else_is`, `the_last_item_is_sent_to_a_subscriber_that_becomes_available` |
 //! | 47, 48 | `a_subscriber_unsubscribes_and_hears_no_more` |
-//! | 49 | left out: an address has one subscription to a node, and no SubID |
+//! | 49 | `who_has_several_subscriptions_says_which_and_says_it_right` |
 //! | 50 | `who_is_no_subscriber_cannot_unsubscribe` |
 //! | 51, 52 | `a_wrong_request_of_a_subscriber_is_refused_with_its_own_condition` |
-//! | 53 | left out: an address has one subscription to a node, and no SubID |
+//! | 53 | `who_has_several_subscriptions_says_which_and_says_it_right` |
 //! | 54 | `the_service_tells_its_identity_and_the_features_it_has` |
 //! | 55, 56 | `a_subscriber_is_shown_the_options_and_what_is_chosen` |
 //! | 57 | `a_wrong_request_for_options_is_refused_with_its_own_condition` |
 //! | 58 | `who_is_no_subscriber_has_no_options` |
 //! | 59 | `a_wrong_request_for_options_is_refused_with_its_own_condition` |
-//! | 60, 61 | left out: an address has one subscription to a node, and no SubID |
+//! | 60, 61 | `who_has_several_subscriptions_says_which_and_says_it_right` |
 //! | 62 | left out: what a service answers that lacks a feature; this one has it |
 //! | 63 | `a_wrong_request_for_options_is_refused_with_its_own_condition` |
 //! | 64, 65 | `a_subscriber_chooses_options` |
@@ -73,7 +73,7 @@
 //! | 80, 81 | `items_are_returned_in_the_order_of_their_publication` |
 //! | 82 | `a_node_without_items_and_a_missing_item_give_an_empty_list`, `items_are_returned_in_the_order_of_their_publication` |
 //! | 83 | `a_particular_item_is_returned_with_its_payload_as_it_was_published`, `items_are_returned_in_the_order_of_their_publication` |
-//! | 84, 85 | left out: an address has one subscription to a node, and no SubID |
+//! | 84, 85 | `who_has_several_subscriptions_says_which_and_says_it_right` |
 //! | 86 | `who_is_not_admitted_retrieves_no_items_and_learns_why` |
 //! | 87 | `a_transient_node_has_no_items_to_retrieve_to_retract_or_to_purge` |
 //! | 88 | left out: what a service answers that lacks a feature; this one has it |
@@ -89,7 +89,7 @@
 //! | 100 | `a_publisher_publishes_an_item_and_every_subscriber_is_notified` |
 //! | 101 | `a_notification_holds_what_its_kind_of_node_tells`, `an_item_of_a_node_without_payloads_has_none` |
 //! | 102, 103 | `the_publisher_is_named_where_the_service_is_told_so` |
-//! | 104 | left out: an address has one subscription to a node, and no SubID |
+//! | 104 | `one_notification_of_an_item_names_all_subscriptions_of_its_recipient` |
 //! | 105 | `a_wrong_publication_is_refused_with_its_own_condition`, `who_is_no_publisher_may_not_publish` |
 //! | 106 | left out: there are no collections, and all leaves take publications |
 //! | 107 | `a_wrong_publication_is_refused_with_its_own_condition` |
@@ -100,7 +100,7 @@
 //! | 113 | `a_node_takes_the_publications_of_its_kind` |
 //! | 114 | `a_wrong_publication_is_refused_with_its_own_condition`, `publish_options_are_preconditions` |
 //! | 115 to 117 | `a_publisher_retracts_an_item_and_the_subscribers_are_notified` |
-//! | 118 | left out: an address has one subscription to a node, and no SubID |
+//! | 118 | `one_notification_of_an_item_names_all_subscriptions_of_its_recipient` |
 //! | 119 to 122 | `a_wrong_retraction_is_refused_with_its_own_condition` |
 //! | 123 | `a_transient_node_has_no_items_to_retrieve_to_retract_or_to_purge` |
 //! | 124 | left out: what a service answers that lacks a feature; this one has it |

@@ -1,9 +1,10 @@
 //! The builders of requests and the readers of what comes back, against the service.
 
+use convoke_pubsub::PubSubConfig;
 use convoke_pubsub::client::{self, Change, Event};
 use convoke_xmpp::{Element, IqType, Jid, MessageType, Stanza};
 
-use crate::support::{House, domain};
+use crate::support::{House, domain, open_config};
 use convoke_xmpp::{Origin, Service};
 
 fn jid(text: &str) -> Jid {
@@ -165,6 +166,34 @@ fn subscriptions_and_affiliations_go_both_ways() {
     let redirect = Some("xmpp:b.example?;node=m".to_owned());
     let expected = Event::Deleted { node: "n".to_owned(), redirect };
     assert_eq!(client::parse_event(&deleted[1]), Some(expected));
+}
+
+/// Each builder of a request about a subscription names one of several.
+#[test]
+fn subids_go_both_ways() {
+    let house = House::with(PubSubConfig { multi_subscribe: true, ..open_config() });
+    let alice = jid("alice@b.example");
+    ask(&house, IqType::Set, client::create("n"));
+    let subscribe = || {
+        let answer = ask(&house, IqType::Set, client::subscribe("n", &alice))[0].payload().unwrap();
+        client::parse_subscription(&answer).unwrap().subid.unwrap()
+    };
+    let (one, other) = (subscribe(), subscribe());
+    let set_options = client::set_options("n", &alice, &[("pubsub#deliver", "0")]);
+    ask(&house, IqType::Set, client::with_subid(set_options, &one));
+    let options = ask(&house, IqType::Get, client::with_subid(client::options("n", &alice), &one));
+    assert_eq!(client::parse_form(&options[0].payload().unwrap()).unwrap()["pubsub#deliver"], ["0"]);
+    let told = ask(&house, IqType::Set, client::publish("n", Some("i"), Element::new("x", "urn:x")));
+    assert_eq!(client::parse_subids(&told[1]), [&*other]);
+
+    let page = client::with_subid(client::items_page("n", client::Page::Last, 1), &one);
+    let page = ask(&house, IqType::Get, page)[0].payload().unwrap();
+    assert_eq!((client::parse_items(&page).unwrap().len(), client::parse_page(&page).unwrap().count), (1, Some(1)));
+
+    ask(&house, IqType::Set, client::set_subscriptions_by_subid("n", [(&alice, one.as_str(), "none")]));
+    ask(&house, IqType::Set, client::with_subid(client::unsubscribe("n", &alice), &other));
+    let own = ask(&house, IqType::Get, client::own_subscriptions(None))[0].payload().unwrap();
+    assert_eq!(client::parse_subscriptions(&own), Some(Vec::new()));
 }
 
 /// A request for approval as an owner reads it, and the answer that the service understands.

@@ -4,5 +4,6 @@ mod availability;
 mod bounce;
 mod cost;
 mod digest;
+mod multiple;
 mod stage;
 mod waiting;

@@ -30,7 +30,7 @@ fn the_service_tells_its_identity_and_the_features_it_has() {
     assert_eq!(info.children().filter(|feature| of_pubsub(feature)).count(), FEATURES.split_whitespace().count());
 }
 
-/// All of section 11 and of the registry (17.3), but what depends on the configuration, on collections, on SubIDs, and
+/// All of section 11 and of the registry (17.3), but what depends on the configuration, on collections, and
 /// on the presence of accounts.
 const FEATURES: &str = "access-open config-node config-node-max create-and-configure create-nodes delete-items \
     delete-nodes get-pending instant-nodes item-ids last-published leased-subscription manage-subscriptions \

@@ -21,6 +21,7 @@ mod limits;
 mod management;
 mod matrix;
 mod moved;
+mod multiple;
 mod options;
 mod ordering;
 mod owner;

@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use convoke_pubsub::DeliveryConfig;
+use convoke_xmpp::Stanza;
 
 use super::stage::*;
 use crate::support::{NODE, form, open_config, request};
 
-/// Subscribes with a digest for so many milliseconds.
 fn digest(stage: &Stage, jid: &str, frequency: u64) {
+    assert_eq!(subscribe_with_digest(stage, jid, frequency)[0].error(), None);
+}
+
+/// Subscribes with a digest for so many milliseconds.
+pub(super) fn subscribe_with_digest(stage: &Stage, jid: &str, frequency: u64) -> Vec<Stanza> {
     let field = |name: &str, value: &str| format!("<field var='pubsub#{name}'><value>{value}</value></field>");
     let form = format!(
         "<subscribe node='{NODE}' jid='{jid}'/><options><x xmlns='jabber:x:data' type='submit'>\
@@ -17,7 +22,7 @@ fn digest(stage: &Stage, jid: &str, frequency: u64) {
         field("digest", "true"),
         field("digest_frequency", &frequency.to_string())
     );
-    assert_eq!(stage.ask(jid, &form)[0].error(), None);
+    stage.ask(jid, &form)
 }
 
 #[test]
