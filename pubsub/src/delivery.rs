@@ -122,16 +122,13 @@ impl Delivery {
     fn notify(&mut self, notice: Notice, recipients: &Subscriptions, now: Instant, router: &dyn Router) {
         let letter = Arc::new(Letter::new(notice));
         for (recipient, own) in by_domain(recipients) {
-            match letter.is_of_items() {
-                true => self.tell_of_items(recipient, own, &letter, now, router),
-                false => self.tell_at_once(recipient, own, &letter, now, router),
-            }
+            self.tell(recipient, own, &letter, now, router);
         }
     }
 
-    /// One message for all subscriptions of an address that want it now (XEP-0060, section 6.1.6); in the digest of each
-    /// that collects, it has a place.
-    fn tell_of_items(
+    /// One message for all subscriptions of an address that are to have it now (XEP-0060, section 6.1.6), behind what has
+    /// been collected for them; a place in the digest of each of the others.
+    fn tell(
         &mut self,
         subscriber: &Jid,
         own: &[Subscription],
@@ -139,38 +136,16 @@ impl Delivery {
         now: Instant,
         router: &dyn Router,
     ) {
+        let period = |entry: &Subscription| entry.options.digest_period().filter(|_| letter.is_of_items());
         for subscription in own {
-            if let Some(period) = subscription.options.digest_period() {
+            if let Some(period) = period(subscription) {
                 self.collect(subscriber, subscription.subid, letter, period, now, router);
-            }
-        }
-        let at_once = || own.iter().filter(|subscription| !subscription.options.digest);
-        for subscription in at_once() {
-            // It has wanted digests until now.
-            if let Some(digest) = self.digests.take_for(subscriber, letter.source(), subscription.subid) {
+            } else if let Some(digest) = self.digests.take_for(subscriber, letter.source(), subscription.subid) {
                 self.send_or_wait(subscriber, digest, now, router);
             }
         }
-        if let Some(subids) = SubIds::new(at_once().map(|subscription| subscription.subid)) {
-            self.send_or_wait(subscriber, Pending::new(letter.clone(), subids), now, router);
-        }
-    }
-
-    /// One message behind all that is collected for the subscriptions of an address.
-    fn tell_at_once(
-        &mut self,
-        subscriber: &Jid,
-        own: &[Subscription],
-        letter: &Arc<Letter>,
-        now: Instant,
-        router: &dyn Router,
-    ) {
-        if own.iter().any(|subscription| subscription.options.digest) {
-            for digest in self.digests.take_all(subscriber, letter.source()) {
-                self.send_or_wait(subscriber, digest, now, router);
-            }
-        }
-        if let Some(subids) = SubIds::new(own.iter().map(|subscription| subscription.subid)) {
+        let at_once = own.iter().filter(|entry| period(entry).is_none());
+        if let Some(subids) = SubIds::new(at_once.map(|entry| entry.subid)) {
             self.send_or_wait(subscriber, Pending::new(letter.clone(), subids), now, router);
         }
     }

@@ -30,11 +30,6 @@ impl Key {
     fn new(subscriber: &Jid, (service, node): (&Jid, &NodeId), subid: SubId) -> Self {
         Self { subscriber: subscriber.clone(), service: service.clone(), node: node.clone(), subid }
     }
-
-    /// Whether it is of another subscription of the same address to the same node, if not of the same.
-    fn is_beside(&self, other: &Self) -> bool {
-        (&self.subscriber, &self.service, &self.node) == (&other.subscriber, &other.service, &other.node)
-    }
 }
 
 impl Digests {
@@ -103,15 +98,6 @@ impl Digests {
         let key = self.collected.keys().next()?.clone();
         self.agenda.cancel(&key);
         self.take(&key).map(|digest| (key.subscriber, digest))
-    }
-
-    /// The digests of an address of one node, each for one subscription: what is not collected leaves behind them.
-    pub(super) fn take_all(&mut self, subscriber: &Jid, source: (&Jid, &NodeId)) -> Vec<Pending> {
-        let first = Key::new(subscriber, source, SubId::default());
-        let keys = self.collected.range(first.clone()..).map(|(key, _)| key);
-        let keys: Vec<Key> = keys.take_while(|key| key.is_beside(&first)).cloned().collect();
-        keys.iter().for_each(|key| self.agenda.cancel(key));
-        keys.iter().filter_map(|key| self.take(key)).collect()
     }
 
     /// Takes what is collected for a subscription to a node, whether or not its time is over.

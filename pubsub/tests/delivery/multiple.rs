@@ -76,6 +76,17 @@ fn an_event_of_the_node_is_told_once_and_behind_the_digests_of_all_subscriptions
 }
 
 #[test]
+fn the_last_item_for_a_new_subscription_leaves_the_digests_of_others_alone() {
+    let stage = Stage::new(several(), &[]);
+    let digest = subid(&subscribe_with_digest(&stage, A, 60_000));
+    stage.publish(1);
+    let answers = stage.ask(A, &format!("<subscribe node='{NODE}' jid='{A}'/>"));
+    let new = subid(&answers);
+    assert_eq!(named(&answers, &[&digest, &new]), ["+1 @1 1"]);
+    assert_eq!(pass(&stage, 60, &[&digest, &new]), ["+1 @1 0"]);
+}
+
+#[test]
 fn what_was_collected_for_a_subscription_ends_with_it_alone() {
     let stage = Stage::new(several(), &[]);
     let subids: Vec<_> = (0..2).map(|_| subid(&subscribe_with_digest(&stage, A, 1_000))).collect();
