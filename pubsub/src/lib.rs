@@ -68,7 +68,7 @@
 //! | 72, 73 | left out: what a service answers that lacks a feature; this one has it |
 //! | 74, 75 | `items_are_returned_in_the_order_of_their_publication` |
 //! | 76 | `an_answer_holds_no_more_bytes_than_allowed`, `items_are_returned_page_by_page` |
-//! | 77 | left out: a transient node keeps nothing, not even the last item |
+//! | 77 | `a_transient_node_returns_the_last_published_item` |
 //! | 78, 79 | `a_particular_item_is_returned_with_its_payload_as_it_was_published`, `the_payload_that_a_notification_leaves_out_can_be_retrieved` |
 //! | 80, 81 | `items_are_returned_in_the_order_of_their_publication` |
 //! | 82 | `a_node_without_items_and_a_missing_item_give_an_empty_list`, `items_are_returned_in_the_order_of_their_publication` |

@@ -90,10 +90,16 @@ fn the_payload_that_a_notification_leaves_out_can_be_retrieved() {
 /// Examples 87, 123 and 168.
 #[test]
 fn a_transient_node_has_no_items_to_retrieve_to_retract_or_to_purge() {
+    let unsupported = "feature-not-implemented/unsupported persistent-items";
+    // The first has no items at all, the second must not give the last one to who comes later.
+    let (announcing, forgetful) = (of_kind("0", "0"), of_kind("0", "1"));
+    forgetful.configure(&[("pubsub#send_last_published_item", &["never"])]);
+    forgetful.publish("1", PAYLOAD);
+    for house in [&announcing, &forgetful] {
+        assert_eq!(verdict(&house.request(BLOGBOT, "get", &format!("<items node='{NODE}'/>"))), unsupported);
+    }
     let house = of_kind("0", "1");
     house.publish("1", PAYLOAD);
-    let unsupported = "feature-not-implemented/unsupported persistent-items";
-    assert_eq!(verdict(&house.request(BLOGBOT, "get", &format!("<items node='{NODE}'/>"))), unsupported);
     let retract = format!("<retract node='{NODE}'><item id='1'/></retract>");
     assert_eq!(verdict(&house.request(BLOGBOT, "set", &retract)), unsupported);
     assert_eq!(verdict(&house.owner_request(BLOGBOT, "set", &format!("<purge node='{NODE}'/>"))), unsupported);

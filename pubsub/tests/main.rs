@@ -17,6 +17,7 @@ mod entity;
 mod examples;
 mod followers;
 mod kinds;
+mod last;
 mod limits;
 mod management;
 mod matrix;

@@ -56,7 +56,8 @@ impl Broker {
         self.tell(node, Change::Configured { config }, Audience::Subscribers, context)
     }
 
-    /// Removes the items that the node does not keep any more: the oldest, or all of them.
+    /// Removes the items that the node does not keep any more: the oldest, or all of them if it keeps items in another way
+    /// than before.
     fn fit_items(
         &mut self,
         node: &NodeId,
@@ -64,8 +65,9 @@ impl Broker {
         context: &Context<'_>,
     ) -> Result<Vec<Notification>, Refusal> {
         let entry = self.node(node)?;
-        let capacity = if config.persist_items { quota::max_items(&self.config, entry) } else { 0 };
         let items = entry.items();
+        let are_kept = items.iter().all(|item| item.is_persistent() == config.persist_items);
+        let capacity = if are_kept { quota::capacity(&self.config, entry) } else { 0 };
         let surplus: Vec<_> = items.iter().take(items.len().saturating_sub(capacity)).cloned().collect();
         self.drop_items(node, &surplus, false, context)
     }

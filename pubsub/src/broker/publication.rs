@@ -55,13 +55,18 @@ impl Broker {
         self.add_node(requester, node, config, context)
     }
 
-    /// Stores an item if the node keeps items, and tells of it.
+    /// Keeps an item as the node keeps items, and tells of it.
     fn take_in(&mut self, node: &NodeId, new: NewItem, context: &Context<'_>) -> Result<Vec<Notification>, Refusal> {
         let config = self.node(node)?.config();
-        let (is_kept, lifetime) = (config.persist_items, config.item_expire);
+        let (is_persistent, lifetime) = (config.persist_items, config.item_expire);
         let mut notifications = Vec::new();
-        let item = if is_kept {
+        let has_room = if is_persistent {
             notifications = self.make_room(node, &new, context)?;
+            true
+        } else {
+            self.make_room_for_last(node, &new)?
+        };
+        let item = if has_room {
             self.expiries.note(lifetime, context.now);
             self.edit(node)?.put_item(new)
         } else {
@@ -71,13 +76,22 @@ impl Broker {
         Ok(notifications)
     }
 
+    /// Removes what a transient node had last; tells whether there is room for another one in memory. Where there is none,
+    /// it is told all the same: to keep it was never promised.
+    fn make_room_for_last(&mut self, node: &NodeId, new: &NewItem) -> Result<bool, Refusal> {
+        self.clear(node)?;
+        let entry = self.node(node)?;
+        let is_wanted = quota::capacity(&self.config, entry) > 0;
+        Ok(is_wanted && quota::check(&self.state, &self.config, entry, new, &[]).is_ok())
+    }
+
     /// Removes the oldest items of a full node, unless one is replaced (section 7.1.2.5).
     fn make_room(&mut self, node: &NodeId, new: &NewItem, context: &Context<'_>) -> Result<Vec<Notification>, Refusal> {
         let entry = self.node(node)?;
         let replaced = entry.items().get(&new.id);
         let surplus = match replaced {
             Some(_) => 0,
-            None => (entry.items().len() + 1).saturating_sub(quota::max_items(&self.config, entry)),
+            None => (entry.items().len() + 1).saturating_sub(quota::capacity(&self.config, entry)),
         };
         if surplus > 0 && entry.config().publish_node_full == NodeFull::Reject {
             return Err(Refusal::NodeFull);
@@ -89,7 +103,7 @@ impl Broker {
         self.drop_items(node, &oldest, is_silent, context)
     }
 
-    /// Removes items, and tells of it where the node does.
+    /// Removes items, and tells of it where the node does: nobody has been told that a transient node has any.
     pub(super) fn drop_items(
         &mut self,
         node: &NodeId,
@@ -101,7 +115,7 @@ impl Broker {
         let mut notifications = Vec::new();
         for item in items {
             self.edit(node)?.remove_item(item.id());
-            if is_told {
+            if is_told && item.is_persistent() {
                 let change = Change::Retracted { id: item.id().to_owned() };
                 notifications.extend(self.tell(node, change, Audience::Subscribers, context)?);
             }

@@ -4,8 +4,11 @@ use super::Refusal;
 use crate::PubSubConfig;
 use crate::state::{Item, NewItem, Node, State, Usage};
 
-/// How many items the node keeps.
-pub(super) fn max_items(config: &PubSubConfig, node: &Node) -> usize {
+/// How many items the node has at most.
+pub(super) fn capacity(config: &PubSubConfig, node: &Node) -> usize {
+    if !node.config().persist_items {
+        return usize::from(node.config().caches_last_item());
+    }
     let of_node = node.config().max_items.unwrap_or(usize::MAX);
     of_node.min(config.max_items_per_node).max(1)
 }

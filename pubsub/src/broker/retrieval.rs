@@ -21,7 +21,7 @@ impl Broker {
         self.access(&id, &requester.jid, context)?.retrieval()?;
         let node = self.node(&id)?;
         self.check_subid(requester, node, subid)?;
-        if !node.config().persist_items {
+        if !node.config().persist_items && !node.config().caches_last_item() {
             return Err(Refusal::ItemsNotPersistent);
         }
         let items = node.items();

@@ -28,7 +28,9 @@ pub struct NodeConfig {
     pub roster_groups_allowed: BTreeSet<String>,
     /// Who may publish (`pubsub#publish_model`). Default [`PublishModel::Publishers`].
     pub publish_model: PublishModel,
-    /// Whether items are kept (`pubsub#persist_items`). Default `true`: who comes later asks for them.
+    /// Whether items are kept (`pubsub#persist_items`). Default `true`: who comes later asks for them. A node that keeps none
+    /// has the last one in memory until the process ends, for those who come later, unless it delivers no payloads or
+    /// never sends the last item.
     pub persist_items: bool,
     /// Items that are kept (`pubsub#max_items`); none for as many as the service allows, the default.
     pub max_items: Option<usize>,
@@ -57,7 +59,7 @@ pub struct NodeConfig {
     /// Whether owners hear who comes and goes (`pubsub#notify_sub`). Default `false`.
     pub notify_sub: bool,
     /// When the last published item is sent (`pubsub#send_last_published_item`). Default
-    /// [`SendLast::OnSubscribeAndPresence`].
+    /// [`SendLast::OnSubscribeAndPresence`]. With [`SendLast::Never`], a node that keeps no items has not even the last.
     pub send_last_published_item: SendLast,
     /// Whether only available subscribers are notified (`pubsub#presence_based_delivery`). Default `false`.
     pub presence_based_delivery: bool,
@@ -109,6 +111,12 @@ impl NodeConfig {
     /// Whether the node is a state, of which the newest item alone matters.
     pub fn is_singleton(&self) -> bool {
         self.persist_items && self.max_items == Some(1)
+    }
+
+    /// Whether the node is transient and has the last item all the same, in memory (XEP-0060, section 13.10): not where
+    /// there are no items, nor where its owner wants nobody to have it later.
+    pub(crate) fn caches_last_item(&self) -> bool {
+        !self.persist_items && self.deliver_payloads && self.send_last_published_item != SendLast::Never
     }
 }
 

@@ -67,14 +67,15 @@ impl<'a> NodeEditor<'a> {
         before
     }
 
-    /// Adds an item as the newest, in place of the one that has its id.
+    /// Adds an item as the newest, in place of the one that has its id; in memory alone if the node is transient.
     pub(crate) fn put_item(&mut self, new: NewItem) -> Arc<Item> {
         self.remove_item(&new.id);
         let number = self.node.take_number();
-        let item = Arc::new(Item::new(number, new));
+        let is_persistent = self.node.config.persist_items;
+        let item = Arc::new(Item::new(number, new, is_persistent));
         self.node.items.insert(item.clone());
         self.usages.add(&item);
-        self.note(|node| Step::Item { node, number, before: None });
+        self.note(|node| Step::Item { node, number, before: None, is_persistent });
         item
     }
 
@@ -83,8 +84,8 @@ impl<'a> NodeEditor<'a> {
         let number = self.node.items.get(id)?.number();
         let item = self.node.items.remove(number)?;
         self.usages.subtract(&item);
-        let before = Some(item.clone());
-        self.note(|node| Step::Item { node, number, before });
+        let (before, is_persistent) = (Some(item.clone()), item.is_persistent());
+        self.note(|node| Step::Item { node, number, before, is_persistent });
         Some(item)
     }
 

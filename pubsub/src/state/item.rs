@@ -14,6 +14,7 @@ pub(crate) struct Item {
     publisher: Jid,
     published: SystemTime,
     payload: Bytes,
+    is_persistent: bool,
 }
 
 /// An item that is to be kept.
@@ -37,14 +38,20 @@ impl NewItem {
 }
 
 impl Item {
-    pub(super) fn new(number: u64, new: NewItem) -> Self {
+    pub(super) fn new(number: u64, new: NewItem, is_persistent: bool) -> Self {
         let published = whole_micros(new.published);
-        Self { number, id: new.id.into(), publisher: new.publisher, published, payload: new.payload }
+        let NewItem { id, publisher, payload, .. } = new;
+        Self { number, id: id.into(), publisher, published, payload, is_persistent }
     }
 
     /// One that is told of and not kept.
     pub(crate) fn unkept(new: NewItem) -> Self {
-        Self::new(0, new)
+        Self::new(0, new, false)
+    }
+
+    /// Whether there is a record of it: the last item of a transient node is in memory alone.
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.is_persistent
     }
 
     /// Greater than the number of every item that the node had when this one was published.

@@ -1,4 +1,5 @@
-//! The items of one node, in the order of their publication (XEP-0060, section 13.1).
+//! The items of one node, in the order of their publication (XEP-0060, section 13.1); of a transient one the last, if any
+//! (section 13.10).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -68,6 +68,8 @@ pub(super) enum Step {
         node: NodeName,
         number: u64,
         before: Option<Arc<Item>>,
+        /// Whether there is a record of it.
+        is_persistent: bool,
     },
     Position {
         node: NodeName,
@@ -178,7 +180,7 @@ impl State {
                     None => subscriptions.remove(&jid, subid),
                 };
             }),
-            Step::Item { node, number, before } => self.take_back_item(&node, number, before),
+            Step::Item { node, number, before, .. } => self.take_back_item(&node, number, before),
             Step::Position { node, before } => self.with(&node, |node| node.sequence = before),
             Step::Moved { node, before } => self.take_back_moved(&node, before),
         }
@@ -238,6 +240,7 @@ impl Step {
             Self::Subscription { node, jid, subid, number, .. } => {
                 add(node, Part::Subscription(*number, jid.clone(), *subid));
             }
+            Self::Item { is_persistent: false, .. } => {}
             Self::Item { node, number, .. } => add(node, Part::Item(*number)),
             Self::Position { node, .. } => add(node, Part::Position),
             Self::Moved { node, .. } => add(node, Part::Moved),
@@ -252,7 +255,7 @@ impl Node {
         let subscriptions = self.subscriptions.iter();
         let subscriptions =
             subscriptions.map(|(jid, entry)| Part::Subscription(entry.number, jid.clone(), entry.subid));
-        let items = self.items.iter().map(|item| Part::Item(item.number()));
+        let items = self.items.iter().filter(|item| item.is_persistent()).map(|item| Part::Item(item.number()));
         affiliations.chain(subscriptions).chain(items)
     }
 }

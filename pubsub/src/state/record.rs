@@ -193,7 +193,7 @@ pub(super) fn read_item(number: u64, from: &mut Reader) -> Result<Arc<Item>, Dam
     let publisher = from.jid()?;
     let published = after_epoch(from.integer()?);
     let payload = read_payload(from)?;
-    Ok(Arc::new(Item::new(number, NewItem { id, publisher, published, payload })))
+    Ok(Arc::new(Item::new(number, NewItem { id, publisher, published, payload }, true)))
 }
 
 /// Payloads go into streams as they are: one that is not well-formed would end them.

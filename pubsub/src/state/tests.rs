@@ -411,6 +411,35 @@ fn an_item_of_the_same_id_replaces_the_older_and_becomes_the_newest() {
     assert_eq!(items.iter().map(|item| item.id()).collect::<String>(), "bca");
 }
 
+/// XEP-0060, section 13.10.
+#[test]
+fn the_last_item_of_a_transient_node_is_in_memory_alone_and_comes_back_with_it() {
+    let store = MemoryStore::new();
+    let mut state = State::new(jid(SERVICE));
+    let transient = NodeConfig { persist_items: false, ..config(1) };
+    let ids = |state: &State| {
+        let items = state.node(&node_id("n")).unwrap().items();
+        items.iter().map(|item| item.id().to_owned()).collect::<String>()
+    };
+    state
+        .create(node_id("n"), jid("a@b"), transient, "1".to_owned(), SystemTime::UNIX_EPOCH)
+        .put_item(item("x", "a@b", 9));
+    save(&store, &mut state);
+    assert_eq!(ids(&reopened(&store)), "");
+    let (before, mut node) = (picture(&state), state.edit(&node_id("n")).unwrap());
+    node.remove_item("x");
+    node.put_item(item("y", "a@b", 9));
+    let Changes { batch, undo } = state.take_changes();
+    assert!(batch.is_empty());
+    state.undo(undo, &write_error());
+    assert_eq!((picture(&state), ids(&state).as_str()), (before, "x"));
+    state.remove(&node_id("n"));
+    let Changes { batch, undo } = state.take_changes();
+    assert_eq!(batch.len(), 2, "the node and its position");
+    state.undo(undo, &write_error());
+    assert_eq!(ids(&state), "x");
+}
+
 #[test]
 fn usage_is_that_of_the_items_that_are_there() {
     let mut state = State::new(jid(SERVICE));
