@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use convoke_xmpp::{
-    Condition, Domainpart, IqType, Jid, JidRef, Kind, MessageType, Origin, Outbound, PresenceType, RouteChange, Router,
-    Stanza, Undelivered, namespace,
+    Condition, Domainpart, Element, IqType, Jid, JidRef, Kind, MessageType, Origin, Outbound, PresenceType,
+    RouteChange, Router, Stanza, Undelivered, namespace,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -107,7 +107,14 @@ impl LocalRouter {
 
     /// Puts a contact of the account into these groups and no others; `false` if it is no contact.
     pub(crate) fn set_groups(&self, account: &Jid, contact: &Jid, groups: BTreeSet<String>) -> bool {
-        self.presence.write(account.bare()).set_groups(account, contact, groups)
+        let is_contact = self.presence.write(account.bare()).set_groups(account, contact, groups);
+        if is_contact {
+            let item = Element::new("item", namespace::ROSTER).attr("jid", contact);
+            let admission =
+                Stanza::presence(PresenceType::Subscribed).with_addresses(account.as_ref(), contact.as_ref());
+            self.tell_eventing_of_admission(&admission.with_payload(item));
+        }
+        is_contact
     }
 
     /// Asks for the presence of everybody in the remote domain who was lost sight of.
@@ -318,13 +325,26 @@ impl LocalRouter {
         bare.local().is_some() && self.find(bare).is_none_or(|entry| entry.about.is_account())
     }
 
-    /// Personal eventing follows who is there for an account. If it is far behind, it learns of it later or, of somebody
-    /// new, not at all.
+    /// Personal eventing follows who is there for an account.
     fn tell_eventing(&self, stanza: &Stanza, origin: &Origin) {
         let is_availability =
             matches!(stanza.kind(), Kind::Presence(PresenceType::Available | PresenceType::Unavailable));
         let is_for_account = || stanza.to().is_some_and(|to| self.is_account(to.to_bare().as_ref()));
-        if let Some(eventing) = self.eventing.get().filter(|_| is_availability && is_for_account())
+        if is_availability && is_for_account() {
+            self.hand_to_eventing(stanza, origin);
+        }
+    }
+
+    /// Personal eventing follows whom an account lets see more of it.
+    fn tell_eventing_of_admission(&self, admission: &Stanza) {
+        if admission.from().is_some_and(|from| self.is_account(from.to_bare().as_ref())) {
+            self.hand_to_eventing(admission, &Origin::Local);
+        }
+    }
+
+    /// If it is far behind, it learns of it later or, of somebody new, not at all.
+    fn hand_to_eventing(&self, stanza: &Stanza, origin: &Origin) {
+        if let Some(eventing) = self.eventing.get()
             && let Err(undelivered) = eventing.mailbox.deliver(stanza.clone(), origin)
         {
             tracing::debug!(error = %undelivered.error, "personal eventing is behind");
@@ -364,10 +384,12 @@ impl Router for LocalRouter {
                 // An account's own resources are there for it too.
                 self.tell_eventing(&stanza.with_to(&from.to_bare()), origin);
             }
+            let admission = (stanza.kind() == Kind::Presence(PresenceType::Subscribed)).then(|| stanza.clone());
             let mut part = self.presence.write(from.bare());
             let effects = part.sent(stanza);
             drop(part);
             self.carry_out(effects, origin);
+            admission.iter().for_each(|admission| self.tell_eventing_of_admission(admission));
             return Ok(());
         }
         if stanza.to().is_none()

@@ -69,9 +69,15 @@ impl PubSubService {
     /// Personal eventing (XEP-0163): the accounts of a domain, each of which is a service at its own bare address; with a
     /// store as that has them, else in memory.
     ///
-    /// Whoever runs it hands over the requests for the nodes of accounts, the presence that accounts and their contacts
-    /// send to the accounts' bare addresses, notifications that came back, and the answers to requests whose identifier
-    /// begins with [`PubSubService::questions`]. [`PubSubConfig::personal`] is the configuration that clients expect;
+    /// Whoever runs it hands over
+    ///
+    /// * the requests for the nodes of accounts, and notifications that came back;
+    /// * the presence that accounts and their contacts send to the accounts' bare addresses;
+    /// * the presence of type `subscribed` by which an account lets a contact see its own; the same with an element `item`
+    ///   of `jabber:iq:roster` in it where the account has put a contact into other groups;
+    /// * the answers to requests whose identifier begins with [`PubSubService::questions`].
+    ///
+    /// [`PubSubConfig::personal`] is the configuration that clients expect;
     /// [`PubSubConfig::multi_subscribe`] is always off here.
     pub fn personal(
         domain: Jid,
@@ -207,7 +213,7 @@ impl Service for PubSubService {
             Kind::Iq(IqType::Result | IqType::Error) if self.is_awaited(&stanza) => {
                 self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router);
             }
-            Kind::Presence(PresenceType::Unavailable) => {
+            Kind::Presence(PresenceType::Unavailable | PresenceType::Subscribed) => {
                 self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router);
             }
             Kind::Message(MessageType::Error) => self.outbox.extend([Outgoing::Bounce(stanza)]),

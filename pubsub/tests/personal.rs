@@ -75,6 +75,14 @@ impl Capulet {
         ))
     }
 
+    /// Juliet asks for something that owners ask for.
+    fn manage(&self, verb: &str) -> Vec<Stanza> {
+        self.send(&format!(
+            "<iq type='set' from='{JULIET}/balcony' to='{JULIET}' id='r'><pubsub xmlns='{}'>{verb}</pubsub></iq>",
+            namespace::PUBSUB_OWNER
+        ))
+    }
+
     /// Juliet publishes a tune; gives what follows the result.
     #[track_caller]
     pub(crate) fn plays(&self, id: &str) -> Vec<String> {
@@ -218,6 +226,79 @@ fn the_access_model_of_a_node_decides_who_may_follow_it() {
         heard.sort();
         assert_eq!(heard, expected, "{model}");
     }
+}
+
+/// Section 13.2: who is let in by a change of the node is sent what it has not seen, and those who were there before are
+/// not.
+#[test]
+fn who_is_admitted_by_a_change_of_the_node_is_sent_the_last_item() {
+    let config = "http://jabber.org/protocol/pubsub#node_config";
+    let configure = |model: &str| {
+        let fields: &[(&str, &[&str])] =
+            &[("pubsub#access_model", &[model]), ("pubsub#roster_groups_allowed", &["Friends"])];
+        format!("<configure node='{TUNE}'>{}</configure>", crate::support::form(config, fields))
+    };
+    let affiliate = |affiliation: &str| {
+        format!(
+            "<affiliations node='{TUNE}'>\
+             <affiliation jid='paris@montague.lit' affiliation='{affiliation}'/></affiliations>"
+        )
+    };
+    let capulet = Capulet::new();
+    capulet.arrives_and_answers("romeo@montague.lit/orchard", &WANTS);
+    capulet.arrives("paris@montague.lit/hall", &WANTS);
+    capulet.arrives("nurse@capulet.lit/chamber", &WANTS);
+    capulet.plays("1");
+    let (romeo, paris, nurse) =
+        ("romeo@montague.lit/orchard 1", "paris@montague.lit/hall 1", "nurse@capulet.lit/chamber 1");
+    for (change, expected) in [
+        (configure("roster"), vec![]),
+        (configure("presence"), vec![romeo]),
+        (configure("open"), vec![paris]),
+        (configure("whitelist"), vec![]),
+        (affiliate("member"), vec![paris]),
+        (configure("roster"), vec![nurse]),
+        (affiliate("outcast"), vec![]),
+        (configure("open"), vec![romeo]),
+        (affiliate("none"), vec![paris]),
+    ] {
+        let mut answers = capulet.manage(&change);
+        assert_eq!(verdict(&answers), "result");
+        answers.remove(0);
+        // A word to whoever has another affiliation is not about items.
+        answers.retain(|told| published(told).is_some());
+        assert_eq!(told(&answers), expected, "{change}");
+    }
+}
+
+/// Section 13.2: rosters change without a request to the service.
+#[test]
+fn who_is_admitted_by_a_change_of_the_roster_is_sent_the_last_item() {
+    let capulet = Capulet::new();
+    capulet.arrives_and_answers("paris@montague.lit/hall", &WANTS);
+    capulet.arrives("paris@montague.lit/garden", &WANTS);
+    capulet.plays("1");
+    let admission = |to: &str, item: &str| {
+        capulet.send(&format!("<presence type='subscribed' from='{JULIET}/balcony' to='{to}'>{item}</presence>"))
+    };
+    let group = "<item xmlns='jabber:iq:roster' jid='paris@montague.lit'/>";
+    assert!(admission("paris@montague.lit", "").is_empty(), "it is not admitted");
+    capulet.roster.subscribed.lock().unwrap().insert("paris@montague.lit");
+    let both = ["paris@montague.lit/garden 1", "paris@montague.lit/hall 1"];
+    assert_eq!(told(&admission("paris@montague.lit", "")), both);
+    assert!(admission("paris@montague.lit", group).is_empty(), "the node admits by presence");
+    assert!(admission("romeo@montague.lit", "").is_empty(), "it is not there");
+    let fields: &[(&str, &[&str])] =
+        &[("pubsub#access_model", &["roster"]), ("pubsub#roster_groups_allowed", &["Friends"])];
+    let form = crate::support::form("http://jabber.org/protocol/pubsub#node_config", fields);
+    capulet.manage(&format!("<configure node='{TUNE}'>{form}</configure>"));
+    assert!(admission("paris@montague.lit", group).is_empty());
+    capulet.roster.friends.lock().unwrap().insert("paris@montague.lit");
+    assert_eq!(told(&admission("paris@montague.lit", group)), both);
+    // Nobody else tells whom an account admits.
+    let forged = format!("<presence type='subscribed' from='{JULIET}' to='paris@montague.lit'>{group}</presence>");
+    let origin = Origin::Remote(Domainpart::new("capulet.lit").unwrap());
+    assert!(capulet.hand_in(Stanza::parse(&forged).unwrap(), &origin).is_empty());
 }
 
 /// XEP-0163, section 3: a node is made by publishing to it, by the account alone.

@@ -28,6 +28,8 @@ pub const CAPABILITIES: &str = "http://jabber.org/protocol/caps";
 pub const PING: &str = "urn:xmpp:ping";
 /// Software version (XEP-0092).
 pub const VERSION: &str = "jabber:iq:version";
+/// The roster (RFC 6121, section 2).
+pub const ROSTER: &str = "jabber:iq:roster";
 /// Data forms (XEP-0004).
 pub const DATA_FORMS: &str = "jabber:x:data";
 /// Delayed delivery (XEP-0203).

@@ -47,28 +47,43 @@ impl Broker {
         self.access(&node, &requester.jid, context)?.ownership()?;
         // New owners first: an owner may resign in favour of another one in any order.
         changes.sort_by_key(|(_, affiliation)| Reverse(*affiliation == Affiliation::Owner));
-        let (mut changed, mut refused) = (Vec::new(), Vec::new());
+        let mut refused = Vec::new();
+        let notifications = self.greet_newcomers(&node, context, |broker| {
+            let changed = broker.affiliate_all(&node, changes, &mut refused)?;
+            let mut notifications = broker.settle(&node, context)?;
+            let entry = broker.node(&node)?;
+            let tell = |(jid, affiliation): (Jid, Affiliation)| {
+                notice(entry, &jid, Change::Affiliation { jid: jid.clone(), affiliation })
+            };
+            notifications.extend(changed.into_iter().map(tell));
+            Ok(notifications)
+        })?;
+        let answer =
+            if refused.is_empty() { Answer::Done } else { Answer::AffiliationsRefused { node, entries: refused } };
+        Ok(Outcome { answer, notifications })
+    }
+
+    /// Changes the affiliations that can be changed so, and gives them; the others stay as they are and are `refused`.
+    fn affiliate_all(
+        &mut self,
+        node: &NodeId,
+        changes: Vec<(Jid, Affiliation)>,
+        refused: &mut Vec<AffiliationInfo>,
+    ) -> Result<Vec<(Jid, Affiliation)>, Refusal> {
+        let mut changed = Vec::new();
         for (jid, affiliation) in changes {
-            let entry = self.node(&node)?;
+            let entry = self.node(node)?;
             let before = entry.affiliation(jid.bare());
             match may_become(before, affiliation) && self.has_place(entry, before, affiliation) {
                 true if before == affiliation => {}
                 true => {
-                    self.edit(&node)?.affiliate(jid.to_bare(), affiliation);
+                    self.edit(node)?.affiliate(jid.to_bare(), affiliation);
                     changed.push((jid.to_bare(), affiliation));
                 }
                 false => refused.push(AffiliationInfo::new(entry, &jid, before)),
             }
         }
-        let mut notifications = self.settle(&node, context)?;
-        let entry = self.node(&node)?;
-        let tell = |(jid, affiliation): (Jid, Affiliation)| {
-            notice(entry, &jid, Change::Affiliation { jid: jid.clone(), affiliation })
-        };
-        notifications.extend(changed.into_iter().map(tell));
-        let answer =
-            if refused.is_empty() { Answer::Done } else { Answer::AffiliationsRefused { node, entries: refused } };
-        Ok(Outcome { answer, notifications })
+        Ok(changed)
     }
 
     /// Whether the node keeps an owner, and within the limit, when an affiliation changes so.

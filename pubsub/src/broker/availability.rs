@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use convoke_xmpp::Jid;
 
-use super::notice::may_follow;
+use super::notice::{followers, may_follow};
 use super::subscriptions::recalled;
 use super::{Broker, Context, NodeId, Notification, Refusal, SubId};
-use crate::config::{Expiry, SendLast, Show};
+use crate::config::{AccessModel, Expiry, SendLast, Show};
 use crate::state::{Item, Node, Subscription};
 
 /// What the presence of an address says.
@@ -121,6 +121,35 @@ impl Broker {
             node.config().send_last_published_item == SendLast::OnSubscribeAndPresence && may_follow(node, jid, context)
         });
         followed.filter_map(|node| Some(recalled(node, jid, [], node.items().iter().next_back()?))).collect()
+    }
+
+    /// What an address is sent that follows these nodes already, to some of which this access model has just admitted it
+    /// (section 13.2).
+    pub(crate) fn greet_admitted<'a>(
+        &self,
+        jid: &Jid,
+        nodes: impl IntoIterator<Item = &'a NodeId>,
+        model: AccessModel,
+        context: &Context<'_>,
+    ) -> Vec<Notification> {
+        let is_of_model = |node: &Node| node.config().access_model == model;
+        let nodes = nodes.into_iter().filter(|id| self.state.node(id).is_some_and(is_of_model));
+        self.greet_follower(jid, nodes, context)
+    }
+
+    /// Makes a change by which a node may admit others than before, and sends those who follow it what the change has
+    /// hidden from them until now (section 13.2).
+    pub(super) fn greet_newcomers(
+        &mut self,
+        node: &NodeId,
+        context: &Context<'_>,
+        change: impl FnOnce(&mut Self) -> Result<Vec<Notification>, Refusal>,
+    ) -> Result<Vec<Notification>, Refusal> {
+        let before = followers(self.node(node)?, context);
+        let mut notifications = change(self)?;
+        let newcomers = followers(self.node(node)?, context).into_iter().filter(|who| !before.contains(who));
+        notifications.extend(newcomers.flat_map(|who| self.greet_follower(&who, [node], context)));
+        Ok(notifications)
     }
 
     /// What an address is sent that has become available.

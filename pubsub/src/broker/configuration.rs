@@ -34,12 +34,22 @@ impl Broker {
         if config == before {
             return Ok(Answer::Done.into());
         }
+        let told = self.greet_newcomers(node, context, |broker| broker.reconfigure(node, &config, context))?;
+        Ok(Outcome::done(told))
+    }
+
+    fn reconfigure(
+        &mut self,
+        node: &NodeId,
+        config: &NodeConfig,
+        context: &Context<'_>,
+    ) -> Result<Vec<Notification>, Refusal> {
         self.edit(node)?.configure(config.clone());
         self.expiries.note(config.item_expire, std::time::UNIX_EPOCH);
-        let mut notifications: Vec<_> = self.tell_configured(node, &config, context)?.into_iter().collect();
-        notifications.extend(self.fit_items(node, &config, context)?);
+        let mut notifications: Vec<_> = self.tell_configured(node, config, context)?.into_iter().collect();
+        notifications.extend(self.fit_items(node, config, context)?);
         notifications.extend(self.settle(node, context)?);
-        Ok(Outcome::done(notifications))
+        Ok(notifications)
     }
 
     /// Section 8.2.5.3.

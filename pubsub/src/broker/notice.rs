@@ -73,16 +73,22 @@ impl Broker {
     }
 }
 
-/// Adds those who follow the node without a subscription of their own, as far as they may hear of it.
+/// Adds those who follow the node.
 fn with_followers(node: &Node, subscribers: Arc<Subscriptions>, context: &Context<'_>) -> Arc<Subscriptions> {
-    let mut followers = context.followers.of(node.id());
-    followers.retain(|who| may_follow(node, who, context));
+    let followers = followers(node, context);
     if followers.is_empty() {
         return subscribers;
     }
     let mut all = Arc::unwrap_or_clone(subscribers);
     all.extend(followers.into_iter().map(|who| (who, Subscription::default())));
     Arc::new(all)
+}
+
+/// Those who follow the node without a subscription of their own, as far as they may hear of it.
+pub(super) fn followers(node: &Node, context: &Context<'_>) -> Vec<Jid> {
+    let mut followers = context.followers.of(node.id());
+    followers.retain(|who| may_follow(node, who, context));
+    followers
 }
 
 /// Whether somebody may hear of a node unasked: as if it subscribed, which neither it nor its bare address has.

@@ -15,13 +15,13 @@ use super::clock::Clock;
 use super::commit::{Host, Undos, bounce};
 use super::host::SingleBroker;
 use super::work::Work;
-use crate::PubSubConfig;
 use crate::broker::{Broker, Followers, NodeId};
 use crate::contacts::Contacts;
 use crate::delivery::Outgoing;
 use crate::protocol;
+use crate::{AccessModel, PubSubConfig};
 
-use audience::{Arrival, Audience, Question};
+use audience::{Arrival, Audience, Interests, Question};
 
 /// Accounts with nodes, or at work, at a time. Beyond it, an account that has none cannot make any.
 const MAX_ACCOUNTS: usize = 10_000;
@@ -98,6 +98,7 @@ impl Accounts {
         let account = to.to_bare();
         match stanza.kind() {
             Kind::Presence(PresenceType::Available) => self.available(&account, &from, work, stanza),
+            Kind::Presence(PresenceType::Subscribed) => self.admitted(&from.to_bare(), &account, origin, stanza),
             Kind::Presence(_) => self.unavailable(&account, &from, work),
             Kind::Iq(IqType::Result | IqType::Error) => self.answered(&from, stanza),
             Kind::Iq(_) | Kind::Message(_) => self.asked(&account, &from, work, stanza, origin),
@@ -168,11 +169,26 @@ impl Accounts {
         greetings.chain(question.map(|question| Outgoing::Answer(ask(&question)))).collect()
     }
 
+    /// An account lets a contact see more than before: its presence, or what a group of its roster may see (XEP-0060,
+    /// section 13.2).
+    fn admitted(&mut self, account: &Jid, contact: &Jid, origin: &Origin, stanza: &Stanza) -> Vec<Outgoing> {
+        if *origin != Origin::Local {
+            return Vec::new();
+        }
+        let model = match stanza.has_payload("item", namespace::ROSTER) {
+            true => AccessModel::Roster,
+            false => AccessModel::Presence,
+        };
+        self.open(account, false);
+        let Some(broker) = self.brokers.get_mut(account) else { return Vec::new() };
+        let present = self.audience.resources_of(account, contact);
+        present.flat_map(|(who, interests)| broker.greet_admitted(who, &nodes_of(interests), model)).collect()
+    }
+
     fn greet(&mut self, Arrival { account, who, interests }: Arrival) -> Vec<Outgoing> {
         self.open(&account, false);
         let Some(broker) = self.brokers.get_mut(&account) else { return Vec::new() };
-        let nodes: Vec<_> = interests.iter().filter_map(|node| NodeId::new(node).ok()).collect();
-        broker.greet(&who, &nodes)
+        broker.greet(&who, &nodes_of(&interests))
     }
 
     fn perform_at(&mut self, account: &Jid, work: &Work) -> Vec<Outgoing> {
@@ -310,6 +326,10 @@ impl Host for Accounts {
             self.brokers.get_mut(&account).into_iter().for_each(|broker| broker.resolve_doubts(store));
         }
     }
+}
+
+fn nodes_of(interests: &Interests) -> Vec<NodeId> {
+    interests.iter().filter_map(|node| NodeId::new(node).ok()).collect()
 }
 
 fn with(batch: Batch, Change { table, key, value }: Change) -> Batch {

@@ -9,7 +9,6 @@ use convoke_xmpp::{Jid, JidRef, Kind, Origin, Stanza};
 use super::clock::Clock;
 use super::commit::{Host, Undos};
 use super::work::Work;
-use crate::PubSubConfig;
 use crate::broker::{
     Answer, Broker, Change, Context, Followers, NoFollowers, NodeId, Notification, Operation, Outcome, Presence,
     Refusal, Requester, SubscriptionInfo,
@@ -19,6 +18,7 @@ use crate::delivery::{Notice, Outgoing};
 use crate::ids::RandomIds;
 use crate::protocol::{self, Request, RequestError};
 use crate::state::Changes;
+use crate::{AccessModel, PubSubConfig};
 
 /// How long the service waits at most before it looks again for what is over.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
@@ -54,6 +54,17 @@ impl SingleBroker {
     pub(super) fn greet<'n>(&mut self, who: &Jid, nodes: impl IntoIterator<Item = &'n NodeId>) -> Vec<Outgoing> {
         let greeted = self.tell(&NoFollowers, |broker, context| Ok(broker.greet_follower(who, nodes, context)));
         greeted.unwrap_or_default()
+    }
+
+    /// Sends somebody who follows these nodes already what this access model has just let it see.
+    pub(super) fn greet_admitted<'n>(
+        &mut self,
+        who: &Jid,
+        nodes: impl IntoIterator<Item = &'n NodeId>,
+        model: AccessModel,
+    ) -> Vec<Outgoing> {
+        let greet = |broker: &mut Broker, context: &mut Context<'_>| broker.greet_admitted(who, nodes, model, context);
+        self.tell(&NoFollowers, |broker, context| Ok(greet(broker, context))).unwrap_or_default()
     }
 
     /// Whether there is nothing that anybody could ask for.

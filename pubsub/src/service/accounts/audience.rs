@@ -202,6 +202,17 @@ impl Audience {
         present.filter(move |(_, present)| present.interests.contains(node)).map(|(who, _)| who)
     }
 
+    /// The available resources of a contact that an account knows, with the nodes that each wants to hear of.
+    pub(super) fn resources_of<'a>(
+        &'a self,
+        account: &Jid,
+        contact: &'a Jid,
+    ) -> impl Iterator<Item = (&'a Jid, &'a Interests)> {
+        let present = self.accounts.get(account.as_str()).into_iter().flatten();
+        let own = present.filter(move |(who, _)| who.bare() == contact.as_str());
+        own.map(|(who, present)| (who, &*present.interests))
+    }
+
     /// What is new of the interests of a resource, if anything.
     fn arrival(&self, account: &Jid, who: &Jid, before: Arc<Interests>) -> Option<Arrival> {
         let present = self.accounts.get(account.as_str())?.get(who)?;
