@@ -68,14 +68,14 @@ impl PresenceTable {
         Effects::route(route)
     }
 
-    /// Somebody sends a presence to a local entity.
-    pub(crate) fn received(&mut self, stanza: Stanza, origin: &Origin) -> Effects {
+    /// Somebody sends a presence to a local address, which somebody has or not.
+    pub(crate) fn received(&mut self, stanza: Stanza, origin: &Origin, has_mailbox: bool) -> Effects {
         let (Kind::Presence(kind), Some(from), Some(to)) = (stanza.kind(), stanza.from(), stanza.to()) else {
             return Effects::default();
         };
         let (from, to) = (from.to_owned(), to.to_owned());
         if matches!(origin, Origin::Remote(_)) {
-            self.see(kind, &from, &to);
+            self.see(kind, &from, &to, has_mailbox);
         }
         let effects = match kind {
             PresenceType::Subscribe => self.asked_to_subscribe(&from, &to, stanza),
@@ -151,9 +151,10 @@ impl PresenceTable {
         self.forget_if_nothing(address.bare());
     }
 
-    /// Keeps in mind who of another domain is available, so that the loss of the way there can be told.
-    fn see(&mut self, kind: PresenceType, from: &Jid, to: &Jid) {
-        if kind == PresenceType::Available {
+    /// Keeps in mind who of another domain is available, so that the loss of the way there can be told. Nothing is kept for
+    /// an address that nobody has: a stranger can think of any number of them.
+    fn see(&mut self, kind: PresenceType, from: &Jid, to: &Jid, has_mailbox: bool) {
+        if kind == PresenceType::Available && has_mailbox {
             self.entities.entry(to.bare().into()).or_default();
         }
         self.change(to, |entity| entity.sight.note(kind, from, to));
@@ -223,7 +224,7 @@ mod tests {
     }
 
     fn received(table: &mut PresenceTable, text: &str) -> (Vec<String>, Vec<String>) {
-        let effects = table.received(Stanza::parse(text).unwrap(), &Origin::Local);
+        let effects = table.received(Stanza::parse(text).unwrap(), &Origin::Local, true);
         (texts(effects.route), texts(effects.deliver))
     }
 
@@ -361,7 +362,7 @@ mod tests {
     fn heard(table: &mut PresenceTable, text: &str) {
         let stanza = Stanza::parse(text).unwrap();
         let origin = Origin::Remote(domain(stanza.from().unwrap().domain()));
-        assert_eq!(table.received(stanza, &origin).deliver.len(), 1);
+        assert_eq!(table.received(stanza, &origin, true).deliver.len(), 1);
     }
 
     fn lost(table: &mut PresenceTable) -> Vec<String> {
@@ -429,6 +430,16 @@ mod tests {
             sent(&mut table, &format!("<presence type='probe' from='p{n}@b.example' to='x@a.example'/>"));
         }
         assert!(table.entities.is_empty(), "{table:?}");
+    }
+
+    #[test]
+    fn nothing_is_kept_for_addresses_that_nobody_has() {
+        let mut table = PresenceTable::default();
+        for n in 0..3 {
+            let text = format!("<presence from='v1@a.example/1' to='nobody{n}@b.example'/>");
+            table.received(Stanza::parse(&text).unwrap(), &Origin::Remote(domain("a.example")), false);
+        }
+        assert!(table.entities.is_empty() && lost(&mut table).is_empty(), "{table:?}");
     }
 
     #[test]

@@ -209,8 +209,9 @@ impl LocalRouter {
         self.counters.local.fetch_add(1, Ordering::Relaxed);
         if matches!(stanza.kind(), Kind::Presence(_)) {
             let Some(to) = stanza.to() else { return Ok(()) };
+            let has_mailbox = self.find(to).is_some();
             let mut part = self.presence.write(to.bare());
-            let effects = part.received(stanza, origin);
+            let effects = part.received(stanza, origin, has_mailbox);
             drop(part);
             self.carry_out(effects, origin);
             return Ok(());
