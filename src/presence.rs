@@ -50,8 +50,8 @@ impl PresenceTable {
         let entity = self.entities.entry(from.bare().into()).or_default();
         let to = stanza.to().map(JidRef::to_owned);
         let route = match (kind, to) {
-            (PresenceType::Available, None) => entity.become_available(&from, stanza),
-            (PresenceType::Unavailable, None) => entity.become_unavailable(&from, stanza),
+            (PresenceType::Available, None) => entity.become_available(&from, &stanza),
+            (PresenceType::Unavailable, None) => entity.become_unavailable(&from, &stanza),
             (PresenceType::Available, Some(to)) => {
                 entity.direct(&from, to);
                 vec![stanza]

@@ -2,32 +2,32 @@
 
 use std::collections::BTreeSet;
 
-use convoke_xmpp::{Jid, Stanza, namespace};
+use convoke_xmpp::{Broadcast, Jid, Stanza, namespace};
 
 /// What others know of one resource.
 #[derive(Debug, Default)]
 pub(super) struct Availability {
     /// The last presence that was for everybody; `None` if it is known by directed presence alone.
-    pub(super) broadcast: Option<Broadcast>,
+    pub(super) broadcast: Option<LastBroadcast>,
     /// Who was told by directed presence (RFC 6121, section 4.6).
     pub(super) directed: BTreeSet<Jid>,
 }
 
 /// A presence that was for everybody.
 #[derive(Debug)]
-pub(super) struct Broadcast {
-    pub(super) stanza: Stanza,
+pub(super) struct LastBroadcast {
+    pub(super) stanza: Broadcast,
     /// Which of several resources gets a message; none of negative priority does (RFC 6121, section 8.5.2.1.1).
     pub(super) priority: i8,
 }
 
-impl Broadcast {
+impl LastBroadcast {
     /// Reads the priority, which is zero where there is none, or none that makes sense (RFC 6121, section 4.7.2.3).
-    pub(super) fn new(stanza: Stanza) -> Self {
+    pub(super) fn new(stanza: &Stanza) -> Self {
         let presence = stanza.to_element();
         let priority = presence.find("priority", namespace::CLIENT);
         let priority = priority.and_then(|priority| priority.content().trim().parse().ok()).unwrap_or_default();
-        Self { stanza, priority }
+        Self { stanza: Broadcast::new(stanza), priority }
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
             ("<priority xmlns='urn:x'>-1</priority>", 0),
         ] {
             let stanza = Stanza::parse(&format!("<presence>{element}</presence>")).unwrap();
-            assert_eq!(Broadcast::new(stanza).priority, priority, "{element}");
+            assert_eq!(LastBroadcast::new(&stanza).priority, priority, "{element}");
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use convoke_xmpp::{Jid, PresenceType, Stanza};
+use convoke_xmpp::{Broadcast, Jid, PresenceType, Stanza};
 
-use super::availability::{Availability, Broadcast};
+use super::availability::{Availability, LastBroadcast};
 use super::presence;
 use super::roster::Roster;
 use super::sight::Sight;
@@ -25,9 +25,10 @@ impl Entity {
 
     /// Broadcasts to the subscribers alone; the first time it also asks for the contacts' presence (RFC 6121,
     /// sections 4.2 and 4.4). Who got directed presence gets no updates (section 4.6.3).
-    pub(super) fn become_available(&mut self, from: &Jid, stanza: Stanza) -> Vec<Stanza> {
-        let mut route: Vec<_> = self.roster.subscribers().map(|to| stanza.with_to(&to)).collect();
-        let before = self.available.entry(from.clone()).or_default().broadcast.replace(Broadcast::new(stanza));
+    pub(super) fn become_available(&mut self, from: &Jid, stanza: &Stanza) -> Vec<Stanza> {
+        let broadcast = LastBroadcast::new(stanza);
+        let mut route: Vec<_> = self.roster.subscribers().map(|to| broadcast.stanza.to(&to)).collect();
+        let before = self.available.entry(from.clone()).or_default().broadcast.replace(broadcast);
         if before.is_none() {
             route.extend(self.roster.watched().map(|to| presence(PresenceType::Probe, from, &to)));
         }
@@ -35,13 +36,14 @@ impl Entity {
     }
 
     /// Tells the subscribers and everyone who got directed presence (RFC 6121, section 4.5.2).
-    pub(super) fn become_unavailable(&mut self, from: &Jid, stanza: Stanza) -> Vec<Stanza> {
+    pub(super) fn become_unavailable(&mut self, from: &Jid, stanza: &Stanza) -> Vec<Stanza> {
         let Some(availability) = self.available.remove(from) else { return Vec::new() };
         let mut told = availability.directed;
         if availability.broadcast.is_some() {
             told.extend(self.roster.subscribers());
         }
-        told.iter().map(|to| stanza.with_to(to)).collect()
+        let broadcast = Broadcast::new(stanza);
+        told.iter().map(|to| broadcast.to(to)).collect()
     }
 
     /// Becomes available to somebody alone.
@@ -75,7 +77,7 @@ impl Entity {
         match kind {
             PresenceType::Subscribed => {
                 let broadcasts = self.available.values().filter_map(|a| a.broadcast.as_ref());
-                route.extend(broadcasts.map(|last| last.stanza.with_to(&to)));
+                route.extend(broadcasts.map(|last| last.stanza.to(&to)));
             }
             PresenceType::Unsubscribed => route.extend(self.ends_for(&to)),
             _ => {}
@@ -89,7 +91,7 @@ impl Entity {
         let subscribed = self.roster.subscription(from).from;
         let known = self.available.iter().filter(|(jid, _)| to.is_bare() || *jid == to);
         let answer = |(jid, a): (&Jid, &Availability)| match &a.broadcast {
-            Some(last) if subscribed => Some(last.stanza.with_to(from)),
+            Some(last) if subscribed => Some(last.stanza.to(from)),
             _ => a.is_directed_to(from).then(|| presence(PresenceType::Available, jid, from)),
         };
         let answers: Vec<_> = known.filter_map(answer).collect();

@@ -175,7 +175,7 @@ impl Pending {
     fn unnamed_message(&self, to: &Jid, id: &str) -> Stanza {
         let notice = &self.latest.notice;
         if self.earlier.is_empty() && self.first == notice.sequence() {
-            return self.latest.broadcast.to(to, id);
+            return self.latest.broadcast.to_with_id(to, id);
         }
         let entries = self.earlier.iter().chain(&self.latest.entries).map(|entry| Element::clone(entry));
         let items = Element::new("items", PUBSUB_EVENT).attr("node", &notice.node).with_children(entries);

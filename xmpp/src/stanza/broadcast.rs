@@ -6,7 +6,7 @@ use super::content::Content;
 use super::header::{Address, Header, Layout, Text, write_value};
 use super::{Jid, Stanza};
 
-/// A stanza but for its `to` and `id`, written once for many recipients.
+/// A stanza but for its `to`, and `id` where each recipient has its own, written once for many recipients.
 ///
 /// Their stanzas share what is behind the `id`: each costs a head and one allocation, however large the payload is, and
 /// nothing of that is written, escaped, copied or looked at again until it goes to the wire.
@@ -18,11 +18,12 @@ pub struct Broadcast {
     from: String,
     /// All that follows.
     rest: Arc<str>,
+    id: Option<Box<str>>,
     header: Header,
 }
 
 impl Broadcast {
-    /// Prepares this stanza; its `to` and `id` are of no consequence.
+    /// Prepares this stanza; its `to` is of no consequence.
     pub fn new(stanza: &Stanza) -> Self {
         let (rest, payload) = (stanza.rest(), stanza.owned_payload());
         let mut plain = Stanza::build(stanza.kind(), None, stanza.from(), None, stanza.lang(), &rest, "", payload);
@@ -34,22 +35,33 @@ impl Broadcast {
         let mut from = String::new();
         stanza.from().map(|jid| write_value(&mut from, "from", jid.as_str()));
         let (name, behind) = text.split_at(1 + stanza.kind().name().len());
-        Self { rest: behind[from.len()..].into(), name: name.to_owned(), from, header: plain.header }
+        let rest = behind[from.len()..].into();
+        Self { rest, name: name.to_owned(), from, id: stanza.id().map(Box::from), header: plain.header }
     }
 
     /// The stanza for one recipient.
-    pub fn to(&self, to: &Jid, id: &str) -> Stanza {
-        let capacity = self.name.len() + self.from.len() + " to='' id=''".len() + to.as_str().len() + id.len();
+    pub fn to(&self, to: &Jid) -> Stanza {
+        self.addressed(to, self.id.as_deref())
+    }
+
+    /// The stanza for one recipient, with an `id` of its own.
+    pub fn to_with_id(&self, to: &Jid, id: &str) -> Stanza {
+        self.addressed(to, Some(id))
+    }
+
+    fn addressed(&self, to: &Jid, id: Option<&str>) -> Stanza {
+        let of_id = id.unwrap_or_default().len();
+        let capacity = self.name.len() + self.from.len() + " to='' id=''".len() + to.as_str().len() + of_id;
         let mut head = String::with_capacity(capacity);
         head.push_str(&self.name);
         let to = Address { text: write_value(&mut head, "to", to.as_str()), parts: to.as_ref().parts() };
         let before_from = head.len() - self.name.len();
         head.push_str(&self.from);
-        let id = write_value(&mut head, "id", id);
+        let id = id.map(|id| write_value(&mut head, "id", id));
         let before_rest = head.len() - self.name.len() - self.from.len();
         let header = self.header.moved(before_from as u32, before_rest as u32);
         let content = Content::with_shared(head, Arc::clone(&self.rest));
-        Stanza { content, header: Header { to: Some(to), id: Some(id), ..header } }
+        Stanza { content, header: Header { to: Some(to), id, ..header } }
     }
 
     /// The bytes that the stanzas of all recipients share.
@@ -103,7 +115,8 @@ mod tests {
             let broadcast = Broadcast::new(&original);
             for to in ["b@b.example", "c.example/x'y"] {
                 let to = Jid::new(to).unwrap();
-                let sent = broadcast.to(&to, "i&d");
+                assert_eq!(broadcast.to(&to).to_element(), original.with_to(&to).to_element());
+                let sent = broadcast.to_with_id(&to, "i&d");
                 let expected = original.with_to(&to).with_id("i&d");
                 assert_eq!((sent.kind(), sent.lang()), (expected.kind(), expected.lang()));
                 assert_eq!((sent.from(), sent.payload_name()), (expected.from(), expected.payload_name()));
@@ -121,7 +134,7 @@ mod tests {
         let text =
             format!("<message from='a.example' type='headline'><x xmlns='urn:x'>{}</x></message>", "x".repeat(9_000));
         let broadcast = Broadcast::new(&Stanza::parse(&text).unwrap());
-        let [first, second] = ["b.example", "c.example"].map(|to| broadcast.to(&Jid::new(to).unwrap(), "1"));
+        let [first, second] = ["b.example", "c.example"].map(|to| broadcast.to(&Jid::new(to).unwrap()));
         let ([head, shared], [other_head, other_shared]) = (first.parts(), second.parts());
         assert_eq!((head.len(), shared.len()), (other_head.len(), broadcast.shared_bytes()));
         assert!(std::ptr::eq(shared, other_shared) && head.len() < 100);
