@@ -24,8 +24,9 @@ pub(super) struct LastBroadcast {
 impl LastBroadcast {
     /// Reads the priority, which is zero where there is none, or none that makes sense (RFC 6121, section 4.7.2.3).
     pub(super) fn new(stanza: &Stanza) -> Self {
-        let presence = stanza.to_element();
-        let priority = presence.find("priority", namespace::CLIENT);
+        // Most have none, and then no tree is made.
+        let presence = stanza.text().contains("priority").then(|| stanza.to_element());
+        let priority = presence.as_ref().and_then(|presence| presence.find("priority", namespace::CLIENT));
         let priority = priority.and_then(|priority| priority.content().trim().parse().ok()).unwrap_or_default();
         Self { stanza: Broadcast::new(stanza), priority }
     }
