@@ -32,7 +32,7 @@ pub(crate) use credentials::Certified;
 pub(crate) use error::{ConfigError, Problem};
 pub(crate) use evidence::EvidenceConfig;
 pub(crate) use file::LogFormat;
-pub(crate) use named::{Named, Part, Read};
+pub(crate) use named::{Named, Part, Read, Trusted};
 pub(crate) use roles::Role;
 pub(crate) use s2s::S2sConfig;
 pub(crate) use trust::system_roots;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use convoke_net::{AdmissionLimits, Credentials, OutboxLimits};
 use convoke_xmpp::{Domainpart, Limits};
 
+use crate::dialback::Secret;
 use crate::identity::Trust;
 use crate::negotiation::Authzid;
 use crate::policy::{DomainPattern, DomainPolicy, RateRule};
@@ -47,6 +48,9 @@ pub struct FederationConfig {
     /// not convince them (XEP-0220, over TLS). Default none: whoever can forge an answer of DNS, or stands between, can be
     /// any of these.
     pub dialback: Vec<DomainPattern>,
+    /// What the keys of dialback are made from. Default random bits: several processes that serve the same domain have to
+    /// share one, or else they do not confirm each other's keys.
+    pub dialback_secret: Option<Arc<Secret>>,
     /// How fast domains may send; the first rule that applies counts. Default none: what a stanza costs here is bounded by
     /// the queue that it goes to, not by the link.
     pub rates: Vec<RateRule>,
@@ -185,6 +189,7 @@ impl FederationConfig {
             resolver,
             policy: DomainPolicy::default(),
             dialback: Vec::new(),
+            dialback_secret: None,
             rates: Vec::new(),
             streams: 8,
             admission: AdmissionLimits::default(),

@@ -15,13 +15,14 @@ use crate::config::{Backoff, FederationConfig, LocalDomain, PersistentLink, Time
 use crate::dialback::{DialbackPolicy, Secret};
 use crate::dialer::{DialReport, Dialed, Dialer, Penalties};
 use crate::identity::{Evidence, IdentityVerifier, Trust};
-use crate::link::{Incoming, Link, NotRegistered, Refused, TrustWatch};
+use crate::link::{Incoming, Link, NotRegistered, Refused};
 use crate::links::Links;
 use crate::listener::listen;
+use crate::live_trust::LiveTrust;
 use crate::negotiation::ReceivingConfig;
 use crate::policy::DomainPolicy;
-use crate::statistics::LinkStatistics;
-use crate::vouching::Vouching;
+use crate::statistics::{DialbackCounters, DialbackStatistics, EvidenceStatistics, LinkStatistics};
+use crate::vouching::{EvidenceRule, Vouching};
 
 /// How many claims are verified by dialback at a time: each has us dial somebody, and its peer has proved nothing.
 const VERIFICATIONS: usize = 16;
@@ -54,8 +55,7 @@ pub(crate) struct Shared {
     pub(crate) domains: Arc<[Domainpart]>,
     pub(crate) dialer: Dialer,
     pub(crate) tls: TlsContext,
-    pub(crate) verifier: Arc<IdentityVerifier>,
-    pub(crate) trust: TrustWatch,
+    pub(crate) trust: Arc<LiveTrust>,
     pub(crate) receiving: ReceivingConfig,
     pub(crate) limits: Limits,
     pub(crate) connections: usize,
@@ -67,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) secret: Arc<Secret>,
     /// Claims that are being verified by dialback.
     pub(crate) verifications: Semaphore,
+    pub(crate) dialback: DialbackCounters,
     pub(crate) router: Arc<dyn Router>,
     pub(crate) tasks: Tasks,
     links: Links,
@@ -127,8 +128,19 @@ impl Federation {
     }
 
     /// Takes note of what a domain vouches for from now on, in place of what it did; `None` if it vouches for nothing.
+    ///
+    /// Its live streams are judged anew, as by [`Federation::replace_trust`].
     pub fn replace_evidence(&self, domain: &Domainpart, evidence: Option<Evidence>) {
-        self.shared.verifier.replace_evidence(domain, evidence);
+        self.shared.trust.replace_evidence(domain, evidence);
+    }
+
+    /// Looks up what domains vouch for by these rules from now on, in place of [`FederationConfig::evidence`], and all of it
+    /// at once; returns before that has happened.
+    ///
+    /// What is known of domains that a rule still names counts until the answers are there; that of others is dropped at once,
+    /// and their live streams are judged anew.
+    pub fn replace_evidence_rules(&self, rules: Vec<EvidenceRule>) {
+        self.shared.dialer.vouching.replace_rules(rules);
     }
 
     /// Has what domains vouch for looked up again at once, by the rules of [`FederationConfig::evidence`]; returns at once.
@@ -139,10 +151,11 @@ impl Federation {
     }
 
     /// Judges every certificate from now on by these roots, revocation lists and pins, those of the live streams too: a
-    /// stream whose peer is not proved by them is closed with `not-authorized`. Returns before that has happened.
+    /// stream whose peer is not proved by them is closed with `not-authorized`. One that was dialled here and whose peer is
+    /// proved by something else now, or for another time, is replaced as by [`Federation::renew`]. Returns before that has
+    /// happened.
     pub fn replace_trust(&self, trust: impl Into<Trust>) {
-        self.shared.verifier.replace_trust(trust);
-        self.shared.trust.replaced();
+        self.shared.trust.replace_trust(trust);
     }
 
     /// Dials a domain to see what happens, besides any link, and closes the stream again.
@@ -177,6 +190,16 @@ impl Federation {
     /// What each link has done and is doing, in no order.
     pub fn statistics(&self) -> Vec<LinkStatistics> {
         self.shared.links.statistics()
+    }
+
+    /// What is known at present of what domains vouch for, and how often it was looked up.
+    pub fn evidence_statistics(&self) -> EvidenceStatistics {
+        self.shared.dialer.vouching.statistics()
+    }
+
+    /// What has come of the claims that dialback was to verify.
+    pub fn dialback_statistics(&self) -> DialbackStatistics {
+        self.shared.dialback.statistics()
     }
 
     /// How many incoming connections were turned away because their address had too many.
@@ -214,18 +237,19 @@ impl Shared {
         let domains: Arc<[Domainpart]> = config.domains.iter().map(|domain| domain.name.clone()).collect();
         let shown = std::mem::take(&mut config.domains);
         let tls = TlsContext::new(shown.into_iter().map(|LocalDomain { name, credentials }| (name, credentials)))?;
-        let verifier = Arc::new(IdentityVerifier::with_default_algorithms(config.trust.clone()));
+        let verifier = IdentityVerifier::with_default_algorithms(config.trust.clone());
+        let trust = Arc::new(LiveTrust::new(Arc::new(verifier)));
         let policy = Arc::new(std::mem::take(&mut config.policy));
-        let secret = Arc::new(Secret::random().ok_or(FederationError::NoRandomness)?);
+        let random = || Secret::random().map(Arc::new);
+        let secret = config.dialback_secret.take().or_else(random).ok_or(FederationError::NoRandomness)?;
         let names = std::mem::take(&mut config.dialback);
         let keys = (!names.is_empty()).then(|| DialbackPolicy { domains: names, secret: Arc::clone(&secret) });
         Ok(Self {
             receiving: ReceivingConfig { keys: keys.clone(), ..receiving(&config, &domains, &policy) },
-            dialer: Dialer { keys, ..dialer(&mut config, &tls, &verifier) },
+            dialer: Dialer { keys, ..dialer(&mut config, &tls, &trust) },
             domains,
             tls,
-            verifier,
-            trust: TrustWatch::default(),
+            trust,
             limits: config.limits,
             connections: config.connections,
             admission: Admission::new(config.admission),
@@ -233,6 +257,7 @@ impl Shared {
             policy,
             secret,
             verifications: Semaphore::new(VERIFICATIONS),
+            dialback: DialbackCounters::default(),
             router,
             tasks: Tasks::new(),
             links: Links::new(config.links, config.queue, config.urgent.into(), config.rates),
@@ -256,13 +281,11 @@ impl Shared {
         self.links.to(remote)
     }
 
-    /// Keeps what domains vouch for fresh, if there is any rule for it.
+    /// Keeps what domains vouch for fresh, by whatever rules there are.
     fn keep_evidence(self: &Arc<Self>) {
         let (vouching, shared) = (Arc::clone(&self.dialer.vouching), Arc::clone(self));
-        if vouching.has_rules() {
-            let is_linked = move |domain: &Domainpart| !shared.links_to(domain.as_str()).is_empty();
-            self.tasks.spawn(vouching.run(self.tasks.shutdown_token().clone(), is_linked));
-        }
+        let is_linked = move |domain: &Domainpart| !shared.links_to(domain.as_str()).is_empty();
+        self.tasks.spawn(vouching.run(self.tasks.shutdown_token().clone(), is_linked));
     }
 
     pub(crate) fn serves(&self, domain: &str) -> bool {
@@ -346,11 +369,12 @@ fn receiving(config: &FederationConfig, domains: &Arc<[Domainpart]>, policy: &Ar
 }
 
 /// How to reach others.
-fn dialer(config: &mut FederationConfig, tls: &TlsContext, verifier: &Arc<IdentityVerifier>) -> Dialer {
+fn dialer(config: &mut FederationConfig, tls: &TlsContext, trust: &Arc<LiveTrust>) -> Dialer {
+    let rules = std::mem::take(&mut config.evidence);
     Dialer {
         resolver: Arc::clone(&config.resolver),
         tls: tls.clone(),
-        verifier: Arc::clone(verifier),
+        verifier: Arc::clone(trust.verifier()),
         authzid: config.authzid,
         bidi: config.bidi,
         dialback: config.multiplexing,
@@ -358,7 +382,7 @@ fn dialer(config: &mut FederationConfig, tls: &TlsContext, verifier: &Arc<Identi
         timeouts: config.timeouts,
         limits: config.limits,
         penalties: Penalties::default(),
-        vouching: Arc::new(Vouching::new(std::mem::take(&mut config.evidence), Arc::clone(verifier), config.backoff)),
+        vouching: Arc::new(Vouching::new(rules, Arc::clone(trust), config.backoff)),
     }
 }
 

@@ -18,6 +18,7 @@
 //! ([`DialbackPolicy`](crate::dialback::DialbackPolicy)): of these DNS is believed.
 
 mod anchors;
+mod changes;
 mod error;
 mod evidence;
 mod names;
@@ -29,7 +30,7 @@ mod trust;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use convoke_xmpp::Domainpart;
@@ -39,6 +40,7 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 pub use anchors::{TrustAnchors, TrustError};
+pub use changes::Concerned;
 pub use error::IdentityError;
 pub use evidence::Evidence;
 pub use names::NameKind;
@@ -48,6 +50,7 @@ pub use posh::{PoshDocument, PoshError, PoshFingerprint};
 pub use tlsa::TlsaRecord;
 pub use trust::{Trust, TrustGroup};
 
+use changes::Changes;
 use trust::Judgement;
 
 /// How many certificates a peer may show. Public chains have two to four; webpki follows six intermediates at most.
@@ -94,13 +97,16 @@ impl PeerIdentity {
 pub struct IdentityVerifier {
     trust: RwLock<Arc<Trust>>,
     evidence: RwLock<HashMap<Domainpart, Arc<Evidence>>>,
+    /// Noted when they are in force: who looks here before it judges misses none.
+    changes: Mutex<Changes>,
     algorithms: Algorithms,
 }
 
 impl IdentityVerifier {
     /// A verifier that accepts signatures by these algorithms.
     pub fn new(trust: impl Into<Trust>, algorithms: Algorithms) -> Self {
-        Self { trust: RwLock::new(Arc::new(trust.into())), evidence: RwLock::default(), algorithms }
+        let trust = RwLock::new(Arc::new(trust.into()));
+        Self { trust, evidence: RwLock::default(), changes: Mutex::default(), algorithms }
     }
 
     /// A verifier that accepts all algorithms of the cryptographic library that the crate's features chose.
@@ -114,21 +120,52 @@ impl IdentityVerifier {
     pub fn replace_trust(&self, trust: impl Into<Trust>) {
         let trust = Arc::new(trust.into());
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
+        self.changes().note_all();
     }
 
-    /// Takes note of what a domain vouches for from now on, in place of what it did; `None` if it vouches for nothing.
-    pub fn replace_evidence(&self, domain: &Domainpart, evidence: Option<Evidence>) {
-        let mut known = self.evidence.write().unwrap_or_else(PoisonError::into_inner);
-        match evidence {
-            Some(evidence) => known.insert(domain.clone(), Arc::new(evidence)),
-            None => known.remove(domain),
+    /// Takes note of what a domain vouches for from now on, in place of what it did; `None` if it vouches for nothing. Says
+    /// whether that is something else, apart from its end.
+    ///
+    /// As with trust, what was proved before is not taken back by itself.
+    pub fn replace_evidence(&self, domain: &Domainpart, evidence: Option<Evidence>) -> bool {
+        let evidence = evidence.map(Arc::new);
+        let before = {
+            let mut known = self.evidence.write().unwrap_or_else(PoisonError::into_inner);
+            match &evidence {
+                Some(evidence) => known.insert(domain.clone(), Arc::clone(evidence)),
+                None => known.remove(domain),
+            }
         };
+        let is_new = Evidence::said_by(before.as_deref()) != Evidence::said_by(evidence.as_deref());
+        if is_new {
+            self.changes().note(domain);
+        }
+        is_new
+    }
+
+    /// How many changes there have been of what certificates are judged by.
+    pub fn count_of_changes(&self) -> u64 {
+        self.changes().count()
+    }
+
+    /// How many changes there have been by now, and whom those concern that came after so many.
+    ///
+    /// Who has looked at a stream knows [`Established::changes`](crate::Established::changes) of them.
+    pub fn changes_since(&self, count: u64) -> (u64, Concerned) {
+        let changes = self.changes();
+        (changes.count(), changes.since(count))
     }
 
     /// What is known to be vouched for by the domain and still in force at this time.
     pub fn evidence(&self, domain: &Domainpart, at: SystemTime) -> Option<Arc<Evidence>> {
         let known = self.evidence.read().unwrap_or_else(PoisonError::into_inner).get(domain).map(Arc::clone);
         known.filter(|evidence| at < evidence.until)
+    }
+
+    /// The evidence of all domains that is still in force at this time, in no order.
+    pub fn all_evidence(&self, at: SystemTime) -> Vec<Arc<Evidence>> {
+        let known = self.evidence.read().unwrap_or_else(PoisonError::into_inner);
+        known.values().filter(|evidence| at < evidence.until).map(Arc::clone).collect()
     }
 
     /// Verifies that the certificates which the peer showed prove the domain `reference`.
@@ -190,8 +227,12 @@ impl IdentityVerifier {
         self.evidence(reference, at).map_or(Ok(None), |evidence| evidence.prove(certificate, at, reference))
     }
 
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What is in force now; one judgement is made by one state of it.
-    pub(crate) fn trust(&self) -> Arc<Trust> {
+    fn trust(&self) -> Arc<Trust> {
         Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

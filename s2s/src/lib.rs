@@ -132,6 +132,8 @@ mod link;
 mod links;
 #[cfg(feature = "net")]
 mod listener;
+#[cfg(feature = "net")]
+mod live_trust;
 pub mod negotiation;
 pub mod policy;
 #[cfg(feature = "posh")]
@@ -169,6 +171,6 @@ pub use posh::{PoshClient, PoshFetchError};
 #[cfg(feature = "net")]
 pub use resolver::{DnsResolver, Family, ResolveError, Resolver};
 #[cfg(feature = "net")]
-pub use statistics::{LinkState, LinkStatistics};
+pub use statistics::{DialbackStatistics, EvidenceStatistics, LinkState, LinkStatistics};
 #[cfg(feature = "net")]
 pub use vouching::{EvidenceError, EvidenceRule, EvidenceSource};

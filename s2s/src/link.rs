@@ -38,7 +38,6 @@ use crate::printable::{TOLD_CHARACTERS, printable};
 use crate::statistics::LinkStatistics;
 
 pub(crate) use self::incoming::{Incoming, NotRegistered};
-pub(crate) use self::proof::TrustWatch;
 
 /// The pair of domains that a link joins.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,7 +30,7 @@ async fn receive(stream: TcpStream, address: SocketAddr, receiving: ReceivingCon
         return debug!(%address, "too many connections of this address");
     };
     let welcome = async {
-        let receiving = Receiving::new(receiving, Arc::clone(&shared.verifier), now());
+        let receiving = Receiving::new(receiving, Arc::clone(shared.trust.verifier()), now());
         let negotiating = negotiate(receiving, stream, &shared.tls, Limits::before_authentication());
         match negotiating.await {
             Ok(Negotiated { connection, established: Received::Proved(stream) }) => Some((connection, *stream)),
@@ -63,25 +63,24 @@ async fn verify(mut connection: Connection, claim: Claim, shared: &Shared) -> Op
         Ok(_one_of_few) => shared.dialer.ask(claim.question()).await.map_err(|error| verdict(&error)),
         Err(_) => Err(Content::failed(Condition::ResourceConstraint)),
     };
-    let refusal = match verdict {
-        Ok(dialed) => {
-            let established = claim.vouched_for(&dialed.established, SystemTime::now());
-            shared.tasks.spawn(dialed.connection.finish());
-            match established {
-                Some(established) => {
-                    let answer = request.answered(Content::Valid).to_element();
-                    return connection.send(&answer).await.then_some((connection, established));
-                }
-                None => Content::failed(Condition::InternalServerError),
+    let judged = verdict.and_then(|dialed| {
+        let established = claim.vouched_for(&dialed.established, SystemTime::now());
+        shared.tasks.spawn(dialed.connection.finish());
+        established.ok_or_else(|| Content::failed(Condition::InternalServerError))
+    });
+    let answer = judged.as_ref().map_or_else(Content::clone, |_| Content::Valid);
+    shared.dialback.count(&answer);
+    let is_told = connection.send(&request.answered(answer).to_element()).await;
+    match judged {
+        Ok(established) => is_told.then_some((connection, established)),
+        Err(refusal) => {
+            warn!(%local, %remote, ?refusal, "the peer is not the domain that it claims to be, as far as dialback can tell");
+            if is_told {
+                connection.finish().await;
             }
+            None
         }
-        Err(refusal) => refusal,
-    };
-    warn!(%local, %remote, ?refusal, "the peer is not the domain that it claims to be, as far as dialback can tell");
-    if connection.send(&request.answered(refusal).to_element()).await {
-        connection.finish().await;
     }
-    None
 }
 
 /// XEP-0220, section 2.5.

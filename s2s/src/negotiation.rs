@@ -98,20 +98,21 @@ impl Established {
         self.dialback.then(|| self.evidence.verify(domain, at).ok())?
     }
 
-    /// Whether the certificates that the peer has shown prove this domain by the trust that is in force now. Who was found
-    /// by dialback has not been trusted for those.
+    /// By what the certificates that the peer has shown prove this domain, if they are judged as it is right now. Who was
+    /// found by dialback has not been trusted for those.
     ///
     /// Fails with what is wrong with them, as the clock stands at `at`.
-    pub fn judge(&self, domain: &Domainpart, at: SystemTime) -> Result<(), IdentityError> {
+    pub fn judge(&self, domain: &Domainpart, at: SystemTime) -> Result<PeerIdentity, IdentityError> {
         if self.identity.matched() == NameKind::Dialback && self.identity.domain() == domain {
-            return Ok(());
+            return Ok(self.identity.clone());
         }
-        self.evidence.verify(domain, at).map(drop)
+        self.evidence.verify(domain, at)
     }
 
-    /// Whether nothing has changed since [`Established::identity`] was judged.
-    pub fn is_judged_by_present_trust(&self) -> bool {
-        self.evidence.is_current()
+    /// How many changes there had been of what certificates are judged by, before [`Established::identity`] was judged: see
+    /// [`IdentityVerifier::changes_since`](crate::IdentityVerifier::changes_since).
+    pub fn changes(&self) -> u64 {
+        self.evidence.changes()
     }
 }
 

@@ -1,9 +1,12 @@
-//! What operators see of a link.
+//! What operators see of a federation and its links.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use convoke_xmpp::Domainpart;
 
+use crate::dialback::Content;
 use crate::dialer::DialReport;
 
 /// Who empties the queue of a link.
@@ -65,4 +68,61 @@ pub struct LinkStatistics {
     pub last_failure: Option<String>,
     /// What the last dial did, whether it failed or not.
     pub last_report: Option<Arc<DialReport>>,
+}
+
+/// What domains vouch for themselves, see [`FederationConfig::evidence`](crate::FederationConfig::evidence).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EvidenceStatistics {
+    /// Domains that have TLSA records, at present.
+    pub dane: usize,
+    /// Domains that have a POSH document, at present.
+    pub posh: usize,
+    /// How often it was looked up what a domain vouches for.
+    pub refreshes: u64,
+    /// How often that failed.
+    pub failures: u64,
+    /// When the first evidence ends, if it is not renewed; `None` if there is none.
+    pub next_expiry: Option<SystemTime>,
+}
+
+/// What has come of the claims of peers whose certificates prove nothing (XEP-0220).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DialbackStatistics {
+    /// Those that the authoritative server of the domain has confirmed.
+    pub confirmed: u64,
+    /// Those that it has denied.
+    pub denied: u64,
+    /// Those about which it could not be asked, or gave no answer.
+    pub unanswered: u64,
+}
+
+/// The verdicts on claims so far.
+#[derive(Debug, Default)]
+pub(crate) struct DialbackCounters {
+    confirmed: AtomicU64,
+    denied: AtomicU64,
+    unanswered: AtomicU64,
+}
+
+impl DialbackCounters {
+    /// Counts a verdict, as the peer is told it.
+    pub(crate) fn count(&self, verdict: &Content) {
+        let counter = match verdict {
+            Content::Valid => &self.confirmed,
+            Content::Invalid => &self.denied,
+            Content::Failed(_) | Content::Key(_) => &self.unanswered,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn statistics(&self) -> DialbackStatistics {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        DialbackStatistics {
+            confirmed: read(&self.confirmed),
+            denied: read(&self.denied),
+            unanswered: read(&self.unanswered),
+        }
+    }
 }

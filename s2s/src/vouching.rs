@@ -9,8 +9,10 @@
 //! any (RFC 7673, section 3.1): whoever can suppress an answer could otherwise choose what is believed.
 
 mod due;
+mod rules;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -24,12 +26,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use self::due::Due;
+use self::rules::Rules;
 use crate::config::Backoff;
 use crate::dane::DaneError;
 use crate::identity::{Evidence, IdentityVerifier};
+use crate::live_trust::LiveTrust;
 use crate::policy::DomainPattern;
 #[cfg(feature = "posh")]
 use crate::posh::PoshFetchError;
+use crate::statistics::EvidenceStatistics;
 
 /// How many domains are asked about at a time in the background.
 const AT_ONCE: usize = 8;
@@ -67,49 +72,82 @@ pub enum EvidenceError {
 
 /// The evidence of a federation: by which rules it is found, and when it is looked up again.
 pub(crate) struct Vouching {
-    rules: Vec<EvidenceRule>,
-    verifier: Arc<IdentityVerifier>,
+    trust: Arc<LiveTrust>,
     backoff: Backoff,
-    due: Mutex<HashMap<Domainpart, Due>>,
+    table: Mutex<Table>,
     changed: Notify,
+    refreshes: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// The rules, and what they have come to.
+struct Table {
+    rules: Rules,
+    due: HashMap<Domainpart, Due>,
 }
 
 /// What is known of a domain that is going to be dialled.
 pub(crate) type Vouched = Result<Arc<Evidence>, EvidenceError>;
 
 impl Vouching {
-    pub(crate) fn new(rules: Vec<EvidenceRule>, verifier: Arc<IdentityVerifier>, backoff: Backoff) -> Self {
-        let vouching = Self { rules, verifier, backoff, due: Mutex::default(), changed: Notify::new() };
-        let named = vouching.rules.iter().flat_map(|rule| rule.domains.iter().filter_map(DomainPattern::exact));
-        let due = named.map(|domain| (domain.clone(), Due::now())).collect();
-        Self { due: Mutex::new(due), ..vouching }
-    }
-
-    /// Whether any domain may ever be asked about.
-    pub(crate) fn has_rules(&self) -> bool {
-        !self.rules.is_empty()
+    pub(crate) fn new(rules: Vec<EvidenceRule>, trust: Arc<LiveTrust>, backoff: Backoff) -> Self {
+        let rules = Rules::new(rules);
+        let due = rules.named().map(|domain| (domain.clone(), Due::now())).collect();
+        let (refreshes, failures) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { trust, backoff, table: Mutex::new(Table { rules, due }), changed: Notify::new(), refreshes, failures }
     }
 
     /// What a domain vouches for that is going to be dialled, looked up if it is not known; `None` if policy does not name it.
     pub(crate) async fn before_dial(&self, domain: &Domainpart) -> Option<Vouched> {
-        self.rules_for(domain).next()?;
-        if let Some(known) = self.verifier.evidence(domain, SystemTime::now()) {
-            return Some(Ok(known));
+        if !self.rules().apply_to(domain) {
+            return None;
         }
-        Some(self.refresh(domain).await)
+        match self.in_force(domain) {
+            Some(known) => Some(Ok(known)),
+            None => self.refresh(domain).await,
+        }
     }
 
     /// Has everything looked up again at once.
     pub(crate) fn refresh_all(&self) {
-        self.lock().values_mut().for_each(|due| *due = Due::now());
+        self.lock().due.values_mut().for_each(|due| *due = Due::now());
         self.changed.notify_one();
+    }
+
+    /// Looks up by other rules from now on, and everything at once. What domains vouch for that no rule names any more counts
+    /// no more.
+    pub(crate) fn replace_rules(&self, rules: Vec<EvidenceRule>) {
+        let mut table = self.lock();
+        let rules = Rules::new(rules);
+        for (domain, _) in table.due.extract_if(|domain, _| !rules.apply_to(domain)) {
+            info!(%domain, "evidence dropped: no rule names the domain any more");
+            self.trust.replace_evidence(&domain, None);
+        }
+        table.due.values_mut().for_each(|due| *due = Due::now());
+        for domain in rules.named() {
+            table.due.entry(domain.clone()).or_default();
+        }
+        table.rules = rules;
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn statistics(&self) -> EvidenceStatistics {
+        let known = self.trust.verifier().all_evidence(SystemTime::now());
+        let count = |says: fn(&Evidence) -> bool| known.iter().filter(|evidence| says(evidence)).count();
+        EvidenceStatistics {
+            dane: count(|evidence| !evidence.tlsa.is_empty()),
+            posh: count(|evidence| !evidence.posh.is_empty()),
+            refreshes: self.refreshes.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            next_expiry: known.iter().map(|evidence| evidence.until).min(),
+        }
     }
 
     /// Looks up what is due, until shutdown; `is_linked` says whether there is a link to a domain.
     pub(crate) async fn run(self: Arc<Self>, shutdown: CancellationToken, is_linked: impl Fn(&Domainpart) -> bool) {
         let mut under_way = JoinSet::new();
         loop {
-            let next = self.lock().values().map(|due| due.at).min();
+            let next = self.lock().due.values().map(|due| due.at).min();
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = self.changed.notified() => {}
@@ -127,54 +165,54 @@ impl Vouching {
 
     /// Takes up to so many domains that are due; one that nobody needs any more is forgotten when its evidence is over.
     fn take_due(&self, most: usize, is_linked: impl Fn(&Domainpart) -> bool) -> Vec<Domainpart> {
-        let now = Instant::now();
-        let due: Vec<_> = self.lock().iter().filter(|(_, due)| due.at <= now).map(|(name, _)| name.clone()).collect();
-        let (needed, others): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|domain| self.is_named(domain) || is_linked(domain));
+        let (now, rules) = (Instant::now(), self.rules());
+        let is_due = |(domain, due): (&Domainpart, &Due)| (due.at <= now).then(|| domain.clone());
+        let due: Vec<_> = self.lock().due.iter().filter_map(is_due).collect();
+        let is_needed = |domain: &Domainpart| rules.named().any(|named| named == domain) || is_linked(domain);
+        let (needed, others): (Vec<_>, Vec<_>) = due.into_iter().partition(is_needed);
         others.iter().for_each(|domain| self.forget(domain));
         let mut table = self.lock();
         let taken: Vec<_> = needed.into_iter().take(most).collect();
         for domain in &taken {
             // The outcome sets the real time.
-            table.entry(domain.clone()).and_modify(|due| due.at = now + due::LOOKUP_TIME);
+            table.due.entry(domain.clone()).and_modify(|due| due.at = now + due::LOOKUP_TIME);
         }
         taken
     }
 
-    async fn refresh(&self, domain: &Domainpart) -> Vouched {
-        match self.look_up(domain).await {
-            Ok(evidence) => Ok(self.believe(domain, evidence)),
+    /// What the domain vouches for by the rules that are in force when the answer is there; `None` if none names it.
+    async fn refresh(&self, domain: &Domainpart) -> Option<Vouched> {
+        loop {
+            let rules = self.rules();
+            if !rules.apply_to(domain) {
+                return None;
+            }
+            self.refreshes.fetch_add(1, Ordering::Relaxed);
+            let found = rules.look_up(domain, self.trust.verifier()).await;
+            let mut table = self.lock();
+            if table.rules.are_still(&rules) {
+                return Some(self.note(&mut table, domain, found));
+            }
+        }
+    }
+
+    /// Under the lock that replacing the rules needs too: nobody is believed by rules that are not in force.
+    fn note(&self, table: &mut Table, domain: &Domainpart, found: Result<Evidence, EvidenceError>) -> Vouched {
+        self.changed.notify_one();
+        match found {
+            Ok(evidence) => Ok(self.believe(table, domain, evidence)),
             Err(fault) => {
-                self.note_failure(domain, &fault);
+                self.note_failure(table, domain, &fault);
                 Err(fault)
             }
         }
     }
 
-    async fn look_up(&self, domain: &Domainpart) -> Result<Evidence, EvidenceError> {
-        let mut found: Option<Evidence> = None;
-        for rule in self.rules_for(domain) {
-            let more = rule.source.evidence(domain, &self.verifier).await?;
-            let all = match found.take() {
-                Some(known) => known.and(more),
-                None => more,
-            };
-            let is_enough = !all.tlsa.is_empty();
-            found = Some(all);
-            if is_enough {
-                break;
-            }
-        }
-        Ok(found.unwrap_or_else(|| Evidence::none(SystemTime::now())))
-    }
-
-    fn believe(&self, domain: &Domainpart, evidence: Evidence) -> Arc<Evidence> {
-        let now = SystemTime::now();
-        let (before, evidence) = (self.verifier.evidence(domain, now), Arc::new(evidence));
-        let lifetime = evidence.until.duration_since(now).unwrap_or_default();
-        self.lock().insert(domain.clone(), Due::within(lifetime));
-        self.changed.notify_one();
-        self.verifier.replace_evidence(domain, Some(Evidence::clone(&evidence)));
+    fn believe(&self, table: &mut Table, domain: &Domainpart, evidence: Evidence) -> Arc<Evidence> {
+        let (before, evidence) = (self.in_force(domain), Arc::new(evidence));
+        let lifetime = evidence.until.duration_since(SystemTime::now()).unwrap_or_default();
+        table.due.insert(domain.clone(), Due::within(lifetime));
+        self.trust.replace_evidence(domain, Some(Evidence::clone(&evidence)));
         let (tlsa, posh, seconds) = (evidence.tlsa.len(), evidence.posh.len(), lifetime.as_secs());
         if before.is_some_and(|before| before.says_the_same(&evidence)) {
             debug!(%domain, tlsa, posh, seconds, "evidence confirmed");
@@ -184,13 +222,13 @@ impl Vouching {
         evidence
     }
 
-    fn note_failure(&self, domain: &Domainpart, fault: &EvidenceError) {
+    fn note_failure(&self, table: &mut Table, domain: &Domainpart, fault: &EvidenceError) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
         let left = self.left(domain);
         if left.is_none() {
-            self.verifier.replace_evidence(domain, None);
+            self.trust.replace_evidence(domain, None);
         }
-        let pause = self.lock().entry(domain.clone()).or_default().failed(&self.backoff, left);
-        self.changed.notify_one();
+        let pause = table.due.entry(domain.clone()).or_default().failed(&self.backoff, left);
         match left.map(|left| left.as_secs()) {
             Some(seconds) => warn!(%domain, %fault, seconds, ?pause, "evidence not replaced: the old one counts on"),
             None => warn!(%domain, %fault, ?pause, "evidence not found"),
@@ -201,32 +239,30 @@ impl Vouching {
     fn forget(&self, domain: &Domainpart) {
         let left = self.left(domain);
         let mut table = self.lock();
-        match (left, table.get_mut(domain)) {
+        match (left, table.due.get_mut(domain)) {
             (Some(left), Some(due)) => due.at = Instant::now() + left,
             _ => {
-                table.remove(domain);
-                self.verifier.replace_evidence(domain, None);
+                table.due.remove(domain);
+                self.trust.replace_evidence(domain, None);
             }
         }
     }
 
     /// How long the evidence of a domain still counts; `None` if there is none in force.
     fn left(&self, domain: &Domainpart) -> Option<Duration> {
-        let now = SystemTime::now();
-        self.verifier.evidence(domain, now)?.until.duration_since(now).ok()
+        self.in_force(domain)?.until.duration_since(SystemTime::now()).ok()
     }
 
-    fn is_named(&self, domain: &Domainpart) -> bool {
-        self.rules.iter().flat_map(|rule| &rule.domains).any(|pattern| pattern.exact() == Some(domain))
+    fn in_force(&self, domain: &Domainpart) -> Option<Arc<Evidence>> {
+        self.trust.verifier().evidence(domain, SystemTime::now())
     }
 
-    fn rules_for(&self, domain: &Domainpart) -> impl Iterator<Item = &EvidenceRule> {
-        let applies = |rule: &&EvidenceRule| rule.domains.iter().any(|pattern| pattern.matches(domain.as_str()));
-        self.rules.iter().filter(applies)
+    fn rules(&self) -> Rules {
+        self.lock().rules.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Domainpart, Due>> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,7 +6,8 @@ use convoke::xmpp::{Domainpart, Jid};
 use toml::Spanned;
 
 use super::error::{ConfigError, Problem};
-use super::file::{AllowTable, DomainTable, File, LogTable, SchedulerTable, StoreTable, TrustTable};
+use super::file::{AllowTable, DomainTable, File, LogTable, SchedulerTable, StoreTable};
+use super::named::NamedTrust;
 use super::source::Source;
 use super::{AllowConfig, Config, DomainConfig, LogConfig, Named, Role, RolesConfig};
 use super::{addresses, credentials, evidence, gateway, names, roles, s2s, trust};
@@ -34,7 +35,7 @@ pub(super) fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
         log: log(source, &file.log)?,
         unused: unused(&file, &run),
         roles: RolesConfig { run, managers, allow: allowances(source, &file.allow)? },
-        named: named(source, &domains, file.domain, file.trust),
+        named: named(source, &domains, file),
         domains,
         s2s,
         store,
@@ -42,17 +43,19 @@ pub(super) fn config(source: &Source<'_>) -> Result<Config, ConfigError> {
 }
 
 /// Keeps what is read again while the daemon runs.
-fn named(source: &Source<'_>, domains: &[DomainConfig], tables: Vec<DomainTable>, trust: TrustTable) -> Named {
+fn named(source: &Source<'_>, domains: &[DomainConfig], file: File) -> Named {
     let names = domains.iter().map(|domain| domain.name.clone());
+    let text = || source.text().to_owned();
     Named {
         path: source.path().to_owned(),
-        text: source.text().to_owned(),
-        domains: names.zip(tables).collect(),
-        trust,
+        text: text(),
+        domains: names.zip(file.domain).collect(),
+        trust: NamedTrust { text: text(), trust: file.trust, dns: file.dns },
     }
 }
 
-fn parse(source: &Source<'_>) -> Result<File, ConfigError> {
+/// The tables of the file, which are what they should be one by one.
+pub(super) fn parse(source: &Source<'_>) -> Result<File, ConfigError> {
     toml::from_str(source.text()).map_err(|error| match error.span() {
         Some(span) => source.at_bytes(span, toml_problem(error)),
         None => source.whole(toml_problem(error)),
@@ -101,6 +104,9 @@ fn unused(file: &File, roles: &[Role]) -> Vec<&'static str> {
     }
     if file.trust.posh_port.is_some() && file.trust.posh.is_empty() {
         unused.push("trust.posh_port is not used: trust.posh names no domain");
+    }
+    if file.s2s.dialback_secret.is_some() && file.s2s.dialback.is_empty() {
+        unused.push("s2s.dialback_secret is not used: s2s.dialback names no domain");
     }
     if file.dns.dnssec_anchors.is_some() && file.trust.dane.is_empty() {
         unused.push("dns.dnssec_anchors is not used: trust.dane names no domain");

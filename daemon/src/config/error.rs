@@ -233,6 +233,25 @@ pub(crate) enum Problem {
         #[source]
         cause: DnssecAnchorsError,
     },
+    /// The file of the dialback secret cannot be read.
+    #[error("cannot read {file}: {cause}; make it with `openssl rand -base64 48 -out {file}`", file = file.display())]
+    DialbackSecretFile {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// The dialback secret can be guessed.
+    #[error("{file} holds {bytes} bytes, and a secret has {least} at least; make it with `openssl rand -base64 48 -out {file}`", file = file.display())]
+    DialbackSecretTooShort {
+        /// The file.
+        file: PathBuf,
+        /// How long it is.
+        bytes: usize,
+        /// How long it has to be.
+        least: usize,
+    },
     /// There is no such role.
     #[error("there is no role {name:?}; {remedy}")]
     UnknownRole {

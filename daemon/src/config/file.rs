@@ -115,6 +115,9 @@ pub(super) struct S2sTable {
     /// Domains whose certificates need not prove anything, each `b.example` or `*.b.example`: server dialback (XEP-0220)
     /// over TLS stands in for them. Default none: it believes DNS, and whoever can forge that can be any of these domains.
     pub(super) dialback: Vec<Spanned<String>>,
+    /// A file with the secret from which the keys of dialback are made, 32 bytes or more. Default random bits, which are
+    /// enough for one process: several ones that serve the same domain have to share a secret.
+    pub(super) dialback_secret: Option<Spanned<PathBuf>>,
     /// Domains to which a stream is kept at all times, so that they can reach this one where it cannot be dialled.
     /// Default none: streams are made when a stanza needs one.
     pub(super) persistent: Vec<Spanned<String>>,

@@ -1,7 +1,11 @@
 //! `[s2s]`: where other domains' servers connect, and with which of them this one federates.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use convoke::s2s::dialback::Secret;
 use convoke::s2s::{DomainPattern, DomainPolicy, Rate, RateRule};
 use convoke::xmpp::Domainpart;
 use toml::Spanned;
@@ -17,6 +21,9 @@ const PORT: u16 = 5269;
 /// How many seconds of its rate a domain may send at once: what it had to say while a link was broken.
 const DEFAULT_BURST: u32 = 10;
 
+/// As many bytes as the keys have that are made from it (XEP-0185, section 3).
+const SHORTEST_SECRET: usize = 32;
+
 /// How this daemon federates.
 #[derive(Debug)]
 pub(crate) struct S2sConfig {
@@ -28,6 +35,8 @@ pub(crate) struct S2sConfig {
     pub(crate) policy: DomainPolicy,
     /// For whom dialback is good enough.
     pub(crate) dialback: Vec<DomainPattern>,
+    /// What the keys of dialback are made from; `None` for random bits.
+    pub(crate) dialback_secret: Option<Arc<Secret>>,
     /// How fast they may send.
     pub(crate) rates: Vec<RateRule>,
     /// To whom a stream is kept at all times.
@@ -55,6 +64,7 @@ pub(super) fn s2s(source: &Source<'_>, table: &S2sTable) -> Result<S2sConfig, Co
         direct_tls_listen,
         policy,
         dialback: patterns(source, &table.dialback)?,
+        dialback_secret: table.dialback_secret.as_ref().map(|file| secret(source, file)).transpose()?,
         rates: rates(source, &table.rate)?,
         persistent: domains(source, &table.persistent)?,
     })
@@ -89,6 +99,19 @@ fn domains(source: &Source<'_>, texts: &[Spanned<String>]) -> Result<Vec<Domainp
         Domainpart::new(text.get_ref()).map_err(malformed)
     };
     texts.iter().map(read).collect()
+}
+
+/// The secret in a file; white space at its end is the editor's, not the secret's.
+fn secret(source: &Source<'_>, named: &Spanned<PathBuf>) -> Result<Arc<Secret>, ConfigError> {
+    let file = source.resolve(named.get_ref());
+    let unreadable = |cause| source.at(named, Problem::DialbackSecretFile { file: file.clone(), cause });
+    let text = fs::read(&file).map_err(unreadable)?;
+    let secret = text.trim_ascii_end();
+    if secret.len() < SHORTEST_SECRET {
+        let bytes = secret.len();
+        return Err(source.at(named, Problem::DialbackSecretTooShort { file, bytes, least: SHORTEST_SECRET }));
+    }
+    Ok(Arc::new(Secret::new(secret)))
 }
 
 /// The rules of `[[s2s.rate]]`, in their order.

@@ -13,7 +13,7 @@ use tracing::info;
 
 use super::gateway::RunningGateway;
 use super::listeners::Listeners;
-use super::reload::Reloading;
+use super::reload::{Reloading, Running};
 use super::{ServeError, names, roles};
 use crate::config::{Config, DomainConfig, Role, S2sConfig};
 use crate::evidence;
@@ -53,12 +53,15 @@ impl Daemon {
             }
         }
         let gateway = match config.gateway.as_ref().zip(listeners.gateway) {
-            Some((gateway, listener)) => Some(RunningGateway::start(&domain, gateway, resolver, listener)?),
+            Some((gateway, listener)) => {
+                Some(RunningGateway::start(&domain, gateway, Arc::clone(&resolver), listener)?)
+            }
             None => None,
         };
         listeners.s2s.into_iter().for_each(|listener| domain.listen(listener));
         listeners.s2s_direct.into_iter().for_each(|listener| domain.listen_direct(listener));
-        let _reloading = Reloading::start(config.named, domain.clone(), hangup);
+        let running = Running { domain: domain.clone(), nameservers: config.nameservers, resolver };
+        let _reloading = Reloading::start(config.named, running, hangup);
         info!(domains = config.domains.len(), "serving");
         Ok(Self { domain, gateway, _reloading })
     }
@@ -110,6 +113,7 @@ fn federation(
         evidence,
         policy: s2s.policy.clone(),
         dialback: s2s.dialback.clone(),
+        dialback_secret: s2s.dialback_secret.clone(),
         rates: s2s.rates.clone(),
         persistent: domains.iter().flat_map(keeps).collect(),
         ..FederationConfig::new(domains.iter().map(local).collect(), trust, resolver)

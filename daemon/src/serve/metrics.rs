@@ -1,17 +1,23 @@
 //! What the router and the links count, in the text format of Prometheus.
 
 use std::fmt::Write as _;
+use std::time::SystemTime;
 
-use convoke::s2s::{Federation, LinkState, LinkStatistics};
+use convoke::s2s::{DialbackStatistics, EvidenceStatistics, Federation, LinkState, LinkStatistics};
 use convoke::{Domain, RouterStatistics};
 
 /// Appends the counters of a domain and its siblings, which share one router and one federation.
 pub(super) fn write(out: &mut String, domain: &Domain) {
     router(out, domain.statistics());
-    links(out, &domain.federation().map(Federation::statistics).unwrap_or_default());
+    domain.federation().into_iter().for_each(|federation| self::federation(out, federation));
+}
+
+fn federation(out: &mut String, federation: &Federation) {
+    links(out, &federation.statistics());
     let help = "Incoming connections that were turned away because their address had too many.";
-    let turned_away = domain.federation().map(Federation::turned_away).unwrap_or_default();
-    single(out, "s2s_turned_away_total", "counter", help, turned_away);
+    single(out, "s2s_turned_away_total", "counter", help, federation.turned_away());
+    evidence(out, &federation.evidence_statistics());
+    dialback(out, federation.dialback_statistics());
 }
 
 fn router(out: &mut String, counted: RouterStatistics) {
@@ -49,6 +55,31 @@ fn links(out: &mut String, links: &[LinkStatistics]) {
     );
     single(out, "s2s_dials_total", "counter", "Attempts to open a stream.", sum(|link| link.dials));
     single(out, "s2s_dial_failures_total", "counter", "Those that failed.", sum(|link| link.failures));
+}
+
+/// The names of the domains are in the log, for the same reason.
+fn evidence(out: &mut String, known: &EvidenceStatistics) {
+    let help = "Domains that vouch for their certificates, by TLSA records or by a POSH document.";
+    let kinds = [("dane", known.dane), ("posh", known.posh)];
+    family(out, "s2s_evidence_domains", "gauge", help, &kinds.map(|(kind, count)| (label("kind", kind), count as u64)));
+    let help = "How often it was looked up what a domain vouches for.";
+    single(out, "s2s_evidence_refreshes_total", "counter", help, known.refreshes);
+    single(out, "s2s_evidence_failures_total", "counter", "How often that failed.", known.failures);
+    if let Some(expiry) = known.next_expiry {
+        let help = "When the first evidence ends, if it is not renewed.";
+        single(out, "s2s_evidence_next_expiry_timestamp_seconds", "gauge", help, since_epoch(expiry));
+    }
+}
+
+fn since_epoch(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn dialback(out: &mut String, counted: DialbackStatistics) {
+    let help = "Claims of peers without a certificate that counts, by what dialback has made of them (XEP-0220).";
+    let verdicts = [("confirmed", counted.confirmed), ("denied", counted.denied), ("unanswered", counted.unanswered)];
+    let samples = verdicts.map(|(verdict, count)| (label("verdict", verdict), count));
+    family(out, "s2s_dialback_claims_total", "counter", help, &samples);
 }
 
 fn states(links: &[LinkStatistics]) -> [(String, u64); 4] {

@@ -1,15 +1,18 @@
-//! Certificates, keys, roots and revocation lists that change while the daemon runs.
+//! Certificates, keys, and whom to trust, as they change while the daemon runs.
 //!
 //! The files are looked at every few seconds and read at once on SIGHUP. To look is more robust than to be notified:
 //! it does not matter whether a file is written over, renamed into place, or reached by a symbolic link that changes.
-//! What other domains vouch for keeps itself fresh; on SIGHUP it is looked up at once too.
+//! The configuration itself is read again on SIGHUP alone, and of it `[trust]`: it is edited by hand, step by step.
+//! What other domains vouch for keeps itself fresh; whenever trust is read again it is looked up at once too.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use convoke::Domain;
-use convoke::s2s::Federation;
+use convoke::s2s::{DnsResolver, Federation};
 use convoke::xmpp::Domainpart;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -17,7 +20,8 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 use tracing::{error, info};
 
-use crate::config::{Certified, Named, Part, Read};
+use crate::config::{Certified, Named, Part, Read, Trusted};
+use crate::evidence;
 use crate::signals::Hangup;
 
 /// How often the files are looked at. A change is read when two looks in a row see the same, so that a pair of files
@@ -31,14 +35,14 @@ pub(super) struct Reloading {
 
 impl Reloading {
     /// Starts to look after the files that are in force now.
-    pub(super) fn start(named: Named, domain: Domain, hangup: Hangup) -> Self {
+    pub(super) fn start(named: Named, running: Running, hangup: Hangup) -> Self {
         let mut task = JoinSet::new();
-        task.spawn(run(Watch::new(named), domain, hangup));
+        task.spawn(run(Watch::new(named), running, hangup));
         Self { _task: task }
     }
 }
 
-async fn run(mut watch: Watch, domain: Domain, mut hangup: Hangup) {
+async fn run(mut watch: Watch, running: Running, mut hangup: Hangup) {
     loop {
         let all = tokio::select! {
             () = sleep(INTERVAL) => false,
@@ -46,34 +50,53 @@ async fn run(mut watch: Watch, domain: Domain, mut hangup: Hangup) {
         };
         // A file may be on a disk that does not answer.
         let looking = spawn_blocking(move || {
-            let read = watch.look(all);
+            let read = if all { watch.read_all() } else { watch.read_changed() };
             (watch, read)
         });
         let Ok((back, read)) = looking.await else { return };
         watch = back;
-        read.into_iter().for_each(|read| apply(read, &domain));
-        if all {
-            // By the trust that was just read.
-            domain.federation().into_iter().for_each(Federation::refresh_evidence);
+        read.into_iter().for_each(|read| running.apply(read));
+    }
+}
+
+/// What uses the files.
+pub(super) struct Running {
+    pub(super) domain: Domain,
+    /// Whom to ask for TLSA records; `None` for the system's.
+    pub(super) nameservers: Option<Vec<SocketAddr>>,
+    /// Where to find web servers.
+    pub(super) resolver: Arc<DnsResolver>,
+}
+
+impl Running {
+    /// Puts into force what was read. What cannot be used is told, and the old stays in force.
+    fn apply(&self, read: Read) {
+        let Some(federation) = self.domain.federation() else { return };
+        match read {
+            Read::Credentials(name, Ok(certified)) => replace_credentials(&name, &certified, federation),
+            Read::Credentials(name, Err(fault)) => error!(domain = %name, %fault, "certificate not replaced"),
+            Read::Trust(Ok(trusted)) => self.replace_trust(trusted, federation),
+            Read::Trust(Err(fault)) => {
+                error!(%fault, "trust not replaced");
+                federation.refresh_evidence();
+            }
+        }
+    }
+
+    /// The evidence is looked up by the trust that was just read.
+    fn replace_trust(&self, Trusted { trust, evidence }: Trusted, federation: &Federation) {
+        match evidence::rules(&evidence, self.nameservers.as_deref(), &self.resolver) {
+            Ok(rules) => {
+                federation.replace_trust(trust);
+                federation.replace_evidence_rules(rules);
+                info!("trust replaced");
+            }
+            Err(fault) => error!(%fault, "trust not replaced"),
         }
     }
 }
 
-/// Puts into force what was read. What cannot be used is told, and the old stays in force.
-fn apply(read: Read, domain: &Domain) {
-    match read {
-        Read::Credentials(name, Ok(certified)) => replace_credentials(&name, &certified, domain),
-        Read::Credentials(name, Err(fault)) => error!(domain = %name, %fault, "certificate not replaced"),
-        Read::Trust(Ok(trust)) => {
-            domain.federation().into_iter().for_each(|federation| federation.replace_trust(trust.clone()));
-            info!("trust replaced");
-        }
-        Read::Trust(Err(fault)) => error!(%fault, "trust not replaced"),
-    }
-}
-
-fn replace_credentials(name: &Domainpart, certified: &Certified, domain: &Domain) {
-    let Some(federation) = domain.federation() else { return };
+fn replace_credentials(name: &Domainpart, certified: &Certified, federation: &Federation) {
     match federation.replace_credentials(name, &certified.credentials) {
         Ok(()) => info!(domain = %name, not_after = written(certified.not_after), "certificate replaced"),
         Err(fault) => error!(domain = %name, %fault, "certificate not replaced"),
@@ -103,27 +126,42 @@ type Looks = Vec<Option<(SystemTime, u64)>>;
 
 impl Watch {
     fn new(named: Named) -> Self {
-        let watched = |(part, files): (Part, Vec<PathBuf>)| {
-            let looks = look_at(&files);
-            Watched { part, files, in_force: looks.clone(), last: looks }
-        };
-        let parts = named.parts().into_iter().map(watched).collect();
-        Self { named, parts }
+        Self { parts: watched(&named), named }
     }
 
-    /// Reads the parts that have changed, or all of them.
-    fn look(&mut self, all: bool) -> Vec<Read> {
-        let changed = self.parts.iter_mut().filter_map(|watched| watched.has_changed(all).then_some(&watched.part));
+    /// Reads the parts that have changed.
+    fn read_changed(&mut self) -> Vec<Read> {
+        let changed = self.parts.iter_mut().filter_map(|watched| watched.has_changed().then_some(&watched.part));
         changed.filter_map(|part| self.named.read(part)).collect()
+    }
+
+    /// Reads all parts, as the configuration names their files now.
+    fn read_all(&mut self) -> Vec<Read> {
+        let fault = self.named.read_again().err();
+        self.parts = watched(&self.named);
+        let parts = self.parts.iter().map(|watched| &watched.part);
+        let sound = parts.filter(|part| fault.is_none() || **part != Part::Trust);
+        let mut read: Vec<_> = sound.filter_map(|part| self.named.read(part)).collect();
+        read.extend(fault.map(|fault| Read::Trust(Err(fault))));
+        read
     }
 }
 
+/// The parts, as they look now.
+fn watched(named: &Named) -> Vec<Watched> {
+    let watched = |(part, files): (Part, Vec<PathBuf>)| {
+        let looks = look_at(&files);
+        Watched { part, files, in_force: looks.clone(), last: looks }
+    };
+    named.parts().into_iter().map(watched).collect()
+}
+
 impl Watched {
-    fn has_changed(&mut self, anyway: bool) -> bool {
+    fn has_changed(&mut self) -> bool {
         let looks = look_at(&self.files);
         let settled = looks == self.last;
         self.last.clone_from(&looks);
-        let changed = anyway || (settled && looks != self.in_force);
+        let changed = settled && looks != self.in_force;
         if changed {
             self.in_force = looks;
         }

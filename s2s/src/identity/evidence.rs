@@ -40,7 +40,12 @@ impl Evidence {
     /// Whether they differ in nothing but their ends.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {
-        (&self.tlsa, &self.posh) == (&other.tlsa, &other.posh)
+        Self::said_by(Some(self)) == Self::said_by(Some(other))
+    }
+
+    /// All that is said, whatever its end; nothing where there is no evidence.
+    pub(super) fn said_by(evidence: Option<&Self>) -> (&[TlsaRecord], &[PoshFingerprint]) {
+        evidence.map_or((&[], &[]), |evidence| (&evidence.tlsa, &evidence.posh))
     }
 
     /// Whether it proves that the certificate, given as DER, is one of the domain's; `None` if that is left to its path.

@@ -21,7 +21,7 @@ use super::ride::{dismount, mount};
 use super::{Link, Pair};
 use crate::dialback::{Content, Dialback, Subject};
 use crate::federation::Shared;
-use crate::identity::IdentityError;
+use crate::identity::{Concerned, IdentityError};
 use crate::negotiation::Established;
 
 /// How many further pairs one stream may carry for the peer: beyond, it has to open another.
@@ -76,12 +76,16 @@ impl Further {
         self.accepted.get(remote)?.iter().map(|link| &**link).find(|link| link.pair.local.as_str() == local)
     }
 
-    /// Whether the certificates of the stream still prove every domain that it is used for.
-    pub(super) fn still_proved(&self, at: SystemTime) -> Result<(), IdentityError> {
+    /// Fails if the certificates of the stream do not prove every domain any more that it is used for and that is concerned;
+    /// else says whether that of its own pair is proved by something else, or for another time, than when it was made.
+    pub(super) fn still_proved(&self, concerned: &Concerned, at: SystemTime) -> Result<bool, IdentityError> {
         let riders = self.link.riders_of(&self.requests);
-        let mut domains = riders.iter().map(|rider| &rider.pair.remote).chain(self.accepted.keys());
-        self.stream.judge(self.stream.identity.domain(), at)?;
-        domains.try_for_each(|domain| self.stream.judge(domain, at))
+        let further = riders.iter().map(|rider| &rider.pair.remote).chain(self.accepted.keys());
+        for domain in further.filter(|domain| concerned.includes(domain)) {
+            self.stream.judge(domain, at)?;
+        }
+        let own = self.stream.identity.domain();
+        Ok(concerned.includes(own) && self.stream.judge(own, at)? != self.stream.identity)
     }
 
     /// The queue of the link is this stream's to empty: whoever rides in it has to be taken by the peer first.

@@ -70,10 +70,15 @@ impl SessionHandler for Handler {
     }
 
     fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<StreamError> {
-        while self.proof.poll_stale(cx, &self.shared).is_ready() {
-            if let Err(error) = self.further.still_proved(SystemTime::now()) {
-                warn!(remote = %self.link.pair.remote, %error, "the peer of a live stream is not trusted any more");
-                return Poll::Ready(StreamError::new(StreamCondition::NotAuthorized).with_text(error.to_string()));
+        while let Poll::Ready(concerned) = self.proof.poll_changes(cx, &self.shared.trust) {
+            match self.further.still_proved(&concerned, SystemTime::now()) {
+                // The new stream is dialled before this one is closed, and ends with the new proof.
+                Ok(proved_otherwise) if proved_otherwise && self.incoming.is_none() => self.link.renew(),
+                Ok(_) => {}
+                Err(error) => {
+                    warn!(remote = %self.link.pair.remote, %error, "the peer of a live stream is not trusted any more");
+                    return Poll::Ready(StreamError::new(StreamCondition::NotAuthorized).with_text(error.to_string()));
+                }
             }
         }
         Poll::Pending

@@ -149,7 +149,7 @@ impl Incoming {
             link: Arc::clone(&self.link),
             shared: Arc::clone(&self.shared),
             further: Further::new(&self.link, &self.shared, established),
-            proof: Proof::new(established, &self.shared),
+            proof: Proof::new(established, &self.shared.trust),
             incoming: Some(self.number),
             sends,
             receives: true,

@@ -199,7 +199,7 @@ impl Outgoing {
             link: Arc::clone(&self.link),
             shared: Arc::clone(&self.shared),
             further: Further::new(&self.link, &self.shared, established),
-            proof: Proof::new(established, &self.shared),
+            proof: Proof::new(established, &self.shared.trust),
             incoming: None,
             sends: true,
             receives: established.bidi,

@@ -1,51 +1,37 @@
-//! Whether what proved the peer of a stream still does, when other roots, revocation lists or pins are in force.
+//! Whether what proved the peer of a stream still does, when it is judged by something else than before.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::federation::Shared;
+use crate::identity::Concerned;
+use crate::live_trust::LiveTrust;
 use crate::negotiation::Established;
-
-/// Tells all streams when other trust is in force.
-#[derive(Default)]
-pub(crate) struct TrustWatch(Mutex<CancellationToken>);
-
-impl TrustWatch {
-    /// By now certificates are judged by something else than before.
-    pub(crate) fn replaced(&self) {
-        let before = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        before.cancel();
-    }
-
-    /// Ends when the trust that is in force now is replaced. Each stream has its own: they share no lock while they wait.
-    fn replacement(&self) -> WaitForCancellationFutureOwned {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).child_token().cancelled_owned()
-    }
-}
 
 /// The proof of one stream.
 pub(super) struct Proof {
     replaced: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Whether the trust was replaced while the stream was negotiated.
-    is_stale: bool,
+    /// How many changes the proof has stood.
+    changes: u64,
+    /// Whether it was looked at what has changed while the stream was negotiated.
+    is_settled: bool,
 }
 
 impl Proof {
-    pub(super) fn new(stream: &Established, shared: &Shared) -> Self {
-        let replaced = Box::pin(shared.trust.replacement());
-        Self { replaced, is_stale: !stream.is_judged_by_present_trust() }
+    pub(super) fn new(stream: &Established, trust: &LiveTrust) -> Self {
+        Self { replaced: Box::pin(trust.replacement()), changes: stream.changes(), is_settled: false }
     }
 
-    /// Ready once each time that the peer is to be judged anew.
-    pub(super) fn poll_stale(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<()> {
-        if !std::mem::take(&mut self.is_stale) {
+    /// Ready once each time that something has changed, with whom it concerns.
+    pub(super) fn poll_changes(&mut self, cx: &mut Context<'_>, trust: &LiveTrust) -> Poll<Concerned> {
+        if std::mem::replace(&mut self.is_settled, true) {
             ready!(self.replaced.as_mut().poll(cx));
-            self.replaced = Box::pin(shared.trust.replacement());
+            self.replaced = Box::pin(trust.replacement());
         }
-        Poll::Ready(())
+        let (count, concerned) = trust.verifier().changes_since(self.changes);
+        self.changes = count;
+        Poll::Ready(concerned)
     }
 }

@@ -1,12 +1,12 @@
 //! What a peer has shown, kept as long as its stream.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use convoke_xmpp::Domainpart;
 
-use crate::identity::{IdentityError, IdentityVerifier, PeerIdentity, Trust};
+use crate::identity::{IdentityError, IdentityVerifier, PeerIdentity};
 
 /// The certificates of a stream and who judges them: the peer may turn out to be further domains, or to be refused by
 /// other trust than it was accepted by.
@@ -14,20 +14,19 @@ use crate::identity::{IdentityError, IdentityVerifier, PeerIdentity, Trust};
 pub(super) struct Evidence {
     chain: Arc<[Vec<u8>]>,
     verifier: Arc<IdentityVerifier>,
-    /// What was in force before they were first judged.
-    trust: Weak<Trust>,
+    /// How many changes there had been of what certificates are judged by, before these were first judged.
+    changes: u64,
 }
 
 impl Evidence {
     /// To be made before the certificates are judged.
     pub(super) fn new(chain: &[impl AsRef<[u8]>], verifier: &Arc<IdentityVerifier>) -> Self {
         let chain = chain.iter().map(|der| der.as_ref().to_vec()).collect();
-        Self { chain, verifier: Arc::clone(verifier), trust: Arc::downgrade(&verifier.trust()) }
+        Self { chain, verifier: Arc::clone(verifier), changes: verifier.count_of_changes() }
     }
 
-    /// Whether the same trust is in force still.
-    pub(super) fn is_current(&self) -> bool {
-        std::ptr::eq(self.trust.as_ptr(), Arc::as_ptr(&self.verifier.trust()))
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     pub(super) fn verify(&self, domain: &Domainpart, at: SystemTime) -> Result<PeerIdentity, IdentityError> {

@@ -73,7 +73,7 @@ fn vouching(rules: Vec<EvidenceRule>) -> Arc<Vouching> {
     let trust = TrustAnchors::from_pem(authority.certificate_pem()).unwrap();
     let verifier = Arc::new(IdentityVerifier::new(trust, webpki::ALL_VERIFICATION_ALGS));
     let backoff = Backoff { first: Duration::from_millis(10), longest: Duration::from_millis(20) };
-    Arc::new(Vouching::new(rules, verifier, backoff))
+    Arc::new(Vouching::new(rules, Arc::new(LiveTrust::new(verifier)), backoff))
 }
 
 /// Runs it in the background until the guard is dropped.
@@ -93,7 +93,7 @@ async fn a_domain_that_is_named_itself_is_asked_about_before_anybody_dials_it() 
     source.until_asked(1).await;
     let known = vouching.before_dial(&domain("a.example")).await.unwrap().unwrap();
     assert_eq!(known.tlsa, [tlsa(1)]);
-    assert!(vouching.verifier.evidence(&domain("b.example"), SystemTime::now()).is_none());
+    assert!(vouching.trust.verifier().evidence(&domain("b.example"), SystemTime::now()).is_none());
 }
 
 #[tokio::test]
@@ -125,9 +125,9 @@ async fn a_renewal_that_fails_leaves_the_old_evidence_until_its_end_and_is_tried
     let source = Script::new([vouched(1, HOUR), None, None, vouched(2, HOUR)]);
     let vouching = vouching(vec![rule(&["a.example"], &source)]);
     let name = domain("a.example");
-    vouching.refresh(&name).await.unwrap();
+    vouching.refresh(&name).await.unwrap().unwrap();
     for _ in 0..2 {
-        assert!(vouching.refresh(&name).await.is_err());
+        assert!(vouching.refresh(&name).await.unwrap().is_err());
         assert_eq!(vouching.before_dial(&name).await.unwrap().unwrap().tlsa, [tlsa(1)]);
     }
     let _running = running(&vouching, false);
@@ -139,10 +139,10 @@ async fn evidence_that_has_ended_counts_for_nothing_and_is_dropped() {
     let source = Script::new([vouched(1, Duration::ZERO), None]);
     let vouching = vouching(vec![rule(&["a.example"], &source)]);
     let name = domain("a.example");
-    vouching.refresh(&name).await.unwrap();
-    assert!(vouching.verifier.evidence(&name, SystemTime::now()).is_none());
+    vouching.refresh(&name).await.unwrap().unwrap();
+    assert!(vouching.trust.verifier().evidence(&name, SystemTime::now()).is_none());
     assert!(matches!(vouching.before_dial(&name).await, Some(Err(EvidenceError::Dane(DaneError::Bogus { .. })))));
-    assert!(vouching.verifier.evidence(&name, SystemTime::UNIX_EPOCH).is_none(), "nothing is left of it");
+    assert!(vouching.trust.verifier().evidence(&name, SystemTime::UNIX_EPOCH).is_none(), "nothing is left of it");
 }
 
 #[tokio::test]
@@ -168,13 +168,13 @@ async fn a_domain_that_was_dialled_is_kept_fresh_while_there_is_a_link_to_it_and
             continue;
         }
         let forgotten = async {
-            while !vouching.lock().is_empty() {
+            while !vouching.lock().due.is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         timeout(SOON, forgotten).await.unwrap();
         assert_eq!(source.asked(), 1);
-        assert!(vouching.verifier.evidence(&name, SystemTime::UNIX_EPOCH).is_none());
+        assert!(vouching.trust.verifier().evidence(&name, SystemTime::UNIX_EPOCH).is_none());
     }
 }
 
@@ -191,4 +191,71 @@ async fn the_second_source_is_asked_only_if_the_first_has_no_tlsa_records() {
 
 fn later() -> SystemTime {
     SystemTime::now() + HOUR
+}
+
+/// Answers when it is let, and says whether it was asked.
+#[derive(Default)]
+struct Slow {
+    asked: Notify,
+    let_go: Notify,
+}
+
+#[async_trait]
+impl EvidenceSource for Slow {
+    async fn evidence(&self, _: &Domainpart, _: &Arc<IdentityVerifier>) -> Result<Evidence, EvidenceError> {
+        self.asked.notify_one();
+        self.let_go.notified().await;
+        Ok(vouched(1, HOUR).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn other_rules_are_followed_at_once_and_who_is_named_no_more_vouches_for_nothing() {
+    let (before, after) = (Script::new([vouched(1, HOUR)]), Script::new([vouched(2, HOUR)]));
+    let vouching = vouching(vec![rule(&["a.example", "b.example"], &before)]);
+    let _running = running(&vouching, false);
+    before.until_asked(2).await;
+    vouching.replace_rules(vec![rule(&["b.example", "c.example"], &after)]);
+    assert!(vouching.trust.verifier().evidence(&domain("a.example"), SystemTime::now()).is_none());
+    assert!(vouching.before_dial(&domain("a.example")).await.is_none());
+    after.until_asked(2).await;
+    let known = async {
+        while vouching.statistics().dane != 2
+            || vouching.before_dial(&domain("b.example")).await.unwrap().unwrap().tlsa != [tlsa(2)]
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(SOON, known).await.unwrap();
+    assert_eq!((before.asked(), after.asked()), (2, 2));
+    vouching.replace_rules(Vec::new());
+    assert_eq!((vouching.statistics().dane, vouching.lock().due.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_asked_for_by_rules_of_before_counts_for_nothing() {
+    let slow = Arc::new(Slow::default());
+    let domains = vec!["a.example".parse().unwrap()];
+    let vouching = vouching(vec![EvidenceRule { domains, source: Arc::clone(&slow) as _ }]);
+    let _running = running(&vouching, false);
+    timeout(SOON, slow.asked.notified()).await.unwrap();
+    let second = Script::new([vouched(2, HOUR)]);
+    vouching.replace_rules(vec![rule(&["a.example"], &second)]);
+    slow.let_go.notify_one();
+    let known = timeout(SOON, vouching.before_dial(&domain("a.example"))).await.unwrap().unwrap().unwrap();
+    assert_eq!(known.tlsa, [tlsa(2)]);
+}
+
+#[tokio::test]
+async fn what_is_known_and_what_was_asked_is_counted() {
+    let first = Some(Evidence { until: later() - HOUR / 2, ..vouched(1, HOUR).unwrap() });
+    let source = Script::new([first.clone(), None]);
+    let vouching = vouching(vec![rule(&["a.example"], &source)]);
+    assert_eq!(vouching.statistics().next_expiry, None);
+    let name = domain("a.example");
+    vouching.refresh(&name).await.unwrap().unwrap();
+    assert!(vouching.refresh(&name).await.unwrap().is_err());
+    let counted = vouching.statistics();
+    assert_eq!((counted.dane, counted.posh, counted.refreshes, counted.failures), (1, 0, 2, 1));
+    assert_eq!(counted.next_expiry, first.map(|evidence| evidence.until));
 }

@@ -1,8 +1,12 @@
 //! Server dialback (XEP-0220) between two federations whose certificates prove nothing to each other.
 
+use std::sync::Arc;
+
 use convoke_dev::{CertificateAuthority, Subject};
 use convoke_s2s::FederationConfig;
+use convoke_s2s::dialback::Secret;
 use convoke_xmpp::{Condition, Origin};
+use tokio::net::TcpListener;
 
 use crate::world::{Node, World, domain, message};
 
@@ -82,4 +86,35 @@ async fn who_can_prove_its_domain_does_not_need_dialback() {
     assert_eq!(b.federation.statistics().iter().map(|link| link.dials).sum::<u64>(), 0);
     let report = a.link("b.example").unwrap().last_report.unwrap();
     assert!(!report.to_string().contains("dialback"), "{report}");
+}
+
+/// XEP-0185, section 2.2: the servers of a domain share a secret, and any of them can be asked.
+#[tokio::test]
+async fn a_key_that_one_process_of_a_domain_has_made_is_confirmed_by_another_that_shares_its_secret() {
+    for (secret, is_confirmed) in [("a secret that the servers of b.example share", true), ("another", false)] {
+        let world = World::new().await;
+        let shares = |secret: &'static str| {
+            move |config: &mut FederationConfig| {
+                names(&["a.example"], false)(config);
+                config.dialback_secret = Some(Arc::new(Secret::new(secret.as_bytes())));
+            }
+        };
+        let asked = unknown(&world, "b.example", shares("a secret that the servers of b.example share")).await;
+        let issued = CertificateAuthority::new("Another CA").unwrap().issue(&Subject::domain("b.example")).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Nobody is led to this one.
+        let asking = world.node_on(listener, "b.example", &issued, shares(secret));
+        let a = unknown(&world, "a.example", names(&["b.example"], false)).await;
+        asking.send(message("b.example", "a.example", "1"));
+        if is_confirmed {
+            assert_eq!(a.routed().await.0.id(), Some("1"));
+        } else {
+            let error = asking.undelivered().await.error;
+            assert_eq!(error.condition, Condition::InternalServerError, "{error:?}");
+        }
+        let counted = a.federation.dialback_statistics();
+        let expected = (u64::from(is_confirmed), u64::from(!is_confirmed), 0);
+        assert_eq!((counted.confirmed, counted.denied, counted.unanswered), expected);
+        assert!(asked.has_routed_nothing().await);
+    }
 }

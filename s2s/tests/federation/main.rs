@@ -12,6 +12,7 @@ mod dial_faults;
 mod dial_records;
 mod dialback;
 mod direct;
+mod evidence;
 mod exchange;
 #[path = "../certificates/forge.rs"]
 #[allow(dead_code)]
