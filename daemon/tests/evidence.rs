@@ -1,6 +1,7 @@
 //! Domains that vouch for their certificates by DNS and by HTTPS, between daemons.
 
 use std::fs;
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -143,6 +144,70 @@ fn a_domain_is_believed_by_its_posh_document_when_it_calls_and_when_it_is_dialle
     let kept = a.wait_for("evidence not replaced");
     assert!(kept["fault"].as_str().unwrap().contains("HTTP status 503"), "{kept}");
     assert!(kept["seconds"].as_u64().unwrap() > 3000, "{kept}");
+}
+
+/// One number of the metrics.
+fn metric(daemon: &Served, site: &Site, name: &str) -> Option<u64> {
+    let metrics = request(daemon.address("gateway.listen"), "GET /metrics", &site.token, "").body;
+    metrics.lines().find_map(|line| line.strip_prefix(&format!("convoke_{name} "))?.parse().ok())
+}
+
+#[test]
+fn who_may_vouch_is_read_again_on_sighup_and_who_may_no_more_is_cut_off() {
+    let here = Rehearsal::new();
+    let anchors = "dnssec_anchors = \"root.key\"";
+    here.write_a("", anchors);
+    let b = here.started("b");
+    here.dns.tlsa("xmpp.b.example", b.address("s2s.listen").port(), [3, 0, 0], &here.certificate).unwrap();
+    let mut a = here.started("a");
+    let dane = "s2s_evidence_domains{kind=\"dane\"}";
+    assert_eq!(metric(&a, &here.site, dane), Some(0));
+
+    here.write_a("dane = [\"b.example\"]", anchors);
+    a.signal("HUP");
+    let found = a.wait_for("evidence replaced");
+    assert_eq!((&found["domain"], &found["tlsa"]), (&"b.example".into(), &1.into()));
+    b_reaches_a(&b, &here.site);
+    assert_eq!(metric(&a, &here.site, dane), Some(1));
+    assert!(metric(&a, &here.site, "s2s_evidence_refreshes_total").unwrap() >= 1);
+    assert_eq!(metric(&a, &here.site, "s2s_evidence_failures_total"), Some(0));
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    assert!(metric(&a, &here.site, "s2s_evidence_next_expiry_timestamp_seconds").unwrap() > now);
+    assert_eq!(metric(&a, &here.site, "s2s_dialback_claims_total{verdict=\"confirmed\"}"), Some(0));
+
+    // A fault leaves everything as it was.
+    here.write_a("dane = [\"b..example\"]", anchors);
+    a.signal("HUP");
+    let fault = a.wait_for("trust not replaced");
+    assert!(
+        fault["fault"].as_str().unwrap().contains("a.toml:7:9: trust.dane: \"b..example\" is no domain"),
+        "{fault}"
+    );
+    here.site.write("a.toml", "[trust");
+    a.signal("HUP");
+    let fault = a.wait_for("trust not replaced");
+    assert!(fault["fault"].as_str().unwrap().contains("a.toml:1:"), "{fault}");
+    b_reaches_a(&b, &here.site);
+
+    here.write_a("", anchors);
+    a.signal("HUP");
+    assert_eq!(a.wait_for("evidence dropped")["domain"], "b.example");
+    assert_eq!(a.wait_for("the peer of a live stream is not trusted any more")["remote"], "b.example");
+    assert_eq!(metric(&a, &here.site, dane), Some(0));
+}
+
+/// Roots, too, are those that the file names now.
+#[test]
+fn the_roots_that_the_configuration_names_are_read_again_on_sighup() {
+    let here = Rehearsal::new();
+    here.write_a("", "");
+    let b = here.started("b");
+    let mut a = here.started("a");
+    let text = fs::read_to_string(here.site.path("a.toml")).unwrap();
+    here.site.write("a.toml", &text.replace("certs/ca.pem", "other/ca.pem"));
+    a.signal("HUP");
+    a.wait_for("trust replaced");
+    b_reaches_a(&b, &here.site);
 }
 
 #[test]

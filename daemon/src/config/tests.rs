@@ -200,6 +200,34 @@ fn names_file_place_key_and_remedy_of_a_wrong_key() {
     }
 }
 
+/// Neither the secret nor a part of it is in what is said about it.
+#[test]
+fn the_secret_of_dialback_is_a_file_of_32_bytes_at_least() {
+    let site = Site::new();
+    let config = GOOD.replace("direct_tls_listen = []", "dialback = [\"old.example\"]\ndialback_secret = \"secret\"");
+    let write = |secret: &str| fs::write(site.directory.path().join("secret"), secret).unwrap();
+    let fault = |reason: &str| {
+        format!("convoke.toml:11:19: s2s.dialback_secret: {reason}; make it with `openssl rand -base64 48 -out secret`")
+    };
+    assert!(site.fault(&config).starts_with("convoke.toml:11:19: s2s.dialback_secret: cannot read secret: "));
+    write(&"x".repeat(31));
+    assert_eq!(site.fault(&config), fault("secret holds 31 bytes, and a secret has 32 at least"));
+    write(&format!("{}\n\n", "x".repeat(31)));
+    assert_eq!(site.fault(&config), fault("secret holds 31 bytes, and a secret has 32 at least"));
+    let made = |secret: &str| {
+        write(secret);
+        let secret = site.load(&config).unwrap().s2s.dialback_secret.unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret(..)");
+        let domain = |name| Domainpart::new(name).unwrap();
+        secret.key(&domain("a.example"), &domain("b.example"), "1").as_str().to_owned()
+    };
+    assert_eq!(made(&"x".repeat(32)), made(&format!("{}\n", "x".repeat(32))));
+    assert_ne!(made(&"x".repeat(32)), made(&"x".repeat(33)));
+    assert!(site.load(GOOD).unwrap().s2s.dialback_secret.is_none());
+    let unused = site.load(&config.replace("dialback = [\"old.example\"]", "dialback = []")).unwrap().unused;
+    assert_eq!(unused, ["s2s.dialback_secret is not used: s2s.dialback names no domain"]);
+}
+
 #[test]
 fn names_file_place_key_and_remedy_of_a_wrong_value() {
     let site = Site::new();
