@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convoke::net::{Credentials, pem};
+use convoke::pubsub::PubSubConfig;
 use convoke::s2s::{Backoff, DnsResolver, FederationConfig, LinkStatistics, LocalDomain, TrustAnchors};
 use convoke::xmpp::{Domainpart, Element, Jid, MessageType, Stanza, namespace};
-use convoke::{Component, Domain};
+use convoke::{Component, Domain, DomainBuilder};
 use convoke_dev::peers::{Peer, PeerBuilder, Service, Software};
 use convoke_dev::{CertificateAuthority, Issued, LoopbackDns, Subject};
 use tokio::net::TcpListener;
@@ -57,20 +58,26 @@ impl Site {
 
     /// A domain of ours with this name and a good certificate.
     pub(super) async fn domain_named(&self, name: &str) -> Domain {
-        self.start(name, self.federation_of(name, &self.issue(name), &self.authority)).await
+        self.start(Domain::builder(name), name, self.federation_of(name, &self.issue(name), &self.authority)).await
+    }
+
+    /// Our domain with personal eventing, and a good certificate.
+    pub(super) async fn eventing_domain(&self) -> Domain {
+        let builder = Domain::builder(OURS).personal_eventing(PubSubConfig::personal(), None);
+        self.start(builder, OURS, self.federation(&self.issue(OURS), &self.authority)).await
     }
 
     /// Our domain with this configuration, its listener and its records.
     pub(super) async fn domain_of(&self, federation: FederationConfig) -> Domain {
-        self.start(OURS, federation).await
+        self.start(Domain::builder(OURS), OURS, federation).await
     }
 
-    async fn start(&self, name: &str, federation: FederationConfig) -> Domain {
+    async fn start(&self, builder: DomainBuilder, name: &str, federation: FederationConfig) -> Domain {
         let listener = TcpListener::bind(LOOPBACK).await.unwrap();
         let (host, port) = (format!("xmpp.{name}"), listener.local_addr().unwrap().port());
         self.dns.srv(name, self.service.labels(), 0, 0, port, &host).unwrap();
         self.dns.a(&host, Ipv4Addr::LOCALHOST).unwrap();
-        let domain = Domain::builder(name).federation(federation).start().await.unwrap();
+        let domain = builder.federation(federation).start().await.unwrap();
         match self.service {
             Service::StartTls => domain.listen(listener),
             Service::DirectTls => domain.federation().unwrap().serve_direct(listener),
@@ -116,6 +123,14 @@ impl Neighbours {
         let site = Site::new(service).await;
         let ours = site.domain().await;
         let peer = site.peer(software, THEIRS).start(&site.dns).await.unwrap();
+        Self { site, ours, peer }
+    }
+
+    /// Both with personal eventing (XEP-0163).
+    pub(super) async fn eventing(software: Software) -> Self {
+        let site = Site::new(Service::StartTls).await;
+        let ours = site.eventing_domain().await;
+        let peer = site.peer(software, THEIRS).personal_eventing().start(&site.dns).await.unwrap();
         Self { site, ours, peer }
     }
 

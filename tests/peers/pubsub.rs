@@ -1,9 +1,14 @@
-//! Publish-subscribe between domains: our service in the hands of slixmpp, which is logged in to a peer; our components at
-//! the services of the peers; and two domains of ours at each other's.
+//! Publish-subscribe between domains: our service, and the nodes of our accounts, in the hands of slixmpp, which is logged in
+//! to a peer; our components at the services of the peers, and as contacts of slixmpp's account; and two domains of ours at
+//! each other's.
 
 mod between_ours;
 mod ours_at_theirs;
+mod personal;
+mod slixmpp_as_contact;
 mod slixmpp_as_owner;
+mod slixmpp_as_publisher;
+mod slixmpp_at_our_account;
 mod slixmpp_at_ours;
 
 use std::collections::BTreeSet;

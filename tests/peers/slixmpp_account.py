@@ -20,7 +20,9 @@ os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 from slixmpp import ClientXMPP
 from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.plugins.xep_0004 import Form
-from slixmpp.xmlstream import ET, register_stanza_plugin
+from slixmpp.xmlstream import ET, ElementBase, register_stanza_plugin
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import StanzaPath
 
 # For one answer, in seconds: far longer than any takes.
 DEADLINE = 20
@@ -61,21 +63,31 @@ def change_of(item):
 class Account(ClientXMPP):
     def __init__(self, jid, password):
         super().__init__(jid, password)
-        for plugin in ("xep_0030", "xep_0004", "xep_0059", "xep_0060", "xep_0163"):
+        for plugin in ("xep_0030", "xep_0004", "xep_0059", "xep_0060", "xep_0115", "xep_0163"):
+            self.register_plugin(plugin)
+        # These build on personal eventing; each is interested in its own node from the login on.
+        for plugin in ("xep_0084", "xep_0118", "xep_0172"):
             self.register_plugin(plugin)
         self.pubsub = self["xep_0060"]
+        self.eventing = self["xep_0163"]
         # Pages of items: the plugin leaves it to its user.
         register_stanza_plugin(self.pubsub.stanza.Pubsub, self["xep_0059"].stanza.Set)
-        self.last_event = None
         self.add_event_handler("session_start", self.ready)
         self.add_event_handler("failed_all_auth", lambda _: sys.exit("the server does not let the account in"))
-        for kind in ("publish", "retract"):
-            self.add_event_handler("pubsub_" + kind, self.items_event)
+        # The plugin's own events of items are one for each item, and none where a message of several items has a language, which
+        # Prosody stamps on each: there it fails.
+        items = Callback("Items of an event", StanzaPath("message/pubsub_event/items"), self.items_event)
+        self.register_handler(items)
         for kind in ("purge", "delete", "config", "subscription"):
             self.add_event_handler("pubsub_" + kind, getattr(self, kind + "_event"))
+        self.add_event_handler("user_tune_publish", self.tune_event)
+        self.add_event_handler("user_nick_publish", self.nick_event)
+        self.add_event_handler("avatar_metadata_publish", self.avatar_event)
 
-    def ready(self, _):
-        self.send_presence()
+    async def ready(self, _):
+        # Only who has asked for the roster is told of subscriptions to presence (RFC 6121, section 2.1.6).
+        await self.get_roster(timeout=DEADLINE)
+        await self.appear()
         tell({"ready": str(self.boundjid)})
 
     # Requests: each takes what is in "with", and gives what is told as "result".
@@ -100,8 +112,11 @@ class Account(ClientXMPP):
     async def purge(self, service, node):
         await self.pubsub.purge(service, node, timeout=DEADLINE)
 
-    async def subscribe(self, service, node, bare=True):
-        answer = await self.pubsub.subscribe(service, node, bare=bare, timeout=DEADLINE)
+    async def subscribe(self, service, node, bare=True, options=None):
+        form = None
+        if options is not None:
+            form = form_of({"FORM_TYPE": "http://jabber.org/protocol/pubsub#subscribe_options", **options})
+        answer = await self.pubsub.subscribe(service, node, bare=bare, options=form, timeout=DEADLINE)
         subscription = answer["pubsub"]["subscription"]
         return {"jid": str(subscription["jid"]), "subscription": subscription["subscription"]}
 
@@ -174,13 +189,53 @@ class Account(ClientXMPP):
         answer = await self.pubsub.get_nodes(jid=service, timeout=DEADLINE)
         return sorted(node for _, node, _ in answer["disco_items"]["items"])
 
+    # Personal eventing: whose presence it sees, what it wants to hear of, and its own nodes.
+
+    async def watch(self, jid):
+        """Asks for a contact's presence. What the contact asks for in turn, the library grants by itself."""
+        self.send_presence_subscription(pto=jid, ptype="subscribe")
+
+    async def appear(self):
+        """Becomes available, and shows what it wants to hear of by the hash of its capabilities."""
+        await self["xep_0115"].update_caps(broadcast=False)
+        self.send_presence()
+
+    async def leave(self):
+        """Becomes unavailable, and stays logged in."""
+        self.send_presence(ptype="unavailable")
+
+    async def want(self, node):
+        self.eventing.add_interest(node)
+        await self.appear()
+
+    async def want_no_more(self, node):
+        # The plugin's own function takes away a feature of another name: that of a list with the node in it.
+        self["xep_0030"].del_feature(feature=node + "+notify")
+        await self.appear()
+
+    async def tell_contacts(self, node, id, payload, options=None):
+        """Publishes to a node of its own, at its server."""
+        form = None
+        if options is not None:
+            form = form_of({"FORM_TYPE": "http://jabber.org/protocol/pubsub#publish-options", **options})
+        stanza = ElementBase(ET.fromstring(payload))
+        await self.eventing.publish(stanza, node=node, id=id, options=form, timeout=DEADLINE)
+
+    async def tune(self, **tune):
+        await self["xep_0118"].publish_tune(**tune, timeout=DEADLINE)
+
+    async def no_tune(self):
+        await self["xep_0118"].stop(timeout=DEADLINE)
+
+    async def nick(self, nick):
+        await self["xep_0172"].publish_nick(nick, timeout=DEADLINE)
+
+    async def avatar(self, **info):
+        await self["xep_0084"].publish_avatar_metadata(info, timeout=DEADLINE)
+
     # Events.
 
     def items_event(self, message):
-        # One message is one event, but the plugin raises one for each item in it.
-        if message is self.last_event:
-            return
-        self.last_event = message
         items = message["pubsub_event"]["items"]
         self.event_of(message, items["node"], {"items": [change_of(item) for item in items["substanzas"]]})
 
@@ -198,6 +253,22 @@ class Account(ClientXMPP):
         told = {"subscription": subscription["subscription"], "jid": str(subscription["jid"])}
         self.event_of(message, subscription["node"], told)
 
+    # What the plugins that build on personal eventing make of an item is told besides.
+
+    def tune_event(self, message):
+        tune = message["pubsub_event"]["items"]["item"]["tune"]
+        self.plugin_event(message, {"tune": {part: tune[part] for part in ("artist", "title")}})
+
+    def nick_event(self, message):
+        self.plugin_event(message, {"nick": message["pubsub_event"]["items"]["item"]["nick"]["nick"]})
+
+    def avatar_event(self, message):
+        found = message["pubsub_event"]["items"]["item"]["avatar_metadata"]["substanzas"]
+        self.plugin_event(message, {"avatar": [{part: info[part] for part in ("id", "type", "bytes")} for info in found]})
+
+    def plugin_event(self, message, what):
+        tell({"event": {"from": str(message["from"]), **what}})
+
     def event_of(self, message, node, what):
         tell({"event": {"from": str(message["from"]), "node": node, **what}})
 
@@ -205,7 +276,7 @@ class Account(ClientXMPP):
 REQUESTS = {
     "create", "configuration", "configure", "delete", "purge", "subscribe", "unsubscribe", "subscriptions", "options",
     "set_options", "publish", "retract", "items", "pages", "affiliations", "members", "affiliate", "subscribers", "about",
-    "nodes",
+    "nodes", "watch", "appear", "leave", "want", "want_no_more", "tell_contacts", "tune", "no_tune", "nick", "avatar",
 }
 
 

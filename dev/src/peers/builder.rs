@@ -17,6 +17,7 @@ pub struct PeerBuilder {
     accounts: Vec<String>,
     services: Vec<Service>,
     pubsub: Option<PubSub>,
+    eventing: bool,
     quiet: bool,
     extended: bool,
     dialback: bool,
@@ -29,6 +30,7 @@ pub(super) struct Plan {
     pub(super) trusted_pem: String,
     pub(super) accounts: Vec<String>,
     pub(super) pubsub: Option<PubSub>,
+    pub(super) eventing: bool,
     pub(super) quiet: bool,
     pub(super) extended: bool,
     pub(super) dialback: bool,
@@ -55,6 +57,7 @@ impl PeerBuilder {
             accounts: Vec::new(),
             services: vec![Service::StartTls],
             pubsub: None,
+            eventing: false,
             quiet: false,
             extended: false,
             dialback: false,
@@ -101,6 +104,12 @@ impl PeerBuilder {
         self
     }
 
+    /// Has personal eventing for its accounts (XEP-0163; default: not).
+    pub fn personal_eventing(mut self) -> Self {
+        self.eventing = true;
+        self
+    }
+
     /// Logs warnings and errors alone (default: all that helps, which for Prosody is every stanza).
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
@@ -130,6 +139,7 @@ impl PeerBuilder {
             trusted_pem: self.trusted_pem,
             accounts: self.accounts,
             pubsub: self.pubsub,
+            eventing: self.eventing,
             quiet: self.quiet,
             extended: self.extended,
             dialback: self.dialback,

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::builder::{Plan, PubSub};
+use super::builder::{Plan, pubsub_domain};
 use super::peer::LOG_FILE;
 use super::{PeerError, Software, password};
 use crate::Issued;
@@ -96,12 +96,20 @@ fn configuration(plan: &Plan, directory: &Path) -> String {
         .replace("@C2S_PORT@", &plan.addresses.c2s.to_string())
         .replace("@S2S_PORT@", &plan.addresses.s2s.to_string())
         .replace("@S2S_DIRECT_PORT@", &plan.addresses.s2s_direct.to_string())
-        .replace("@PUBSUB@", &plan.pubsub.as_ref().map(pubsub).unwrap_or_default())
+        .replace("@PUBSUB@", &pubsub(plan))
 }
 
-/// It lets everybody make nodes, also those of other domains.
-fn pubsub(pubsub: &PubSub) -> String {
-    format!("  mod_pubsub:\n    host: {:?}\n    access_createnode: all\n    plugins: [flat]\n", pubsub.domain)
+/// One module is the service and personal eventing, whose plugin rests on what it knows of capabilities (XEP-0115). It lets
+/// everybody make nodes, also those of other domains.
+fn pubsub(plan: &Plan) -> String {
+    let plugins = match (&plan.pubsub, plan.eventing) {
+        (None, false) => return String::new(),
+        (_, false) => "flat",
+        (_, true) => "flat, pep",
+    };
+    let host = pubsub_domain(&plan.domain);
+    let caps = if plan.eventing { "  mod_caps: {}\n" } else { "" };
+    format!("{caps}  mod_pubsub:\n    host: {host:?}\n    access_createnode: all\n    plugins: [{plugins}]\n")
 }
 
 /// Names are atoms: with strings, as in Debian's example, the line has no effect.

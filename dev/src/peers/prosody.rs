@@ -49,6 +49,7 @@ fn configuration(plan: &Plan, directory: &Path) -> String {
         .replace("@LOG@", LOG_FILE)
         .replace("@LEVEL@", if plan.quiet { "warn" } else { "debug" })
         .replace("@EXTENSIONS@", if plan.extended { EXTENSIONS } else { "" })
+        .replace("@EVENTING@", if plan.eventing { EVENTING } else { "" })
         .replace("@WITH@", if plan.dialback { DIALBACK } else { "" })
         .replace("@WITHOUT@", if plan.dialback { "" } else { DIALBACK })
         .replace("@SECURE_AUTH@", if plan.dialback { "false" } else { "true" })
@@ -86,6 +87,7 @@ async fn register(directory: &Path, domain: &str, account: &str) -> Result<(), P
 
 /// Modules that it has and does not load by itself.
 const EXTENSIONS: &str = r#"; "smacks"; "s2s_bidi""#;
+const EVENTING: &str = r#"; "pep""#;
 
 const CONFIGURATION: &str = r#"
 run_as_root = true                       -- continuous integration often is root
@@ -104,7 +106,7 @@ c2s_direct_tls_ports = { }
 s2s_direct_tls_ports = { @S2S_DIRECT_PORT@ }
 unbound = { resolvconf = false; hoststxt = false; forward = { "@DNS@" } }
 
-modules_enabled = { @WITH@"roster"; "saslauth"; "tls"; "disco"; "ping"; "posix"; "presence"; "message"; "iq"; "s2s"; "c2s"; "s2s_auth_certs"@EXTENSIONS@ }
+modules_enabled = { @WITH@"roster"; "saslauth"; "tls"; "disco"; "ping"; "posix"; "presence"; "message"; "iq"; "s2s"; "c2s"; "s2s_auth_certs"@EXTENSIONS@@EVENTING@ }
 modules_disabled = { @WITHOUT@"offline" }
 limits = { }                             -- its defaults throttle to some ten kilobytes a second
 

@@ -14,6 +14,7 @@ use crate::support::DEADLINE;
 with_each_peer!(
     slixmpp_configures_a_node_and_purges_it,
     slixmpp_reads_and_sets_the_options_of_its_subscription,
+    slixmpp_understands_a_digest,
     slixmpp_decides_who_publishes,
     slixmpp_pages_through_a_node_and_publishes_with_options,
     slixmpp_discovers_the_service_and_its_nodes,
@@ -101,6 +102,31 @@ async fn slixmpp_reads_and_sets_the_options_of_its_subscription(software: Softwa
     assert_eq!(juliet.event().await["items"], items, "nothing came while it wanted nothing");
     let wrong = load(json!({ "options": { "pubsub#deliver": "perhaps" } }));
     assert_eq!(juliet.refused("set_options", wrong).await, "modify bad-request invalid-options");
+}
+
+async fn slixmpp_understands_a_digest(software: Software) {
+    const COUNT: usize = 20;
+    let (neighbours, mut juliet, service) = at_ours(software).await;
+    let member = neighbours.ours.component("member").unwrap();
+    set(&member, &service, create_with("load", &[("max_items", "100")])).await;
+    let digest = json!({ "pubsub#digest": "1", "pubsub#digest_frequency": "2000" });
+    juliet.ask("subscribe", about(&service, "load", json!({ "options": digest }))).await;
+    let options = juliet.ask("options", about(&service, "load", json!({}))).await;
+    assert_eq!((&options["pubsub#digest"], &options["pubsub#digest_frequency"]), (&json!(true), &json!("2000")));
+    let published: Vec<_> = (0..COUNT).map(|number| number.to_string()).collect();
+    for id in &published {
+        set(&member, &service, publish("load", Some(id), figure("x"))).await;
+    }
+    let (mut messages, mut heard) = (0, Vec::new());
+    while heard.len() < COUNT {
+        let event = juliet.event().await;
+        messages += 1;
+        heard.extend(
+            event["items"].as_array().unwrap().iter().map(|item| item["published"].as_str().unwrap().to_owned()),
+        );
+    }
+    assert_eq!(heard, published, "every item, in order");
+    assert!(messages < COUNT, "{messages} messages");
 }
 
 async fn slixmpp_decides_who_publishes(software: Software) {
