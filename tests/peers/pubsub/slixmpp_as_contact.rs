@@ -91,6 +91,7 @@ async fn slixmpp_hears_of_an_open_node_alone_while_it_does_not_see_the_presence(
     met.publish(publish_with_options(OPEN, Some("a"), figure("1"), &open)).await;
     assert_eq!(met.juliet.event().await, heard(OPEN, "a", "1"));
     met.let_her_see_ours().await;
+    assert_eq!(met.juliet.event().await, heard(LOAD, "a", "1"), "the last item, now that it is let in");
     met.publish(publish(LOAD, Some("a"), figure("2"))).await;
     assert_eq!(met.juliet.event().await, heard(LOAD, "a", "2"));
     met.alice.presence(PresenceType::Unsubscribed, &jid(JULIET));
@@ -115,7 +116,9 @@ async fn slixmpp_hears_of_a_node_for_a_whitelist_or_a_group_once_it_is_in_it(sof
         assert_eq!(met.juliet.refused("items", at_node(model)).await, condition);
     }
     met.publish(set_affiliations("whitelist", [(&jid(JULIET), "member")])).await;
+    assert_eq!(met.juliet.event().await, heard("whitelist", "a", "1"), "the last item, now that it is let in");
     assert!(met.alice.set_groups(&jid(JULIET), ["Friends".to_owned()]));
+    assert_eq!(met.juliet.event().await, heard("roster", "a", "1"), "the same");
     for (model, _) in models {
         met.publish(publish(model, Some("a"), figure("2"))).await;
         assert_eq!(met.juliet.event().await, heard(model, "a", "2"));
