@@ -26,6 +26,9 @@ use crate::delivery::DeliveryConfig;
 pub struct PubSubConfig {
     /// Who may create nodes (XEP-0060, section 8.1.1). Default: [`Creators::OwnDomain`].
     pub creators: Creators,
+    /// Whether the service names a node whose creator does not (an instant node, section 8.1.2). Default `true`. Else such a
+    /// request is refused with not-acceptable and `nodeid-required`.
+    pub instant_nodes: bool,
     /// Nodes of the service. Default 1,000: a few for each domain and each batch of work, and still one disco#items
     /// answer. Beyond it, creation is refused with resource-constraint and `max-nodes-exceeded`.
     pub max_nodes: usize,
@@ -91,6 +94,7 @@ impl Default for PubSubConfig {
     fn default() -> Self {
         Self {
             creators: Creators::default(),
+            instant_nodes: true,
             max_nodes: 1_000,
             max_moved_nodes: 1_000,
             max_items_per_node: 1_000,
@@ -152,8 +156,16 @@ pub enum Creators {
     OwnDomain,
     /// The account whose nodes they are, alone: a service at the bare address of an account (XEP-0163).
     Account,
-    /// Entities of these domains, wherever they are served.
+    /// Entities of these domains, wherever they are served. Of none: then the service has the nodes that its store has,
+    /// and says that it does not support the creation of nodes (section 8.1.1).
     Domains(BTreeSet<Domainpart>),
     /// Every entity.
     Anyone,
+}
+
+impl Creators {
+    /// Whether there can be an entity that creates a node.
+    pub(crate) fn may_exist(&self) -> bool {
+        !matches!(self, Self::Domains(domains) if domains.is_empty())
+    }
 }

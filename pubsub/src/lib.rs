@@ -38,7 +38,7 @@
 //! | 30 | `an_entity_subscribes_nobody_else` |
 //! | 31 to 33 | `who_is_not_admitted_does_not_subscribe_and_learns_why` |
 //! | 34 | left out: nobody pays for anything here |
-//! | 35 | left out: an anonymous entity is an entity like others |
+//! | 35 | left out: no stanza tells that its sender is anonymous |
 //! | 36 | `a_subscription_waits_for_the_approval_of_an_owner` |
 //! | 37 | `who_is_not_admitted_does_not_subscribe_and_learns_why` |
 //! | 38 | `a_node_has_no_more_subscriptions_than_allowed` |
@@ -46,7 +46,7 @@
 //! | 40 | `who_subscribes_to_a_node_that_has_moved_learns_where_to` |
 //! | 41 | `subscribing_to_a_node_that_does_not_exist_fails` |
 //! | 42 | `a_subscription_waits_for_the_approval_of_an_owner` |
-//! | 43 to 45 | left out: no subscription has to be configured before it counts |
+//! | 43 to 45 | left out: the default options do for everybody, so that no subscription waits to be configured |
 //! | 46 | `a_new_subscriber_is_sent_the_last_published_item_and_nobody_else_is`, `the_last_item_is_sent_to_a_subscriber_that_becomes_available` |
 //! | 47, 48 | `a_subscriber_unsubscribes_and_hears_no_more` |
 //! | 49 | `who_has_several_subscriptions_says_which_and_says_it_right` |
@@ -105,11 +105,11 @@
 //! | 123 | `a_transient_node_has_no_items_to_retrieve_to_retract_or_to_purge` |
 //! | 124 | left out: what a service answers that lacks a feature; this one has it |
 //! | 125 | `a_node_is_created_once` |
-//! | 126 | left out: what a service answers that lacks a feature; this one has it |
-//! | 127 | left out: nobody registers with the service |
+//! | 126 | `a_service_where_nobody_creates_nodes_does_not_support_it` |
+//! | 127 | left out: nobody registers with the service; who may create nodes is known by its domain |
 //! | 128 | `by_default_only_local_entities_of_the_own_domain_create_nodes` |
 //! | 129 | `a_node_is_created_once` |
-//! | 130 | left out: what a service answers that lacks a feature; this one has it |
+//! | 130 | `a_service_without_instant_nodes_asks_for_a_name` |
 //! | 131, 132 | `an_instant_node_is_given_a_name_of_its_own` |
 //! | 133 | `a_node_is_created_once` |
 //! | 134, 135 | `a_node_is_created_and_configured_at_once` |
@@ -118,7 +118,7 @@
 //! | 139, 140 | `an_owner_is_shown_the_configuration` |
 //! | 141 | left out: what a service answers that lacks a feature; this one has it |
 //! | 142, 143 | `a_wrong_configuration_is_refused_with_its_own_condition_and_changes_nothing` |
-//! | 144 | left out: every node can be configured |
+//! | 144 | left out: an owner may always change some of a node's configuration |
 //! | 145 | `a_wrong_configuration_is_refused_with_its_own_condition_and_changes_nothing` |
 //! | 146 | `an_owner_configures_a_node` |
 //! | 147 | `an_owner_cancels_the_configuration` |
@@ -165,6 +165,23 @@
 //! | 225 | `an_owner_denies_a_subscription` |
 //! | 227 | `a_subscription_ends_when_its_lease_does` |
 //! | 232 | `a_singleton_node_keeps_the_newest_item_alone` |
+//!
+//! # The fields of its forms
+//!
+//! The registry has these fields for the forms of publish-subscribe (section 17.4; the names without `pubsub#`).
+//! `tests/registry.rs` keeps this table true.
+//!
+//! | form | fields | |
+//! |---|---|---|
+//! | node_config | `access_model`, `contact`, `dataform_xslt`, `deliver_notifications`, `deliver_payloads`, `description`, `item_expire`, `itemreply`, `language`, `max_items`, `max_payload_size`, `notification_type`, `notify_config`, `notify_delete`, `notify_retract`, `notify_sub`, `persist_items`, `presence_based_delivery`, `publish_model`, `publish_node_full`, `purge_offline`, `roster_groups_allowed`, `send_last_published_item`, `subscribe`, `tempsub`, `title`, `type` | served; of `itemreply` not `owner`: an item names who has published it, or nobody |
+//! | node_config | `node_type` | left out: taken as `leaf`, and not shown, as there is nothing to choose |
+//! | node_config | `body_xslt` | left out: the service would have to run a program that an owner has put somewhere on the web |
+//! | publish-options | | left out: it has none of its own; those of node_config are preconditions |
+//! | meta-data | `access_model`, `contact`, `creation_date`, `creator`, `description`, `language`, `max_items`, `num_subscribers`, `owner`, `publish_model`, `publisher`, `title`, `type` | served |
+//! | subscribe_options | `deliver`, `digest`, `digest_frequency`, `expire`, `show-values` | served |
+//! | subscribe_options | `include_body` | left out: the service knows no payload well enough to make a text of it (section 13.8) |
+//! | subscribe_options | `subscription_type`, `subscription_depth` | left out: they are for collections |
+//! | subscribe_authorization | `allow`, `node`, `subscriber_jid`, `subid` | served |
 
 mod broker;
 pub mod client;

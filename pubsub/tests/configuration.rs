@@ -50,6 +50,8 @@ fn filled(access_model: &str, title: &str) -> String {
                <field var='pubsub#description' type='text-single' label='A description of the node'/>
                <field var='pubsub#type' type='text-single' label='The namespace of the payloads'/>
                <field var='pubsub#language' type='text-single' label='The default language of the node'/>
+               <field var='pubsub#dataform_xslt' type='text-single'
+                      label='The URL of an XSL transformation of payloads into data forms'/>
                <field var='pubsub#contact' type='jid-multi' label='The addresses of those to contact with questions'/>"
         ),
         list("access_model", "Who may subscribe and retrieve items", &models, access_model),
@@ -174,6 +176,7 @@ fn a_node_is_created_and_configured_at_once() {
         ("pubsub#notify_sub", &["0"]),
         ("pubsub#max_payload_size", &["1028"]),
         ("pubsub#type", &["urn:example:e2ee:bundle"]),
+        ("pubsub#dataform_xslt", &["http://jabxslt.jabberstudio.org/atom_dataform.xslt"]),
     ];
     let with_unknown: Vec<_> =
         fields.iter().copied().chain([("pubsub#body_xslt", &["http://x.example"][..])]).collect();

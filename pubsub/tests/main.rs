@@ -30,6 +30,7 @@ mod paging;
 mod personal;
 mod presence;
 mod publisher;
+mod registry;
 mod store;
 mod subscriber;
 mod support;

@@ -15,8 +15,9 @@ impl Broker {
         submission: Option<Submission>,
         context: &mut Context<'_>,
     ) -> Result<Outcome, Refusal> {
-        if !self.may_create(requester) {
-            return Err(Refusal::Forbidden);
+        self.check_creator(requester)?;
+        if asked.is_none() && !self.config.instant_nodes {
+            return Err(Refusal::NodeIdRequired);
         }
         if asked.as_ref().is_some_and(|node| self.state.node(node).is_some()) {
             return Err(Refusal::NodeExists);
@@ -56,6 +57,14 @@ impl Broker {
         config.max_payload_size = config.max_payload_size.min(self.config.max_payload_bytes);
         config.max_items = config.max_items.map(|max| max.min(self.config.max_items_per_node).max(1));
         config
+    }
+
+    fn check_creator(&self, requester: &Requester) -> Result<(), Refusal> {
+        match self.may_create(requester) {
+            true => Ok(()),
+            false if self.config.creators.may_exist() => Err(Refusal::Forbidden),
+            false => Err(Refusal::CreationUnsupported),
+        }
     }
 
     pub(super) fn may_create(&self, requester: &Requester) -> bool {

@@ -26,6 +26,10 @@ pub(crate) enum Refusal {
     Moved { uri: String },
     #[error("there is no such item")]
     NoSuchItem,
+    #[error("nobody creates nodes here")]
+    CreationUnsupported,
+    #[error("the service names no nodes")]
+    NodeIdRequired,
     #[error("a node of this name exists")]
     NodeExists,
     #[error("the service has as many nodes as it may have")]

@@ -20,6 +20,9 @@ pub struct NodeConfig {
     pub payload_type: String,
     /// The language of the content (`pubsub#language`).
     pub language: String,
+    /// Where to find an XSL transformation of the payloads into a data form, which clients apply (`pubsub#dataform_xslt`); the
+    /// service only passes it on.
+    pub dataform_xslt: String,
     /// Whom to ask (`pubsub#contact`).
     pub contact: BTreeSet<Jid>,
     /// Who may subscribe and retrieve (`pubsub#access_model`). Default [`AccessModel::Open`], as section 4.5 advises.
@@ -81,6 +84,7 @@ impl Default for NodeConfig {
             description: String::new(),
             payload_type: String::new(),
             language: String::new(),
+            dataform_xslt: String::new(),
             contact: BTreeSet::new(),
             access_model: AccessModel::default(),
             roster_groups_allowed: BTreeSet::new(),
@@ -128,6 +132,7 @@ impl Configured for NodeConfig {
         "pubsub#description" description: String, "A description of the node";
         "pubsub#type" payload_type: String, "The namespace of the payloads";
         "pubsub#language" language: String, "The default language of the node";
+        "pubsub#dataform_xslt" dataform_xslt: String, "The URL of an XSL transformation of payloads into data forms";
         "pubsub#contact" contact: BTreeSet<Jid>, "The addresses of those to contact with questions";
         "pubsub#access_model" access_model: AccessModel, "Who may subscribe and retrieve items";
         "pubsub#roster_groups_allowed" roster_groups_allowed: BTreeSet<String>,

@@ -88,6 +88,8 @@ fn refused(refusal: Refusal) -> StanzaError {
         Refusal::SubscriptionPending => specific(Condition::NotAuthorized, "pending-subscription"),
         Refusal::SubscribingDisabled => unsupported(Feature::Subscribe),
         Refusal::NoSuchNode | Refusal::NoSuchItem => Condition::ItemNotFound.into(),
+        Refusal::CreationUnsupported => unsupported(Feature::CreateNodes),
+        Refusal::NodeIdRequired => specific(Condition::NotAcceptable, "nodeid-required"),
         Refusal::NodeExists => Condition::Conflict.into(),
         Refusal::TooManyNodes => specific(Condition::ResourceConstraint, "max-nodes-exceeded"),
         Refusal::JidMismatch => specific(Condition::BadRequest, "invalid-jid"),

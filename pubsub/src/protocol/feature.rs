@@ -85,7 +85,9 @@ impl Feature {
             Self::AccessPresence => model == AccessModel::Presence,
             Self::AccessRoster => model == AccessModel::Roster,
             Self::AccessWhitelist => model == AccessModel::Whitelist,
-            Self::AutoCreate => config.auto_create,
+            Self::AutoCreate => config.auto_create && config.creators.may_exist(),
+            Self::CreateNodes | Self::CreateAndConfigure => config.creators.may_exist(),
+            Self::InstantNodes => config.instant_nodes && config.creators.may_exist(),
             Self::MultiSubscribe => config.multi_subscribe,
             // Whoever sees the presence of an account follows its nodes without a subscription.
             Self::AutoSubscribe | Self::FilteredNotifications | Self::PubSubOnAJid => {
