@@ -14,6 +14,7 @@
 mod board;
 mod client;
 mod duration;
+mod journal;
 pub mod lease;
 mod ledger;
 mod monitor;
@@ -30,12 +31,13 @@ mod volunteer;
 pub use board::{BatchStatistics, SubmitError};
 pub use client::{LeaseClient, LeaseError};
 pub(crate) use duration::{format as write_duration, parse as parse_duration};
+pub use journal::JournalError;
 pub use ledger::{Allowance, LeaseTimes};
 pub use monitor::{Monitor, MonitorConfig, MonitorEvent};
 pub(crate) use offer::NAMESPACE as OFFER_NAMESPACE;
 pub use offer::{Departure, Offer};
 pub use resources::{ResourceManager, ResourceManagerConfig, ResourceManagerError, ResourceStatistics};
-pub use scheduler::{Batch, Scheduler, SchedulerConfig, SchedulerEvent};
+pub use scheduler::{Batch, Scheduler, SchedulerConfig, SchedulerError, SchedulerEvent};
 pub use task::{Task, TaskError};
 pub use volunteer::{Volunteer, VolunteerBuilder, VolunteerReport, Worker};
 

@@ -21,8 +21,8 @@ const LATER: Duration = Duration::from_secs(30);
 
 /// Publications to one service, each node's in their order. With no service, nothing is published.
 ///
-/// A node is made before its first item, and one that an earlier run has left is emptied: what it held is not known any
-/// more. What is refused is given up: the next change of the item is published anew.
+/// A node is made before its first item, and one that an earlier run has left is emptied, unless it is asked for as it is:
+/// what it held is not known any more. What is refused is given up: the next change of the item is published anew.
 pub(crate) struct Posts {
     component: ComponentHandle,
     service: Option<Jid>,
@@ -65,6 +65,13 @@ enum Kind {
     Removal,
 }
 
+/// What becomes of the items that an earlier run has left in a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Purged,
+    Kept,
+}
+
 struct Posted {
     target: Target,
     kind: Kind,
@@ -93,14 +100,21 @@ impl Posts {
     /// Makes the node of that type, so that it can be subscribed to before anything is published there.
     pub(crate) fn create<T: NodeItem>(&mut self) {
         if let Some(service) = self.service.clone() {
-            self.make(&Node::<T>::at(service));
+            self.make(&Node::<T>::at(service), Left::Purged);
         }
     }
 
     /// The same for one of many nodes of that type.
     pub(crate) fn create_part<T: NodeItem>(&mut self, part: &str) {
         if let Some(service) = self.service.clone() {
-            self.make(&Node::<T>::part(service, part));
+            self.make(&Node::<T>::part(service, part), Left::Purged);
+        }
+    }
+
+    /// The same, and what an earlier run has published there stays.
+    pub(crate) fn keep_part<T: NodeItem>(&mut self, part: &str) {
+        if let Some(service) = self.service.clone() {
+            self.make(&Node::<T>::part(service, part), Left::Kept);
         }
     }
 
@@ -174,7 +188,7 @@ impl Posts {
         self.send();
     }
 
-    fn make<T: NodeItem>(&mut self, node: &Node<T>) {
+    fn make<T: NodeItem>(&mut self, node: &Node<T>, left: Left) {
         if !self.made.insert(node.name().to_owned()) {
             return;
         }
@@ -186,7 +200,10 @@ impl Posts {
         let (component, node) = (self.component.clone(), node.clone());
         self.under_way.spawn(async move {
             let result = match created.await {
-                Err(error) if condition(&error) == Some(Condition::Conflict) => component.purge(&node, PATIENCE).await,
+                Err(error) if condition(&error) == Some(Condition::Conflict) => match left {
+                    Left::Purged => component.purge(&node, PATIENCE).await,
+                    Left::Kept => Ok(()),
+                },
                 created => created,
             };
             Posted { target: Target::node(node.name()), kind: Kind::Creation, result }
@@ -194,7 +211,7 @@ impl Posts {
     }
 
     fn publish_at<T: NodeItem>(&mut self, node: &Node<T>, item: &T) {
-        self.make(node);
+        self.make(node, Left::Purged);
         let id = item.id();
         let payload = client::publish(node.name(), Some(&id), item.payload());
         let target = Target { node: node.name().to_owned(), item: Some(id.into_owned()) };

@@ -1,20 +1,28 @@
 //! The scheduler, `scheduler@D`: borrows nodes wherever it may, and has each task done once.
 
+mod batches;
 mod dispatch;
+mod keeping;
 mod leases;
 mod publication;
+mod results;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use convoke_store::Store;
 use convoke_xmpp::Jid;
+use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use self::dispatch::Dispatch;
 use super::board::{BatchStatistics, SubmitError};
 use super::client::LeaseError;
+use super::journal::{Journal, JournalError, Kept};
 use super::lease::LeaseRef;
 use super::offer::Departure;
 use super::task::{self, Submission, Task, TaskError};
+use crate::component::Component;
 use crate::discovery::About;
 use crate::domain::{Domain, DomainError};
 
@@ -131,6 +139,18 @@ pub enum SchedulerEvent {
     },
 }
 
+/// Why a scheduler that keeps its work did not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SchedulerError {
+    /// What it had kept cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The component could not be made.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+}
+
 /// A running scheduler; it ends with its domain.
 #[derive(Debug, Clone)]
 pub struct Scheduler {
@@ -139,7 +159,7 @@ pub struct Scheduler {
     events: broadcast::Sender<SchedulerEvent>,
 }
 
-/// A batch that was submitted here.
+/// A batch that was taken.
 #[derive(Debug)]
 pub struct Batch {
     finished: oneshot::Receiver<BatchStatistics>,
@@ -148,6 +168,7 @@ pub struct Batch {
 #[derive(Debug)]
 enum Command {
     Submit { submission: Submission, taken: oneshot::Sender<Result<Batch, SubmitError>> },
+    Watch { batch: String, watching: oneshot::Sender<Option<Batch>> },
     Statistics { batch: String, reading: oneshot::Sender<Option<BatchStatistics>> },
 }
 
@@ -157,15 +178,40 @@ const COMMAND_CAPACITY: usize = 64;
 const EVENT_CAPACITY: usize = 16_384;
 
 impl Scheduler {
-    /// Starts `scheduler@D`.
+    /// Starts `scheduler@D`. Its work ends with the process.
     pub fn start(domain: &Domain, config: SchedulerConfig) -> Result<Self, DomainError> {
-        let about = About::new("component", "generic", "scheduler").feature(task::NAMESPACE);
-        let component = domain.component_about("scheduler", about)?;
+        let component = Self::component(domain)?;
+        let journal = Journal::none(component.jid().clone());
+        Ok(Self::run(domain, component, config, journal, Vec::new()))
+    }
+
+    /// The same with its batches in a store, which it may share with everybody else who uses it: it goes on with those that
+    /// are not finished, under new leases, and remembers those that are.
+    ///
+    /// A batch is taken, and a result acknowledged and told of, once it is durable. What was being done when an earlier run
+    /// ended is done anew, and what comes of it then is fenced; faults of a task are counted anew. Who submitted a batch
+    /// over the wire is told of its end, by the run that brings it, and now and then by the next one again. Reads everything
+    /// back before it returns.
+    pub fn start_durable(
+        domain: &Domain,
+        config: SchedulerConfig,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, SchedulerError> {
+        let component = Self::component(domain)?;
+        let (journal, kept) = Journal::open(component.jid().clone(), store)?;
+        Ok(Self::run(domain, component, config, journal, kept))
+    }
+
+    fn component(domain: &Domain) -> Result<Component, DomainError> {
+        domain.component_about("scheduler", About::new("component", "generic", "scheduler").feature(task::NAMESPACE))
+    }
+
+    fn run(domain: &Domain, component: Component, config: SchedulerConfig, journal: Journal, kept: Vec<Kept>) -> Self {
         let jid = component.jid().clone();
         let (commands, inbox) = mpsc::channel(COMMAND_CAPACITY);
         let (events, _) = broadcast::channel(EVENT_CAPACITY);
-        domain.spawn(Dispatch::new(component, config, events.clone()).run(inbox));
-        Ok(Self { jid, commands, events })
+        domain.spawn(Dispatch::new(component, config, journal, events.clone()).run(inbox, kept));
+        Self { jid, commands, events }
     }
 
     /// Its address.
@@ -185,6 +231,13 @@ impl Scheduler {
         let command = Command::Submit { submission, taken };
         self.commands.send(command).await.map_err(|_| SubmitError::Ended)?;
         answer.await.map_err(|_| SubmitError::Ended)?
+    }
+
+    /// A batch that was taken before, by this run or an earlier one; `None` if there is none of that name.
+    pub async fn batch(&self, batch: &str) -> Option<Batch> {
+        let (watching, answer) = oneshot::channel();
+        self.commands.send(Command::Watch { batch: batch.to_owned(), watching }).await.ok()?;
+        answer.await.ok()?
     }
 
     /// What a batch has come to; `None` if there is none of that name.

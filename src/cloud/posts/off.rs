@@ -36,6 +36,8 @@ impl Posts {
 
     pub(crate) fn create_part<T: NodeItem>(&mut self, _part: &str) {}
 
+    pub(crate) fn keep_part<T: NodeItem>(&mut self, _part: &str) {}
+
     pub(crate) fn publish<T: NodeItem>(&mut self, _item: &T) {}
 
     pub(crate) fn publish_part<T: NodeItem>(&mut self, _part: &str, _item: impl FnOnce() -> T) {}

@@ -3,19 +3,22 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use convoke_xmpp::{Condition, Element, Jid, JidRef, Kind, MessageType, Origin, PresenceType, Stanza, StanzaError};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use convoke_xmpp::{Condition, Jid, JidRef, Kind, Origin, PresenceType, Stanza};
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
+use super::batches::Waiting;
+use super::keeping::Keeping;
 use super::leases::Manager;
 use super::publication::Publication;
-use super::{Batch, Command, SchedulerConfig, SchedulerEvent, SubmitError};
-use crate::cloud::board::{BatchStatistics, Board, Judgement};
+use super::{Command, SchedulerConfig, SchedulerEvent};
+use crate::cloud::board::Board;
 use crate::cloud::client::{HeldLease, LeaseError};
-use crate::cloud::lease::{self, LeaseRef, Renewal, expired, fenced};
+use crate::cloud::journal::{Journal, Kept};
+use crate::cloud::lease::{self, LeaseRef, Renewal};
 use crate::cloud::offer::Departure;
 use crate::cloud::resources::sleep_until;
-use crate::cloud::task::{self, Attempt, Submission, Task, Verdict};
+use crate::cloud::task::{self, Attempt, Task};
 use crate::component::{Component, ComponentHandle, RequestError};
 
 /// A node that is ours for now.
@@ -36,13 +39,6 @@ pub(super) enum Completed {
     Released,
 }
 
-/// Who waits for the end of a batch.
-#[derive(Default)]
-struct Waiting {
-    local: Option<oneshot::Sender<BatchStatistics>>,
-    remote: Option<Jid>,
-}
-
 pub(super) struct Dispatch {
     pub(super) component: Component,
     pub(super) config: SchedulerConfig,
@@ -57,8 +53,14 @@ pub(super) struct Dispatch {
     /// When an attempt may have taken too long.
     overdue_at: Option<Instant>,
     pub(super) running: JoinSet<Completed>,
-    waiting: HashMap<String, Waiting>,
-    publication: Publication,
+    pub(super) journal: Journal,
+    /// What waits for the disk.
+    pub(super) keeping: JoinSet<Keeping>,
+    /// The batches that are not durable yet, with how many tasks each has.
+    pub(super) taking: HashMap<String, u64>,
+    /// Who waits for the end of which batch.
+    pub(super) waiting: HashMap<String, Waiting>,
+    pub(super) publication: Publication,
     events: broadcast::Sender<SchedulerEvent>,
 }
 
@@ -66,6 +68,7 @@ impl Dispatch {
     pub(super) fn new(
         component: Component,
         config: SchedulerConfig,
+        journal: Journal,
         events: broadcast::Sender<SchedulerEvent>,
     ) -> Self {
         let manager = |jid: &Jid| (jid.clone(), Manager::new(component.handle(), jid.clone(), &config));
@@ -83,14 +86,19 @@ impl Dispatch {
             resting: HashMap::new(),
             overdue_at: None,
             running: JoinSet::new(),
+            journal,
+            keeping: JoinSet::new(),
+            taking: HashMap::new(),
             waiting: HashMap::new(),
             publication,
             events,
         }
     }
 
-    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+    /// Goes on with what earlier runs have kept, until the domain is shut down.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, kept: Vec<Kept>) {
         self.component.available([]);
+        self.restore(kept);
         loop {
             let now = Instant::now();
             self.keep_leases(now);
@@ -101,52 +109,23 @@ impl Dispatch {
             tokio::select! {
                 received = self.component.receive() => match received {
                     Some((stanza, origin)) => self.handle(&stanza, &origin),
-                    None => return self.release_all(),
+                    None => break,
                 },
                 Some(Ok(completed)) = self.running.join_next() => self.completed(completed),
+                Some(Ok(keeping)) = self.keeping.join_next() => self.kept(keeping),
                 Some(command) = commands.recv() => self.command(command),
                 () = self.publication.progress() => {}
                 () = sleep_until(next) => {}
             }
         }
-    }
-
-    fn command(&mut self, command: Command) {
-        match command {
-            Command::Submit { submission, taken } => {
-                let (local, finished) = oneshot::channel();
-                let name = submission.batch.clone();
-                let answer = self.submit(submission, Waiting { local: Some(local), remote: None });
-                let _caller_gone = taken.send(answer.map(|()| Batch { finished }));
-                self.finish_if_done(&name);
-            }
-            Command::Statistics { batch, reading } => {
-                let _caller_gone = reading.send(self.board.statistics(&batch));
-            }
-        }
-    }
-
-    fn submit(&mut self, submission: Submission, waiting: Waiting) -> Result<(), SubmitError> {
-        let name = submission.batch.clone();
-        self.board.submit(submission)?;
-        self.publication.submitted(&name);
-        self.waiting.insert(name, waiting);
-        self.managers.values_mut().for_each(Manager::ask_now);
-        Ok(())
+        self.release_all();
+        self.keep_the_last().await;
     }
 
     fn handle(&mut self, stanza: &Stanza, origin: &Origin) {
         let Some(from) = stanza.from().map(JidRef::to_owned) else { return };
         match stanza.kind() {
-            Kind::Iq(_) if stanza.is_request() => {
-                let answer = self.answer(&from, stanza, origin);
-                let batch =
-                    answer.as_ref().ok().and_then(Option::as_ref).and_then(|payload| payload.attribute("batch"));
-                let batch = batch.map(str::to_owned);
-                self.component.reply(stanza, answer);
-                // Behind the answer: nobody hears of the end of a batch before it was taken.
-                batch.iter().for_each(|batch| self.finish_if_done(batch));
-            }
+            Kind::Iq(_) if stanza.is_request() => self.handle_request(&from, stanza, origin),
             Kind::Presence(PresenceType::Unavailable) => match origin {
                 Origin::RouteLost(_) => self.suspect(from),
                 _ => self.lose(&from, Departure::from_presence(stanza)),
@@ -162,65 +141,18 @@ impl Dispatch {
         }
     }
 
-    fn answer(&mut self, from: &Jid, stanza: &Stanza, origin: &Origin) -> Result<Option<Element>, StanzaError> {
-        let payload = stanza.payload().ok_or(Condition::BadRequest)?;
-        match (payload.name(), payload.namespace()) {
-            ("result", task::NAMESPACE) => self.take_result(from, &payload).map(Some),
-            ("submit", task::NAMESPACE) => self.take_submission(from, &payload, origin).map(Some),
-            _ => Err(Condition::ServiceUnavailable.into()),
+    fn handle_request(&mut self, from: &Jid, request: &Stanza, origin: &Origin) {
+        let payload = request.payload();
+        match payload.as_ref().map(|payload| (payload, payload.name(), payload.namespace())) {
+            Some((payload, "result", task::NAMESPACE)) => self.take_result(from, request, payload),
+            Some((payload, "submit", task::NAMESPACE)) => self.take_submission(request, payload, origin),
+            Some(_) => self.component.reply(request, Err(Condition::ServiceUnavailable.into())),
+            None => self.component.reply(request, Err(Condition::BadRequest.into())),
         }
-    }
-
-    /// Only entities of this process's domains may give it work.
-    fn take_submission(&mut self, from: &Jid, payload: &Element, origin: &Origin) -> Result<Element, StanzaError> {
-        if *origin != Origin::Local {
-            return Err(Condition::Forbidden.into());
-        }
-        let submission = Submission::from_element(payload)?;
-        let (batch, tasks) = (submission.batch.clone(), submission.tasks.len());
-        let waiting = Waiting { local: None, remote: Some(from.clone()) };
-        self.submit(submission, waiting).map_err(|error| refusal(&error))?;
-        Ok(Element::new("submitted", task::NAMESPACE).attr("batch", batch).attr("tasks", tasks))
-    }
-
-    fn take_result(&mut self, from: &Jid, payload: &Element) -> Result<Element, StanzaError> {
-        let (attempt, outcome) = task::result_from_element(payload)?;
-        self.recover(from);
-        let nodes_fault = outcome.as_ref().is_err_and(|error| !matches!(error, task::TaskError::Input(_)));
-        let judgement = self.board.result(from, &attempt, outcome);
-        if !matches!(judgement, Judgement::Fenced { .. } | Judgement::Unknown) {
-            self.free(from, &attempt, nodes_fault);
-        }
-        let verdict = match judgement {
-            Judgement::Done { output, attempts } => {
-                self.publication.done(&attempt, &output, from);
-                let (batch, task) = (attempt.batch.clone(), attempt.task.clone());
-                self.tell(SchedulerEvent::Done { batch, task, output, attempts });
-                Verdict::Committed
-            }
-            Judgement::Failed { error } => {
-                self.publication.failed(&attempt);
-                let (batch, task) = (attempt.batch.clone(), attempt.task.clone());
-                self.tell(SchedulerEvent::Failed { batch, task, error });
-                Verdict::Committed
-            }
-            Judgement::Again => {
-                self.publication.reopened(&attempt);
-                Verdict::Committed
-            }
-            Judgement::Known(verdict) => verdict,
-            Judgement::Fenced { now } => {
-                self.tell(SchedulerEvent::Fenced { node: from.clone(), epoch: attempt.lease.epoch });
-                return Err(fenced(attempt.lease.epoch, now));
-            }
-            Judgement::Unknown => return Err(expired()),
-        };
-        self.finish_if_done(&attempt.batch);
-        Ok(task::ack(&attempt, verdict))
     }
 
     /// The node has done with an attempt; one that failed rests before the next.
-    fn free(&mut self, node: &Jid, attempt: &Attempt, rests: bool) {
+    pub(super) fn free(&mut self, node: &Jid, attempt: &Attempt, rests: bool) {
         let Some(slot) = self.slots.get_mut(node) else { return };
         if slot.busy.as_ref().is_none_or(|(busy, _)| busy != attempt) {
             return;
@@ -255,7 +187,7 @@ impl Dispatch {
     }
 
     /// The node is heard of again.
-    fn recover(&mut self, node: &Jid) {
+    pub(super) fn recover(&mut self, node: &Jid) {
         if !self.suspect.remove(node) {
             return;
         }
@@ -313,24 +245,6 @@ impl Dispatch {
             self.release(&slot.manager, &slot.lease);
         }
         self.tell(SchedulerEvent::NodeLost { node: node.clone(), why, tasks });
-    }
-
-    fn finish_if_done(&mut self, batch: &str) {
-        let Some(statistics) = self.board.statistics(batch).filter(BatchStatistics::is_finished) else { return };
-        let Some(waiting) = self.waiting.remove(batch) else { return };
-        if let Some(local) = waiting.local {
-            let _caller_gone = local.send(statistics);
-        }
-        if let Some(remote) = waiting.remote {
-            let payload = Element::new("finished", task::NAMESPACE)
-                .attr("batch", batch)
-                .attr("tasks", statistics.tasks)
-                .attr("failed", statistics.failed)
-                .attr_opt("sum", statistics.sum);
-            let message = Stanza::message(MessageType::Normal).with_to(&remote).with_payload(payload);
-            self.component.route(message.with_from(self.component.jid()));
-        }
-        self.tell(SchedulerEvent::Finished { batch: batch.to_owned(), statistics });
     }
 
     fn completed(&mut self, completed: Completed) {
@@ -392,17 +306,6 @@ impl Dispatch {
     pub(super) fn tell(&self, event: SchedulerEvent) {
         let _nobody_watches = self.events.send(event);
     }
-}
-
-/// What the submitter of a batch that was not taken is told.
-fn refusal(error: &SubmitError) -> StanzaError {
-    let condition = match error {
-        SubmitError::Exists(_) => Condition::Conflict,
-        SubmitError::Twice(_) => Condition::BadRequest,
-        SubmitError::TooMany => Condition::ResourceConstraint,
-        SubmitError::Ended => Condition::RecipientUnavailable,
-    };
-    StanzaError::new(condition).with_text(error.to_string())
 }
 
 /// Orders until the node has accepted: the same order again does no harm.

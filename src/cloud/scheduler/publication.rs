@@ -5,13 +5,14 @@ use std::pin::Pin;
 
 use convoke_xmpp::Jid;
 
+use crate::cloud::board::Outcome;
 use crate::cloud::posts::Posts;
 use crate::cloud::task::Attempt;
 use crate::component::ComponentHandle;
 use crate::nodes::{NodeItem, TaskResult, TaskStage, TaskState};
 
 /// Of how many batches the nodes are kept; those of the batch that was submitted first are deleted first.
-const BATCHES: usize = 100;
+pub(super) const BATCHES: usize = 100;
 
 /// The published state of a board.
 ///
@@ -39,6 +40,34 @@ impl Publication {
         }
         self.posts.create_part::<TaskState>(batch);
         self.posts.create_part::<TaskResult>(batch);
+        self.add(batch);
+    }
+
+    /// A batch of an earlier run is gone on with, or was finished by it: what was told of results is still true, and how
+    /// far the tasks are is of interest until they are all at their end.
+    pub(super) fn restored(&mut self, batch: &str, outcomes: &[Outcome], is_finished: bool) {
+        if !self.posts.is_active() {
+            return;
+        }
+        self.posts.keep_part::<TaskResult>(batch);
+        if is_finished {
+            self.posts.delete_part::<TaskState>(batch);
+        } else {
+            self.posts.create_part::<TaskState>(batch);
+        }
+        for Outcome { attempt, by, result } in outcomes {
+            if let Ok(output) = result {
+                self.posts.publish_part(batch, || TaskResult::new(&attempt.task, output, by.clone()));
+            }
+            if !is_finished {
+                let stage = if result.is_ok() { TaskStage::Done } else { TaskStage::Failed };
+                self.state(attempt, || stage);
+            }
+        }
+        self.add(batch);
+    }
+
+    fn add(&mut self, batch: &str) {
         // A name that is used again is that of the newer batch.
         self.batches.retain(|other| other != batch);
         self.batches.push_back(batch.to_owned());
