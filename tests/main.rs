@@ -6,6 +6,7 @@
 mod bounces;
 mod conformance;
 mod examples;
+mod kills;
 mod layering;
 mod lost_routes;
 mod nodes;

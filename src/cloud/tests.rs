@@ -10,6 +10,7 @@ use convoke_xmpp::{Condition, Domainpart, Element, Jid};
 use super::*;
 use crate::Domain;
 
+mod durable;
 mod played;
 #[cfg(feature = "pubsub")]
 mod publication;

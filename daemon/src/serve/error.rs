@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use convoke::DomainError;
-use convoke::cloud::ResourceManagerError;
+use convoke::cloud::{ResourceManagerError, SchedulerError};
 use convoke::gateways::GatewayError;
 use convoke::s2s::DaneError;
 use convoke::s2s::resolver::DnsSetupError;
@@ -41,6 +41,9 @@ pub(crate) enum ServeError {
     /// A resource manager cannot be started.
     #[error(transparent)]
     ResourceManager(#[from] ResourceManagerError),
+    /// A scheduler cannot be started.
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
     /// The gateway cannot be started.
     #[error(transparent)]
     Gateway(#[from] GatewayError),

@@ -24,7 +24,7 @@ pub(super) async fn start(
             Role::Pubsub => pubsub(domain, store)?,
             Role::Resources => resources(domain, config, store).await?,
             Role::Monitor => monitor(domain, config)?,
-            Role::Scheduler => scheduler(domain, config)?,
+            Role::Scheduler => scheduler(domain, config, store)?,
             Role::Gateway => {}
         }
     }
@@ -64,9 +64,14 @@ fn monitor(domain: &Domain, config: &RolesConfig) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn scheduler(domain: &Domain, config: &RolesConfig) -> Result<(), ServeError> {
+/// Batches outlive a restart where there is a store.
+fn scheduler(domain: &Domain, config: &RolesConfig, store: Option<&Arc<dyn Store>>) -> Result<(), ServeError> {
     let managers = config.managers.clone();
     let publish_to = publish_to(domain, config)?;
-    Scheduler::start(domain, SchedulerConfig { managers, publish_to, ..SchedulerConfig::default() })?;
+    let config = SchedulerConfig { managers, publish_to, ..SchedulerConfig::default() };
+    match store {
+        Some(store) => Scheduler::start_durable(domain, config, Arc::clone(store))?,
+        None => Scheduler::start(domain, config)?,
+    };
     Ok(())
 }

@@ -3,34 +3,45 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use convoke_store::Store;
 use convoke_xmpp::{
     Condition, Domainpart, Element, IqType, Jid, Kind, Origin, PresenceType, RouteChange, Router, Service, Stanza,
 };
 
 use super::{SOON, Square, finished, squares};
 use crate::cloud::*;
-use crate::{About, Component, Domain};
+use crate::{About, Component, Domain, RequestError};
 
 /// A scheduler whose manager and node are played by the test.
-struct Stage {
-    scheduler: Scheduler,
-    manager: Component,
-    node: Component,
-    domain: Domain,
+pub(super) struct Stage {
+    pub(super) scheduler: Scheduler,
+    pub(super) manager: Component,
+    pub(super) node: Component,
+    pub(super) domain: Domain,
 }
 
 impl Stage {
     async fn set(config: SchedulerConfig) -> Self {
+        Self::start(config, |domain, config| Scheduler::start(domain, config).unwrap()).await
+    }
+
+    /// With a scheduler that keeps its work.
+    pub(super) async fn set_on(store: &Arc<dyn Store>) -> Self {
+        let start = |domain: &Domain, config| Scheduler::start_durable(domain, config, store.clone()).unwrap();
+        Self::start(SchedulerConfig::default(), start).await
+    }
+
+    async fn start(config: SchedulerConfig, start: impl FnOnce(&Domain, SchedulerConfig) -> Scheduler) -> Self {
         let domain = Domain::builder("a.example").also_serve("b.example").start().await.unwrap();
         let lender = domain.sibling("b.example").unwrap();
         let (manager, node) = (lender.component("resources").unwrap(), lender.session("v", "desk").unwrap());
         let config = SchedulerConfig { managers: vec![manager.jid().clone()], ..config };
-        let scheduler = Scheduler::start(&domain, config).unwrap();
+        let scheduler = start(&domain, config);
         Self { scheduler, manager, node, domain }
     }
 
     /// Answers the next request for nodes with the one there is.
-    async fn grant(&mut self, epoch: u64) -> lease::LeaseRef {
+    pub(super) async fn grant(&mut self, epoch: u64) -> lease::LeaseRef {
         let request = next_request(&mut self.manager, "request").await;
         let req = request.payload().unwrap().attribute("req").unwrap().to_owned();
         let lease = lease::LeaseRef { id: format!("l{epoch}"), epoch };
@@ -41,7 +52,7 @@ impl Stage {
     }
 
     /// Accepts the next order.
-    async fn accept(&mut self) -> Element {
+    pub(super) async fn accept(&mut self) -> Element {
         let order = next_request(&mut self.node, "assign").await;
         self.node.reply(&order, Ok(None));
         order.payload().unwrap()
@@ -49,9 +60,15 @@ impl Stage {
 
     /// Reports on an order, by the worker's own words.
     async fn report(&self, order: &Element, output: &str) {
+        self.try_to_report(order, output).await.unwrap();
+    }
+
+    /// The same; gives the verdict.
+    pub(super) async fn try_to_report(&self, order: &Element, output: &str) -> Result<String, RequestError> {
         let (attempt, _) = task::assign_from_element(order).unwrap();
         let result = task::result(&attempt, &Ok(output.to_owned()));
-        self.node.set(self.scheduler.jid(), result, SOON).await.unwrap();
+        let ack = self.node.set(self.scheduler.jid(), result, SOON).await?.unwrap();
+        Ok(ack.attribute("verdict").unwrap().to_owned())
     }
 }
 
