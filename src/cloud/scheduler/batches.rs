@@ -30,7 +30,7 @@ pub(super) struct Waiting {
 pub(super) enum Submitter {
     Local(oneshot::Sender<Result<Batch, SubmitError>>),
     /// By this request.
-    Remote(Stanza),
+    Remote(Box<Stanza>),
 }
 
 impl Dispatch {
@@ -52,7 +52,7 @@ impl Dispatch {
             return self.component.reply(request, Err(Condition::Forbidden.into()));
         }
         match Submission::from_element(payload) {
-            Ok(submission) => self.submit(submission, Submitter::Remote(request.clone())),
+            Ok(submission) => self.submit(submission, Submitter::Remote(Box::new(request.clone()))),
             Err(error) => self.component.reply(request, Err(error)),
         }
     }

@@ -18,7 +18,7 @@ pub(super) enum Keeping {
     /// A batch is taken.
     Submission { submission: Submission, submitter: Submitter, result: Result<(), StoreError> },
     /// A task has come to its end by the result that this request brought.
-    Outcome { request: Stanza, attempt: Attempt, result: Result<(), StoreError> },
+    Outcome { request: Box<Stanza>, attempt: Attempt, result: Result<(), StoreError> },
 }
 
 impl Dispatch {

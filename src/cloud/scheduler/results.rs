@@ -48,7 +48,7 @@ impl Dispatch {
 
     /// Nobody hears of what a task has come to before it is durable.
     fn keep(&mut self, request: &Stanza, index: u32, outcome: &Outcome) {
-        let (request, attempt) = (request.clone(), outcome.attempt.clone());
+        let (request, attempt) = (Box::new(request.clone()), outcome.attempt.clone());
         match self.journal.concluded(index, outcome) {
             Some(durable) => drop(self.keeping.spawn(async move {
                 let result = durable.wait().await;
