@@ -4,6 +4,7 @@
 //! made: the older one and the newer one.
 
 mod config;
+mod model;
 mod owner;
 mod scene;
 
