@@ -77,9 +77,9 @@ pub struct PubSubConfig {
     /// the address has subscribed to before (XEP-0060, section 6.1.6, `multi-subscribe`). Default `false`: a bot that
     /// subscribes at each start would pile up subscriptions; it is told the one that it has.
     ///
-    /// An address then has 16 subscriptions to a node at most, all of which count as subscriptions of the node, and each
-    /// of its notifications names its SubIDs, for which it is written anew. Services of accounts do not do this, whatever
-    /// is said here.
+    /// An address then has 16 subscriptions to a node at most, all of which count as subscriptions of the node. The
+    /// notifications of who has several name them, and so are written for it alone. Services of accounts do not do this,
+    /// whatever is said here.
     pub multi_subscribe: bool,
     /// Whether publishing to a node that does not exist creates it, for those who may create nodes (section 7.1.4).
     /// Default `false`: a mistyped name makes no node.

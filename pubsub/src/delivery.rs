@@ -20,7 +20,7 @@ use convoke_xmpp::{Condition, Jid, Origin, Router, Stanza, StanzaError};
 
 use crate::broker::{NodeId, SubId};
 use crate::ids::MessageIds;
-use crate::state::{Subscription, Subscriptions};
+use crate::state::{OfAddress, Subscription, Subscriptions};
 
 use backlog::{Admission, Backlogs, Release};
 use digest::Digests;
@@ -128,24 +128,18 @@ impl Delivery {
 
     /// One message for all subscriptions of an address that are to have it now (XEP-0060, section 6.1.6), behind what has
     /// been collected for them; a place in the digest of each of the others.
-    fn tell(
-        &mut self,
-        subscriber: &Jid,
-        own: &[Subscription],
-        letter: &Arc<Letter>,
-        now: Instant,
-        router: &dyn Router,
-    ) {
+    fn tell(&mut self, subscriber: &Jid, own: &OfAddress, letter: &Arc<Letter>, now: Instant, router: &dyn Router) {
         let period = |entry: &Subscription| entry.options.digest_period().filter(|_| letter.is_of_items());
-        for subscription in own {
+        for subscription in own.entries() {
             if let Some(period) = period(subscription) {
-                self.collect(subscriber, subscription.subid, letter, period, now, router);
+                let subids = SubIds::one(subscription.subid, own.are_several());
+                self.collect(subscriber, Pending::new(letter.clone(), subids), subscription.subid, period, now, router);
             } else if let Some(digest) = self.digests.take_for(subscriber, letter.source(), subscription.subid) {
                 self.send_or_wait(subscriber, digest, now, router);
             }
         }
-        let at_once = own.iter().filter(|entry| period(entry).is_none());
-        if let Some(subids) = SubIds::new(at_once.map(|entry| entry.subid)) {
+        let at_once = own.entries().iter().filter(|entry| period(entry).is_none());
+        if let Some(subids) = SubIds::new(at_once.map(|entry| entry.subid), own.are_several()) {
             self.send_or_wait(subscriber, Pending::new(letter.clone(), subids), now, router);
         }
     }
@@ -153,13 +147,13 @@ impl Delivery {
     fn collect(
         &mut self,
         subscriber: &Jid,
+        pending: Pending,
         subid: SubId,
-        letter: &Arc<Letter>,
         period: Duration,
         now: Instant,
         router: &dyn Router,
     ) {
-        let (pending, room) = (Pending::new(letter.clone(), SubIds::one(subid)), self.room());
+        let room = self.room();
         for digest in self.digests.collect((subscriber, subid), pending, period, room, now) {
             self.send_or_wait(subscriber, digest, now, router);
         }
@@ -268,7 +262,7 @@ pub(crate) fn deliver(stanza: Stanza, router: &dyn Router) {
 }
 
 /// The recipients, those of a domain beside each other: its link gets them as one run.
-fn by_domain(recipients: &Subscriptions) -> impl Iterator<Item = (&Jid, &[Subscription])> {
+fn by_domain(recipients: &Subscriptions) -> impl Iterator<Item = (&Jid, &OfAddress)> {
     let mut domains = BTreeMap::<&str, Vec<_>>::new();
     for (recipient, own) in recipients.addresses() {
         domains.entry(recipient.domain()).or_default().push((recipient, own));

@@ -46,7 +46,7 @@ pub(crate) use items::Items;
 pub(crate) use journal::{Changes, Undo};
 pub(crate) use moved::Moved;
 pub(crate) use node::{Node, Position};
-pub(crate) use subscriptions::{Subscription, Subscriptions};
+pub(crate) use subscriptions::{OfAddress, Subscription, Subscriptions};
 pub(crate) use usage::Usage;
 
 /// All that one service knows.

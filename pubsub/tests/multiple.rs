@@ -33,7 +33,8 @@ fn the_subscription_that_is_named_ends_and_no_other() {
         "<unsubscribe node='princely_musings' jid='francisco@denmark.lit' subid='123-abc'/>",
         "<subscription node='princely_musings' jid='francisco@denmark.lit' subscription='none' subid='123-abc'/>",
     );
-    assert_eq!(named(&scene.house.publish("1", PAYLOAD), &[&scene.subids[1]]), ["a"]);
+    assert_eq!(subids(&scene.house), scene.subids[1..]);
+    assert_eq!(named(&scene.house.publish("1", PAYLOAD), &[]), [""], "it is clear by which");
     // The only one that is left need not be named.
     scene.is_answered(
         "set",
@@ -165,10 +166,13 @@ fn what_is_told_of_the_node_itself_names_no_subscription() {
 #[test]
 fn a_bare_address_and_its_resource_are_told_apart_from_each_other() {
     let scene = Scene::new();
+    let [one, other] = &scene.subids;
     let third = subscribe(&scene.house, BARRACKS, &[]);
     let told = scene.house.publish("1", PAYLOAD);
-    assert_eq!(named(&told, &[&scene.subids[0], &scene.subids[1], &third]), ["ab", "c"]);
+    assert_eq!(named(&told, &[one, other]), ["ab", ""]);
     assert_eq!(told[1].to().unwrap().as_str(), BARRACKS);
+    let fourth = subscribe(&scene.house, BARRACKS, &[]);
+    assert_eq!(named(&scene.house.publish("2", PAYLOAD), &[one, other, &third, &fourth]), ["ab", "cd"]);
 }
 
 #[test]
@@ -208,11 +212,10 @@ fn the_last_item_is_sent_for_the_new_subscription() {
     house.publish("1", PAYLOAD);
     let verb = format!("<subscribe node='{NODE}' jid='{FRANCISCO}'/>");
     let mut subids = Vec::new();
-    for _ in 0..2 {
+    for expected in ["", "b"] {
         let answers = house.request(BARRACKS, "set", &verb);
-        let subscription = client::parse_subscription(&answers[0].payload().unwrap()).unwrap();
-        assert_eq!(client::parse_subids(&answers[1]), [subscription.subid.clone().unwrap()]);
-        subids.extend(subscription.subid);
+        subids.extend(client::parse_subscription(&answers[0].payload().unwrap()).unwrap().subid);
+        assert_eq!(named(&answers[1..], &subids.iter().collect::<Vec<_>>()), [expected]);
     }
     let told = house.send(&format!("<presence from='{BARRACKS}' to='pubsub.shakespeare.lit'/>"));
     assert_eq!(named(&told, &[&subids[0], &subids[1]]), ["ab"], "once for both when it becomes available");
@@ -236,14 +239,15 @@ fn an_address_has_no_more_subscriptions_than_allowed() {
 fn a_subscription_that_ends_by_itself_leaves_the_others() {
     let house = House::with_node(multiple());
     let present = subscribe(&house, FRANCISCO, &[("pubsub#expire", &["presence"])]);
-    let always = subscribe(&house, FRANCISCO, &[]);
+    let always = [subscribe(&house, FRANCISCO, &[]), subscribe(&house, FRANCISCO, &[])];
+    let all = [&present, &always[0], &always[1]];
     house.send(&format!("<presence from='{BARRACKS}' to='pubsub.shakespeare.lit'/>"));
-    assert_eq!(named(&house.publish("1", PAYLOAD), &[&present, &always]), ["ab"]);
+    assert_eq!(named(&house.publish("1", PAYLOAD), &all), ["abc"]);
     let told = house.send(&format!("<presence type='unavailable' from='{BARRACKS}' to='pubsub.shakespeare.lit'/>"));
     let Some(client::Event::Subscription { subscription, .. }) = client::parse_event(&told[0]) else {
         panic!("{told:?}")
     };
     assert_eq!((subscription.state.as_str(), subscription.subid), ("none", Some(present.clone())));
     assert_eq!(told.len(), 1);
-    assert_eq!(named(&house.publish("2", PAYLOAD), &[&present, &always]), ["b"]);
+    assert_eq!(named(&house.publish("2", PAYLOAD), &all), ["bc"]);
 }

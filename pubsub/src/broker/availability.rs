@@ -10,7 +10,7 @@ use super::notice::{followers, may_follow};
 use super::subscriptions::recalled;
 use super::{Broker, Context, NodeId, Notification, Refusal, SubId};
 use crate::config::{AccessModel, Expiry, SendLast, Show};
-use crate::state::{Item, Node, Subscription};
+use crate::state::{Item, Node, OfAddress, Subscription};
 
 /// What the presence of an address says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,8 @@ impl Broker {
         let followed = nodes.filter(|node| {
             node.config().send_last_published_item == SendLast::OnSubscribeAndPresence && may_follow(node, jid, context)
         });
-        followed.filter_map(|node| Some(recalled(node, jid, [], node.items().iter().next_back()?))).collect()
+        let follower = || OfAddress::from(Subscription::default());
+        followed.filter_map(|node| Some(recalled(node, jid, follower(), node.items().iter().next_back()?))).collect()
     }
 
     /// What an address is sent that follows these nodes already, to some of which this access model has just admitted it
@@ -157,8 +158,8 @@ impl Broker {
         let mut notifications = Vec::new();
         let addresses = if jid.is_bare() { vec![jid.as_str()] } else { vec![jid.bare(), jid.as_str()] };
         for node in self.state.nodes() {
-            for address in &addresses {
-                notifications.extend(self.greet_by(node, node.subscriptions().of(address), jid, absent, context));
+            for own in addresses.iter().filter_map(|address| node.subscriptions().at(address)) {
+                notifications.extend(self.greet_by(node, own, jid, absent, context));
             }
         }
         notifications
@@ -168,18 +169,21 @@ impl Broker {
     fn greet_by(
         &self,
         node: &Node,
-        own: &[Subscription],
+        own: &OfAddress,
         jid: &Jid,
         absent: Option<Duration>,
         context: &Context<'_>,
     ) -> Vec<Notification> {
-        let mut items: BTreeMap<u64, (Arc<Item>, Vec<&Subscription>)> = BTreeMap::new();
-        for subscription in own.iter().filter(|subscription| self.listens(node, jid, subscription, context)) {
+        let mut items: BTreeMap<u64, (Arc<Item>, BTreeSet<SubId>)> = BTreeMap::new();
+        for subscription in own.entries().iter().filter(|entry| self.listens(node, jid, entry, context)) {
             for item in missed(node, subscription, absent, context) {
-                items.entry(item.number()).or_insert_with(|| (item, Vec::new())).1.push(subscription);
+                items.entry(item.number()).or_insert_with(|| (item, BTreeSet::new())).1.insert(subscription.subid);
             }
         }
-        items.into_values().map(|(item, by)| recalled(node, jid, by, &item)).collect()
+        let recall = |(item, by): (Arc<Item>, BTreeSet<SubId>)| {
+            Some(recalled(node, jid, own.filtered(|entry| by.contains(&entry.subid))?, &item))
+        };
+        items.into_values().filter_map(recall).collect()
     }
 
     /// What ends with the availability of an address: subscriptions for its time, and what it has published for its

@@ -46,13 +46,12 @@ impl Broker {
 
     /// The subscriptions that are notified now; shared with the node if these are all.
     fn listeners(&self, node: &Node, context: &Context<'_>) -> Arc<Subscriptions> {
-        let listens = |(jid, subscription): &(&Jid, &Subscription)| self.listens(node, jid, subscription, context);
+        let listens = |jid: &Jid, subscription: &Subscription| self.listens(node, jid, subscription, context);
         let all = node.subscriptions();
-        if all.iter().all(|entry| listens(&entry)) {
+        if all.iter().all(|(jid, subscription)| listens(jid, subscription)) {
             return all.clone();
         }
-        let some = all.iter().filter(listens);
-        Arc::new(some.map(|(jid, subscription)| (jid.clone(), subscription.clone())).collect())
+        Arc::new(all.filtered(listens))
     }
 
     /// Whether a subscriber is to have a notification now (XEP-0060, sections 4.2, 6.3, 13.6 and 15.3).
@@ -114,12 +113,9 @@ fn may_still_hear(node: &Node, jid: &Jid, context: &Context<'_>) -> bool {
 
 /// A message to one address that is no part of the history of the node.
 pub(super) fn notice(node: &Node, to: &Jid, change: Change) -> Notification {
-    let mut recipients: Subscriptions =
-        node.subscriptions().of(to.as_str()).iter().map(|own| (to.clone(), own.clone())).collect();
-    if recipients.is_empty() {
-        recipients.insert(to.clone(), Subscription::default());
-    }
-    notification(node, change, None, Arc::new(recipients))
+    let own = node.subscriptions().at(to.as_str()).cloned();
+    let own = own.unwrap_or_else(|| Subscription::default().into());
+    notification(node, change, None, Arc::new(Subscriptions::of_one(to.clone(), own)))
 }
 
 /// A message to all owners.

@@ -79,7 +79,7 @@ impl NodeInfo {
     fn of(node: &Node, max_items: usize) -> Self {
         let publishers = node.affiliations().filter(|(_, affiliation)| *affiliation == Affiliation::Publisher);
         let is_subscribed = |subscription: &Subscription| subscription.state == SubscriptionState::Subscribed;
-        let subscribers = node.subscriptions().addresses().filter(|(_, own)| own.iter().any(is_subscribed));
+        let subscribers = node.subscriptions().addresses().filter(|(_, own)| own.entries().iter().any(is_subscribed));
         Self {
             creator: node.creator().clone(),
             created: node.created(),

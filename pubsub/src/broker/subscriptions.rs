@@ -6,13 +6,13 @@ use convoke_xmpp::Jid;
 
 use super::access::Admission;
 use super::form::{self, Submission};
-use super::notice::{notice, notice_to_owners, notification, told_owners};
+use super::notice::{notice_to_owners, notification, told_owners};
 use super::{
     Answer, Broker, Change, Context, NodeId, Notification, Outcome, Page, Refusal, Requester, SubId, SubscriptionInfo,
     SubscriptionName, SubscriptionState,
 };
 use crate::config::{Expiry, SendLast, SubscriptionOptions};
-use crate::state::{Item, Node, Subscription, Subscriptions};
+use crate::state::{Item, Node, OfAddress, Subscription, Subscriptions};
 
 /// The subscriptions of one address to one node: each is named in every notification that it brings about.
 const MAX_SUBSCRIPTIONS_PER_ADDRESS: usize = 16;
@@ -109,10 +109,10 @@ impl Broker {
         if node.config().send_last_published_item == SendLast::Never {
             return None;
         }
-        let jid = &subscription.jid;
-        let subscription = node.subscriptions().get(jid, subscription.subid)?;
-        let item = node.items().iter().next_back()?;
-        self.listens(node, jid, subscription, context).then(|| recalled(node, jid, [subscription], item))
+        let SubscriptionInfo { jid, subid, .. } = subscription;
+        let is_new = |entry: &Subscription| entry.subid == *subid && self.listens(node, jid, entry, context);
+        let new = node.subscriptions().at(jid.as_str())?.filtered(is_new)?;
+        Some(recalled(node, jid, new, node.items().iter().next_back()?))
     }
 
     pub(super) fn unsubscribe(
@@ -201,23 +201,10 @@ impl Broker {
     }
 }
 
-/// An item that was published before, for an address that has not had it by these subscriptions; who follows the node
-/// without any has it all the same.
-pub(super) fn recalled<'a>(
-    node: &Node,
-    to: &Jid,
-    subscriptions: impl IntoIterator<Item = &'a Subscription>,
-    item: &Arc<Item>,
-) -> Notification {
-    let change = Change::Recalled { item: item.clone() };
-    let recipients: Subscriptions =
-        subscriptions.into_iter().map(|subscription| (to.clone(), subscription.clone())).collect();
-    let told = if recipients.is_empty() {
-        notice(node, to, change)
-    } else {
-        notification(node, change, None, Arc::new(recipients))
-    };
-    Notification { position: Some(node.position()), ..told }
+/// An item that was published before, for an address that has not had it by these subscriptions.
+pub(super) fn recalled(node: &Node, to: &Jid, by: OfAddress, item: &Arc<Item>) -> Notification {
+    let recipients = Subscriptions::of_one(to.clone(), by);
+    notification(node, Change::Recalled { item: item.clone() }, Some(node.position()), Arc::new(recipients))
 }
 
 /// The options that a form chooses; `None` if it chooses nothing.

@@ -112,8 +112,8 @@ pub fn parse_delay(message: &Stanza) -> Option<SystemTime> {
     message.to_element().find("delay", DELAY)?.attribute("stamp").and_then(timestamp::parse)
 }
 
-/// The SubIDs of the subscriptions by which the recipient has this notification of items, at a service where an address may
-/// have several (section 7.1.2.4); none elsewhere.
+/// The SubIDs of the subscriptions by which an address has this notification of items (section 7.1.2.4); empty for an
+/// address with one subscription, and for what is told of the node itself.
 pub fn parse_subids(message: &Stanza) -> Vec<String> {
     subids(&message.to_element())
 }

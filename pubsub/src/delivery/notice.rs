@@ -24,8 +24,6 @@ pub(crate) struct Notice {
     pub(crate) is_state: bool,
     /// The position of the node since the change; `None` for what concerns one subscriber alone.
     pub(crate) position: Option<Position>,
-    /// Whether subscribers are told by which of their subscriptions they have it.
-    pub(crate) names_subscriptions: bool,
     /// The element `event`.
     pub(crate) event: Element,
     /// What follows it: a delay, for instance.
@@ -62,8 +60,8 @@ impl Letter {
     /// The headers that name the subscriptions by which an address has it (XEP-0060, sections 7.1.2.4, 7.2.2.2 and
     /// 13.16): only what is told of items differs from one to another.
     fn headers(&self, subids: &SubIds) -> Option<Element> {
-        let are_named = self.notice.names_subscriptions || subids.are_several();
-        (are_named && self.notice.event.find("items", PUBSUB_EVENT).is_some()).then(|| subid_headers(subids.iter()))
+        (subids.are_told() && self.notice.event.find("items", PUBSUB_EVENT).is_some())
+            .then(|| subid_headers(subids.iter()))
     }
 
     fn bytes(&self) -> usize {

@@ -181,7 +181,6 @@ impl SingleBroker {
             from: self.address.clone(),
             kind: protocol::message_type(&notification),
             is_state: notification.style.is_singleton,
-            names_subscriptions: self.config.multi_subscribe,
             event: protocol::event(&notification),
             extras: protocol::delay(&notification).into_iter().collect(),
             node: notification.node,

@@ -30,14 +30,54 @@ impl Default for Subscription {
 }
 
 /// Subscriptions, those of one address beside each other: mostly it has one.
+///
+/// All of a node, or those of them that a notification is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Subscriptions {
-    /// By address, bare or full; of each, oldest first. Nobody is there without any.
-    by_address: BTreeMap<Jid, Vec<Subscription>>,
+    /// By address, bare or full; nobody is there without any.
+    by_address: BTreeMap<Jid, OfAddress>,
     count: usize,
 }
 
+/// Subscriptions of one address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct OfAddress {
+    /// Oldest first.
+    entries: Vec<Subscription>,
+    /// Whether the address has several at the node, even if not all of them are here.
+    are_several: bool,
+}
+
+impl OfAddress {
+    pub(crate) fn entries(&self) -> &[Subscription] {
+        &self.entries
+    }
+
+    pub(crate) fn are_several(&self) -> bool {
+        self.are_several
+    }
+
+    /// Those of them that `is_kept` says; `None` if it says none.
+    pub(crate) fn filtered(&self, is_kept: impl Fn(&Subscription) -> bool) -> Option<Self> {
+        let entries: Vec<_> = self.entries.iter().filter(|entry| is_kept(entry)).cloned().collect();
+        (!entries.is_empty()).then_some(Self { entries, are_several: self.are_several })
+    }
+}
+
+impl From<Subscription> for OfAddress {
+    /// The only one.
+    fn from(subscription: Subscription) -> Self {
+        Self { entries: vec![subscription], are_several: false }
+    }
+}
+
 impl Subscriptions {
+    /// These of one address alone.
+    pub(crate) fn of_one(address: Jid, own: OfAddress) -> Self {
+        let count = own.entries.len();
+        Self { by_address: BTreeMap::from([(address, own)]), count }
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.count
@@ -49,17 +89,22 @@ impl Subscriptions {
 
     /// Each with its address.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Jid, &Subscription)> {
-        self.by_address.iter().flat_map(|(jid, own)| own.iter().map(move |entry| (jid, entry)))
+        self.by_address.iter().flat_map(|(jid, own)| own.entries.iter().map(move |entry| (jid, entry)))
     }
 
     /// The addresses with all that each of them has.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&Jid, &[Subscription])> {
-        self.by_address.iter().map(|(jid, own)| (jid, own.as_slice()))
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&Jid, &OfAddress)> {
+        self.by_address.iter()
     }
 
     /// Those of this very address.
     pub(crate) fn of(&self, address: &str) -> &[Subscription] {
-        self.by_address.get(address).map_or(&[], Vec::as_slice)
+        self.at(address).map_or(&[], OfAddress::entries)
+    }
+
+    /// Those of this very address, if it has any.
+    pub(crate) fn at(&self, address: &str) -> Option<&OfAddress> {
+        self.by_address.get(address)
     }
 
     /// Those of a bare address and of its resources.
@@ -68,7 +113,7 @@ impl Subscriptions {
         let full = self.by_address.range::<str, _>((Bound::Included(resources.as_str()), Bound::Unbounded));
         let full = full.take_while(move |(jid, _)| jid.bare() == bare);
         let all = self.by_address.get_key_value(bare).into_iter().chain(full);
-        all.flat_map(|(jid, own)| own.iter().map(move |entry| (jid, entry)))
+        all.flat_map(|(jid, own)| own.entries.iter().map(move |entry| (jid, entry)))
     }
 
     /// The one of this address with this SubID.
@@ -76,14 +121,23 @@ impl Subscriptions {
         self.of(address.as_str()).iter().find(|entry| entry.subid == subid)
     }
 
+    /// Those of them that `is_kept` says.
+    pub(crate) fn filtered(&self, is_kept: impl Fn(&Jid, &Subscription) -> bool) -> Self {
+        let kept = |(jid, own): (&Jid, &OfAddress)| Some((jid.clone(), own.filtered(|entry| is_kept(jid, entry))?));
+        let by_address: BTreeMap<_, _> = self.by_address.iter().filter_map(kept).collect();
+        let count = by_address.values().map(|own: &OfAddress| own.entries.len()).sum();
+        Self { by_address, count }
+    }
+
     /// Adds one, in place of the one with its SubID, which is given back.
     pub(crate) fn insert(&mut self, address: Jid, subscription: Subscription) -> Option<Subscription> {
         let own = self.by_address.entry(address).or_default();
-        if let Some(existing) = own.iter_mut().find(|entry| entry.subid == subscription.subid) {
+        if let Some(existing) = own.entries.iter_mut().find(|entry| entry.subid == subscription.subid) {
             return Some(std::mem::replace(existing, subscription));
         }
-        let place = own.partition_point(|entry| entry.number < subscription.number);
-        own.insert(place, subscription);
+        let place = own.entries.partition_point(|entry| entry.number < subscription.number);
+        own.entries.insert(place, subscription);
+        own.are_several = own.entries.len() > 1;
         self.count += 1;
         None
     }
@@ -91,9 +145,10 @@ impl Subscriptions {
     /// Removes the one of this address with this SubID, and gives it back.
     pub(super) fn remove(&mut self, address: &Jid, subid: SubId) -> Option<Subscription> {
         let own = self.by_address.get_mut(address)?;
-        let place = own.iter().position(|entry| entry.subid == subid)?;
-        let removed = own.remove(place);
-        if own.is_empty() {
+        let place = own.entries.iter().position(|entry| entry.subid == subid)?;
+        let removed = own.entries.remove(place);
+        own.are_several = own.entries.len() > 1;
+        if own.entries.is_empty() {
             self.by_address.remove(address);
         }
         self.count -= 1;

@@ -104,7 +104,7 @@ fn several_subscriptions_stay_told_apart_when_there_may_be_no_more_of_them() {
     house.subscribe(FRANCISCO);
 
     let house = open(multiple());
-    let first = client::parse_subids(&house.publish("1", PAYLOAD)[0]).remove(0);
+    let first = subids(&house).remove(0);
     let second = subscribe(&house, FRANCISCO, &[]);
 
     let house = open(open_config());

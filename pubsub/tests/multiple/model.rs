@@ -10,7 +10,7 @@ use convoke_xmpp::Jid;
 use super::scene::*;
 use crate::support::{House, NODE, Numbers, form, verdict};
 
-const ROUNDS: u64 = 60;
+const ROUNDS: u64 = 20;
 const STEPS: u64 = 80;
 
 const ADDRESSES: [&str; 4] = [FRANCISCO, BARRACKS, "francisco@denmark.lit/watch", "francisco@denmark.lit.example"];
@@ -118,8 +118,10 @@ impl Pair {
         let listening = |own: &Vec<Entry>| -> Vec<String> {
             own.iter().filter(|entry| entry.delivers).map(|entry| entry.subid.clone()).collect()
         };
-        let expected = self.expected.iter().map(|(address, own)| ((*address).to_owned(), listening(own)));
-        assert_eq!(told, expected.filter(|(_, subids)| !subids.is_empty()).collect());
+        // Who has one subscription is not told which it is.
+        let named = |own: &Vec<Entry>| if own.len() > 1 { listening(own) } else { Vec::new() };
+        let hears = self.expected.iter().filter(|(_, own)| !listening(own).is_empty());
+        assert_eq!(told, hears.map(|(address, own)| ((*address).to_owned(), named(own))).collect());
     }
 
     fn check_lists(&self) {

@@ -24,6 +24,13 @@ pub(super) fn subscribe(house: &House, jid: &str, fields: &[(&str, &[&str])]) ->
     subscription.subid.expect("each has a SubID")
 }
 
+/// The SubIDs of Francisco's subscriptions, as the service lists them.
+pub(super) fn subids(house: &House) -> Vec<String> {
+    let list = house.request(BARRACKS, "get", "<subscriptions/>")[0].payload().unwrap();
+    let entries = client::parse_subscriptions(&list).unwrap();
+    entries.into_iter().map(|entry| entry.subid.expect("each has a SubID")).collect()
+}
+
 /// Francisco with two subscriptions.
 pub(super) struct Scene {
     pub(super) house: House,
