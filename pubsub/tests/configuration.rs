@@ -344,3 +344,16 @@ fn an_empty_form_is_the_default_configuration() {
     house.done(HAMLET, "set", &create(&[]));
     assert_eq!(configured(&house, "pubsub#access_model"), "open");
 }
+
+/// Section 15.3: what a node is from now on is no matter of theirs.
+#[test]
+fn who_is_shut_out_by_a_configuration_hears_of_its_end_and_of_nothing_else() {
+    let house = House::with_node(open_config());
+    house.configure(&[("pubsub#notify_config", &["1"])]);
+    house.publish("1", "<a xmlns='urn:a'/>");
+    house.publish("2", "<a xmlns='urn:a'/>");
+    house.subscribe("francisco@denmark.lit");
+    let told = house.configure(&[("pubsub#access_model", &["whitelist"]), ("pubsub#max_items", &["1"])]);
+    let [ended] = &told[..] else { panic!("{told:?}") };
+    assert!(ended.text().contains("subscription='none'"), "{ended:?}");
+}

@@ -21,6 +21,7 @@ mod last;
 mod limits;
 mod management;
 mod matrix;
+mod model;
 mod moved;
 mod multiple;
 mod options;

@@ -46,9 +46,10 @@ impl Broker {
     ) -> Result<Vec<Notification>, Refusal> {
         self.edit(node)?.configure(config.clone());
         self.expiries.note(config.item_expire, std::time::UNIX_EPOCH);
-        let mut notifications: Vec<_> = self.tell_configured(node, config, context)?.into_iter().collect();
+        // Whom the node shuts out by this hears no more of it than that.
+        let mut notifications = self.settle(node, context)?;
+        notifications.extend(self.tell_configured(node, config, context)?);
         notifications.extend(self.fit_items(node, config, context)?);
-        notifications.extend(self.settle(node, context)?);
         Ok(notifications)
     }
 

@@ -85,7 +85,8 @@ impl Broker {
         }
     }
 
-    /// Subscribes an address by an owner's word; `None` if it cannot be.
+    /// Subscribes an address by an owner's word; `None` if it cannot be. That word is an approval, and puts nobody on a whitelist
+    /// or into a roster.
     fn enlist(
         &mut self,
         node: &NodeId,
@@ -93,7 +94,7 @@ impl Broker {
         context: &mut Context<'_>,
     ) -> Result<Option<Vec<Notification>>, Refusal> {
         let has_room = self.node(node)?.subscriptions().len() < self.config.max_subscriptions_per_node;
-        if !has_room || self.access(node, jid, context)?.subscription() == Err(Refusal::Forbidden) {
+        if !has_room || self.access(node, jid, context)?.subscription().is_err() {
             return Ok(None);
         }
         let subid = SubId::new(context.ids.bits()?);
