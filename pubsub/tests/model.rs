@@ -16,7 +16,7 @@ use std::env;
 use step::Step;
 
 /// How many lives are led, unless this variable says otherwise.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 120;
 const SEEDS_VARIABLE: &str = "CONVOKE_PUBSUB_SEEDS";
 
 /// The steps of one life.
