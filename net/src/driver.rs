@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 use tokio_rustls::rustls;
 
 use crate::connection::{CLOSE_WAIT, Connection, Socket, Transport, farewell};
-use crate::tcp::{TcpStream, notice_silent_death};
+use crate::tcp::{TcpStream, hold_little, notice_silent_death};
 use crate::tls::{Handshake, TlsContext, TlsError};
 use crate::wire::Wire;
 
@@ -84,6 +84,7 @@ where
     // Answers are small and the peer waits for each: never delay them. Failing to say so is no reason to fail.
     let _ = stream.set_nodelay(true);
     notice_silent_death(&stream);
+    hold_little(&stream);
     let driver = Driver {
         negotiator,
         tls,

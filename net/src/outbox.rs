@@ -156,8 +156,14 @@ impl Outbox {
         queue.in_flight.split_off(unmanaged).into()
     }
 
-    /// The peer has handled so many stanzas, as it counts: modulo 2^32, from the beginning of the session on.
-    pub fn acknowledge(&self, handled: u32) -> Result<(), AcknowledgedTooMuch> {
+    /// Their bytes.
+    pub(crate) fn in_doubt(&self) -> usize {
+        self.lock().unacknowledged_bytes
+    }
+
+    /// The peer has handled so many stanzas, as it counts: modulo 2^32, from the beginning of the session on. Gives the
+    /// bytes of those that it had not acknowledged before.
+    pub fn acknowledge(&self, handled: u32) -> Result<usize, AcknowledgedTooMuch> {
         let mut queue = self.lock();
         let (count, sent) = (handled.wrapping_sub(queue.acknowledged), queue.sent());
         if count as usize > queue.acknowledgeable() {
@@ -168,7 +174,7 @@ impl Outbox {
         queue.unacknowledged_bytes -= freed;
         drop(queue);
         self.counters.acknowledged.fetch_add(count.into(), Ordering::Relaxed);
-        Ok(())
+        Ok(freed)
     }
 
     /// Another session with acknowledgements begins or goes on: the peer has counted so far, and the next stanza that is

@@ -15,7 +15,7 @@ use crate::config::{Backoff, FederationConfig, LocalDomain, PersistentLink, Time
 use crate::dialback::{DialbackPolicy, Secret};
 use crate::dialer::{DialReport, Dialed, Dialer, Penalties};
 use crate::identity::{Evidence, IdentityVerifier, Trust};
-use crate::link::{Incoming, Link, NotRegistered, Refused};
+use crate::link::{Contacts, Incoming, Link, NotRegistered, Refused};
 use crate::links::Links;
 use crate::listener::listen;
 use crate::live_trust::LiveTrust;
@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) router: Arc<dyn Router>,
     pub(crate) tasks: Tasks,
     links: Links,
+    /// Who dials a domain for the first time.
+    pub(crate) contacts: Contacts,
     persistent: Vec<PersistentLink>,
     pub(crate) timeouts: Timeouts,
     pub(crate) stream_management: bool,
@@ -261,6 +263,7 @@ impl Shared {
             router,
             tasks: Tasks::new(),
             links: Links::new(config.links, config.queue, config.urgent.into(), config.rates),
+            contacts: Contacts::default(),
             persistent: config.persistent,
             timeouts: config.timeouts,
             stream_management: config.stream_management,

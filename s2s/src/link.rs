@@ -8,6 +8,7 @@
 //! that carries stanzas in both directions (XEP-0288). That stream may carry the stanzas of further pairs of domains,
 //! whose links then ride on this one (XEP-0344).
 
+mod contact;
 mod further;
 mod handler;
 mod incoming;
@@ -37,6 +38,7 @@ use crate::policy::{Allowance, Rate};
 use crate::printable::{TOLD_CHARACTERS, printable};
 use crate::statistics::LinkStatistics;
 
+pub(crate) use self::contact::Contacts;
 pub(crate) use self::incoming::{Incoming, NotRegistered};
 
 /// The pair of domains that a link joins.
@@ -103,12 +105,6 @@ impl Link {
         &self.pair
     }
 
-    /// Takes note of what the peer has sent; how long nothing more is to be read of it, if it was too much.
-    fn spend(&self, bytes: usize) -> Option<Duration> {
-        let mut allowance = self.allowance.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        allowance.spend(bytes, now())
-    }
-
     /// Whether the stanza answers a ping of ours: then the remote domain is alive, and there is nothing else to it.
     fn takes_answer(&self, stanza: &Stanza) -> bool {
         let is_answer = self.liveness.is_answer(stanza, &self.pair);
@@ -118,12 +114,13 @@ impl Link {
         is_answer
     }
 
-    /// Counts what the peer has sent. Whether that was too much is asked after the read.
-    fn count(&self, stanza: &Stanza) {
+    /// Counts what the peer has sent; how long nothing more is to be read of it, if it was too much.
+    fn count(&self, stanza: &Stanza) -> Option<Duration> {
         let bytes = stanza.size();
         self.stanzas_in.fetch_add(1, Ordering::Relaxed);
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
-        let _pause = self.spend(bytes);
+        let mut allowance = self.allowance.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        allowance.spend(bytes, now())
     }
 
     /// Queues a stanza, and dials if there is no stream.

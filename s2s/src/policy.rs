@@ -67,7 +67,8 @@ impl FromStr for DomainPattern {
 
 /// How fast a domain may send to one domain here, over all its streams.
 ///
-/// Who sends faster is not refused but read more slowly, until TCP slows it down: nothing is lost.
+/// Who sends faster is not refused but read more slowly, until TCP slows it down: nothing is lost. A stream that is shared by
+/// several pairs of domains (XEP-0344) is read as slowly as the slowest of them demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// Bytes of stanzas a second, in the long run.

@@ -2,6 +2,7 @@
 
 mod acknowledgements;
 mod pulse;
+mod window;
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -16,6 +17,7 @@ use tokio_util::sync::WaitForCancellationFuture;
 
 use self::acknowledgements::released;
 use self::pulse::Pulse;
+use self::window::Window;
 use super::{End, SessionHandler, SessionSettings, Stop};
 use crate::connection::{CLOSE_WAIT, Socket, Transport, farewell};
 use crate::outbox::Outbox;
@@ -43,6 +45,7 @@ pub(super) struct Runner<'a, H> {
     serving: bool,
     /// How many stanzas the peer had acknowledged before this session.
     acknowledged: u32,
+    window: Window,
     /// What to close with, and when.
     closing: Option<Closing>,
     /// Whether our closing tag is on its way: nothing may follow it.
@@ -103,6 +106,7 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
             acknowledged: management.acknowledged(),
             session: Session::new(settings.session, management, now),
             first,
+            window: Window::new(settings.session.acknowledgement),
             serving: false,
             reader,
             writer: Writer::new(outbox),
@@ -354,7 +358,12 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
 
     /// Whether the stanzas of the outbox may be sent now.
     fn is_free(&self) -> bool {
-        self.serving && !self.session.is_held() && !self.handler.holds()
+        self.serving && !self.session.is_held() && !self.handler.holds() && self.has_room()
+    }
+
+    /// Whether so little is in doubt that more may be. What goes ahead of the end is not held back: there is no time.
+    fn has_room(&self) -> bool {
+        !self.session.is_managed() || self.closing.is_some() || self.window.has_room(self.outbox.in_doubt())
     }
 
     fn nothing_more(&mut self) {

@@ -14,7 +14,7 @@ use tracing::warn;
 use super::further::Further;
 use super::proof::Proof;
 use super::state::Resumable;
-use super::{Link, Pair, in_doubt};
+use super::{Link, Pair, in_doubt, now};
 use crate::federation::Shared;
 use crate::printable::{TOLD_CHARACTERS, printable};
 
@@ -35,6 +35,8 @@ pub(super) struct Handler {
     /// The language of its stanzas that name none, where it is not that of our own streams.
     pub(super) lang: Option<String>,
     pub(super) management: Management,
+    /// Until when nothing is read, because one of its pairs has sent more than it may.
+    pub(super) rests_until: Option<Instant>,
     /// How many stanzas of the peer were handled, once the session has ended.
     pub(super) handled: u32,
 }
@@ -46,18 +48,12 @@ impl SessionHandler for Handler {
                 .with_text("this stream carries stanzas in the other direction only"));
         }
         let link = self.check(&stanza).map_err(|condition| self.refused(&stanza, condition))?;
-        link.count(&stanza);
-        if self.is_answer_to_us(&stanza) {
-            return Ok(());
+        let pause = link.count(&stanza);
+        if !self.is_answer_to_us(&stanza) {
+            self.route(stanza, link);
         }
-        // By another stream it would be taken for another language (RFC 6120, section 8.1.5).
-        let stanza = match &self.lang {
-            Some(lang) => stanza.or_lang(lang),
-            None => stanza,
-        };
-        if let Err(undelivered) = self.shared.router.route(stanza, &link.origin) {
-            self.shared.router.undelivered(undelivered);
-        }
+        // Whichever of its pairs that is: the stream can only be read as a whole.
+        self.rests_until = self.rests_until.max(pause.map(|pause| now() + pause));
         Ok(())
     }
 
@@ -95,7 +91,7 @@ impl SessionHandler for Handler {
     }
 
     fn pause(&mut self) -> Option<Duration> {
-        self.link.spend(0)
+        self.rests_until.map(|until| until.saturating_duration_since(now())).filter(|pause| !pause.is_zero())
     }
 
     fn heard(&mut self, at: Instant) {
@@ -144,6 +140,17 @@ impl SessionHandler for Handler {
 }
 
 impl Handler {
+    fn route(&self, stanza: Stanza, link: &Link) {
+        // By another stream it would be taken for another language (RFC 6120, section 8.1.5).
+        let stanza = match &self.lang {
+            Some(lang) => stanza.or_lang(lang),
+            None => stanza,
+        };
+        if let Err(undelivered) = self.shared.router.route(stanza, &link.origin) {
+            self.shared.router.undelivered(undelivered);
+        }
+    }
+
     /// RFC 6120, sections 8.1.1.2 and 8.1.2.2. Gives the link of the pair, or the one of the
     /// stream if that is towards another of our domains.
     fn check(&self, stanza: &Stanza) -> Result<&Link, StreamCondition> {
@@ -177,7 +184,7 @@ impl Handler {
 
     fn refused(&self, stanza: &Stanza, condition: StreamCondition) -> StreamError {
         let reason = format!("a {} from {:?} to {:?}", stanza.kind().name(), text(stanza.from()), text(stanza.to()));
-        self.link.count(stanza);
+        let _ends_anyway = self.link.count(stanza);
         warn!(remote = %self.link.pair.remote, %condition, reason, "incoming stanza refused");
         // What the peer has said itself: it learns nothing.
         StreamError::new(condition).with_text(printable(&reason, TOLD_CHARACTERS))

@@ -155,6 +155,7 @@ impl Incoming {
             receives: true,
             lang: established.lang.clone(),
             management,
+            rests_until: None,
             handled: 0,
         }
     }

@@ -205,6 +205,7 @@ impl Outgoing {
             receives: established.bidi,
             lang: established.lang.clone(),
             management,
+            rests_until: None,
             handled: 0,
         }
     }
@@ -259,6 +260,7 @@ impl Outgoing {
     /// A session has ended: it can be resumed, unless there is nothing more to say about it.
     fn closed(&self, end: &End, handled: u32) {
         let mut state = self.link.lock();
+        state.contact = None;
         if *end == End::Stream(SessionEnd::Closed) && self.link.outbox.unacknowledged() == 0 {
             state.ticket = None;
         } else if let Some(session) = &mut state.ticket {
@@ -355,7 +357,7 @@ impl Outgoing {
     fn abandon(&self) {
         let stanzas = {
             let mut state = self.link.lock();
-            (state.phase, state.at_work) = (Phase::Idle, false);
+            (state.phase, state.at_work, state.contact) = (Phase::Idle, false, None);
             self.link.outbox.take_all()
         };
         self.link.release_riders(&self.shared);

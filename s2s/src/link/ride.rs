@@ -13,6 +13,7 @@ use convoke_net::Full;
 use convoke_xmpp::{Stanza, Undelivered};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::outgoing::Outgoing;
 use super::requests::{Request, Requests};
@@ -25,6 +26,8 @@ impl Link {
     pub(super) fn serve_riders(&self, requests: Option<Arc<Requests>>) -> Vec<Arc<Link>> {
         let mut state = self.lock();
         state.requests = requests;
+        // Who has waited for it finds it.
+        state.contact = None;
         state.riders.iter().filter_map(Weak::upgrade).collect()
     }
 
@@ -76,8 +79,31 @@ impl Link {
 }
 
 impl Outgoing {
-    /// Asks the streams that are there already to carry the stanzas; says whether one does.
+    /// Asks the streams that are there already, or will be at once, to carry the stanzas; says whether one does.
     pub(super) async fn board(&self) -> bool {
+        if self.ask_streams().await {
+            return true;
+        }
+        match self.first_contact() {
+            None => false,
+            Some(other) => {
+                // No longer: it may take a minute to find out that nobody is there, and there may be another way.
+                let _ = timeout(self.shared.timeouts.answer, other.cancelled()).await;
+                self.ask_streams().await
+            }
+        }
+    }
+
+    /// Takes note that this link is the first one to dial the domain; gives the end of another's attempt, if it is not.
+    fn first_contact(&self) -> Option<CancellationToken> {
+        if !self.shared.dialer.dialback || !self.link.may_ride(&self.link.lock()) {
+            return None;
+        }
+        let contact = self.shared.contacts.begin(&self.link.pair.remote);
+        contact.map(|contact| self.link.lock().contact = Some(contact)).err()
+    }
+
+    async fn ask_streams(&self) -> bool {
         for requests in self.streams() {
             let (answer, answered) = oneshot::channel();
             requests.push(Request { rider: Arc::clone(&self.link), answer: Some(answer) });

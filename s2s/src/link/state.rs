@@ -8,6 +8,7 @@ use convoke_xmpp::session::Ticket;
 use convoke_xmpp::{Stanza, StanzaError};
 use tokio_util::sync::CancellationToken;
 
+use super::contact::Contact;
 use super::requests::Requests;
 use super::{Link, Pair, now, too_large};
 use crate::dialer::{DialError, DialReport};
@@ -42,6 +43,8 @@ pub(super) struct State {
     pub(super) lost_at: Option<Instant>,
     /// Streams that were lost early, since the last one that lasted.
     pub(super) early_losses: u32,
+    /// As long as this link is the first one to dial the domain, and others wait for what comes of it.
+    pub(super) contact: Option<Contact>,
     /// The links whose stanzas wait in the queue of this one.
     pub(super) riders: Vec<Weak<Link>>,
     /// Where the stream that empties the queue takes requests, as long as there is one.
@@ -160,6 +163,7 @@ impl State {
 
     pub(super) fn fail(&mut self, error: &DialError) {
         self.failures += 1;
+        self.contact = None;
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         self.last_failure = Some(error.to_string());
         self.last_report = Some(Arc::clone(error.report()));

@@ -1,11 +1,16 @@
 //! Several pairs of domains on one stream (XEP-0344, section 2.4; XEP-0220, section 2.6).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use convoke_dev::{Issued, Subject};
-use convoke_s2s::{Backoff, FederationConfig, LinkState, LinkStatistics, LocalDomain};
-use convoke_xmpp::{Condition, Origin, Outbound};
+use convoke_s2s::{
+    Backoff, Family, FederationConfig, LinkState, LinkStatistics, LocalDomain, Rate, RateRule, ResolveError, Resolver,
+    Service, SrvRecord,
+};
+use convoke_xmpp::{Condition, Domainpart, Origin, Outbound};
 use tokio::net::TcpListener;
 
 use crate::proxy::Proxy;
@@ -75,6 +80,86 @@ async fn four_pairs_of_domains_share_one_stream_in_both_directions() {
     assert_eq!(carried.carried_by, Some((domain("a1.example"), domain("b1.example"))));
     assert_eq!((carried.state, carried.dials), (LinkState::Open, 0));
     assert!(a.has_given_nothing_back().await && b.has_given_nothing_back().await);
+}
+
+/// The second waits for what comes of the first, instead of dialling too.
+#[tokio::test]
+async fn two_pairs_that_meet_a_domain_at_the_same_moment_share_one_stream_where_both_sides_offer_it() {
+    for (offered, streams) in [(true, 1), (false, 2)] {
+        let world = World::new().await;
+        let (a, b) = (node(&world, A, |_| {}).await, node(&world, B, |config| config.multiplexing = offered).await);
+        for (number, local) in A.into_iter().enumerate() {
+            a.send(message(local, B[0], &number.to_string()));
+        }
+        let mut ids = [b.routed().await.0, b.routed().await.0].map(|stanza| stanza.id().map(str::to_owned));
+        ids.sort_unstable();
+        assert_eq!(ids.each_ref().map(Option::as_deref), [Some("0"), Some("1")]);
+        assert_eq!(connections(&[&a]), streams, "offered: {offered}");
+    }
+}
+
+/// Never answers.
+struct Silent;
+
+#[async_trait]
+impl Resolver for Silent {
+    async fn services(&self, _: Service, _: &Domainpart) -> Result<Vec<SrvRecord>, ResolveError> {
+        std::future::pending().await
+    }
+
+    async fn addresses(&self, _: Family, _: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn who_has_waited_long_enough_for_the_first_contact_of_another_pair_dials() {
+    let world = World::new().await;
+    let a = node(&world, A, |config| {
+        config.resolver = Arc::new(Silent);
+        config.timeouts.answer = Duration::from_millis(50);
+        // The first one is at it as long as this test takes.
+        (config.timeouts.resolve, config.timeouts.dial) = (100 * SOON, 100 * SOON);
+    })
+    .await;
+    A.iter().for_each(|local| a.send(message(local, B[0], "waits")));
+    let both_dial = async {
+        while connections(&[&a]) < 2 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(SOON, both_dial).await.unwrap();
+    assert!(A.iter().all(|local| link(&a, local, B[0]).failures == 0));
+}
+
+/// The stream of both is read as slowly as the one domain is to be, and nothing is lost.
+#[tokio::test]
+async fn a_domain_that_sends_too_fast_by_the_stream_of_another_is_read_more_slowly() {
+    const STANZAS: usize = 1000;
+    let world = World::new().await;
+    let rate = Rate { bytes_per_second: 30_000, burst: 10_000 };
+    let rule = RateRule { domains: vec![B[1].parse().unwrap()], rate };
+    let a = node(&world, A, |config| config.rates = vec![rule]).await;
+    let b = node(&world, B, |_| {}).await;
+    let c = world.node("c.example").await;
+    pass((&b, B[0]), (&a, A[0]), "first").await;
+    pass((&b, B[1]), (&a, A[0]), "second").await;
+    assert_eq!(link(&b, B[1], A[0]).carried_by, Some((domain(B[0]), domain(A[0]))));
+    pass((&c, "c.example"), (&a, A[0]), "ready").await;
+    (0..STANZAS).for_each(|id| b.send(message(B[1], A[0], &id.to_string())));
+    assert_eq!(a.routed().await.0.id(), Some("0"));
+    c.send(message("c.example", A[0], "c"));
+    let (mut next, mut overtaken) = (1, false);
+    while next < STANZAS {
+        match a.routed().await.0.id().unwrap() {
+            "c" => overtaken = true,
+            id => {
+                assert_eq!(id, next.to_string());
+                next += 1;
+            }
+        }
+    }
+    assert!(overtaken, "what came later from a domain without a limit went ahead");
 }
 
 /// Every pair, in an order in which each has reason to know that the peer is the other domain too.

@@ -219,10 +219,9 @@ impl Node {
         self.federation.send(stanza).unwrap();
     }
 
-    /// The next stanza that was routed here. Through a proxy that cuts, on a machine that is busy, several connections may
-    /// pass before one carries a stanza.
+    /// The next stanza that was routed here.
     pub(crate) async fn routed(&self) -> (Stanza, Origin) {
-        let routed = timeout(3 * SOON, async { self.routed.lock().await.recv().await.unwrap() }).await;
+        let routed = timeout(SOON, async { self.routed.lock().await.recv().await.unwrap() }).await;
         routed.unwrap_or_else(|_| panic!("nothing was routed: {:?}", self.federation.statistics()))
     }
 

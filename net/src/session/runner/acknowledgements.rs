@@ -36,6 +36,7 @@ impl<H: SessionHandler> Runner<'_, H> {
             }
             ManagementNews::Declined => self.handler.agreed(Agreed::Declined),
             ManagementNews::Resumed(h) => {
+                // By another connection: that says nothing of this one.
                 self.acknowledge(h);
                 self.outbox.give_back();
                 self.handler.agreed(Agreed::Resumed);
@@ -45,25 +46,31 @@ impl<H: SessionHandler> Runner<'_, H> {
                 let _ = h.map(|h| self.outbox.acknowledge(h));
                 self.handler.agreed(Agreed::NotResumed(self.outbox.take_unacknowledged()));
             }
-            ManagementNews::Acknowledged(h) => self.acknowledge(h),
+            ManagementNews::Acknowledged(h) => {
+                let bytes = self.acknowledge(h);
+                self.window.acknowledged(bytes, self.now);
+            }
         }
     }
 
-    fn acknowledge(&mut self, h: u32) {
+    /// Gives the bytes that are in doubt no more.
+    fn acknowledge(&mut self, h: u32) -> usize {
         let acknowledged = match self.serving {
             true => self.outbox.acknowledge(h).map_err(|error| error.sent),
-            false if h == self.acknowledged => Ok(()),
+            false if h == self.acknowledged => Ok(0),
             false => Err(self.acknowledged),
         };
-        if let Err(sent) = acknowledged {
+        acknowledged.unwrap_or_else(|sent| {
             self.session.acknowledged_too_much(self.now, h, sent);
-        }
+            0
+        })
     }
 
     /// Asks what has arrived, if something is in doubt and the peer was not asked yet.
     pub(super) fn request(&mut self) {
         if self.serving && self.session.may_request() && self.outbox.unacknowledged() > 0 {
             self.session.request(self.now);
+            self.window.asked(self.now);
             // A question ends nothing.
             let _ = self.perform();
         }

@@ -352,3 +352,45 @@ async fn a_peer_that_makes_room_for_more_is_alive() {
     // The ping is written byte by byte: this peer is too slow, which is another thing than dead.
     assert_eq!((end, seconds), (End::WriteTimeout, 360));
 }
+
+/// Asks for acknowledgements, and shuts the session down when a stanza comes.
+struct Managed(Stop);
+
+impl SessionHandler for Managed {
+    fn stanza(&mut self, _: Stanza) -> Result<(), StreamError> {
+        self.0.shutdown.cancel();
+        Ok(())
+    }
+
+    fn management(&mut self) -> Management {
+        Management::Enable
+    }
+}
+
+const ENABLED: &str = "<enabled xmlns='urn:xmpp:sm:3'/>";
+
+/// How many of twelve stanzas, of which two fill a batch, are sent to a peer that says this and no more.
+async fn sent_to(gives: impl IntoIterator<Item = &'static str>) -> usize {
+    let mut socket = Scripted::new(gives);
+    socket.ends = false;
+    let outbox = Outbox::default();
+    (0..12).for_each(|_| outbox.push(message("m", 30_000)).unwrap());
+    let stop = Stop::default();
+    let mut managed = Managed(stop.clone());
+    Runner::new(opened(), None, &outbox, &mut managed, SessionSettings::default()).carry(&mut socket, &stop).await;
+    let written = String::from_utf8(socket.written).unwrap();
+    assert!(written.contains("<r xmlns='urn:xmpp:sm:3'/>"));
+    written.matches("<message").count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_a_batch_is_in_doubt_before_the_first_acknowledgement_and_then_twice_as_much() {
+    assert_eq!(sent_to([ENABLED]).await, 2);
+    assert_eq!(sent_to([ENABLED, "<a xmlns='urn:xmpp:sm:3' h='2'/>"]).await, 2 + 4);
+}
+
+/// There is no time to wait for acknowledgements.
+#[tokio::test(start_paused = true)]
+async fn what_is_queued_goes_ahead_of_the_end_however_much_is_in_doubt() {
+    assert_eq!(sent_to([ENABLED, "<message/>"]).await, 12);
+}
