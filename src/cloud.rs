@@ -10,6 +10,7 @@
 //! Where there is a publish-subscribe service, the first three tell there what they know ([`crate::nodes`]).
 //!
 //! The wire formats are in [`lease`] and [`task`]; the rules are in `ledger` and `board`, which know no clock and no I/O.
+//! What outlives a process is the manager's epoch, and in `journal` the batches of a scheduler that was given a store.
 
 mod board;
 mod client;

@@ -1,11 +1,12 @@
 //! A domain: what a program holds that embeds Convoke.
 
+mod links;
 #[cfg(feature = "pubsub")]
 mod pubsub;
+#[cfg(feature = "s2s")]
+mod resync;
 
 use std::sync::Arc;
-#[cfg(feature = "s2s")]
-use std::sync::Weak;
 use std::time::Duration;
 
 #[cfg(feature = "pubsub")]
@@ -19,21 +20,19 @@ use convoke_xmpp::Outbound;
 use convoke_xmpp::{AddressError, Condition, Domainpart, Jid, Router, Service, StanzaError};
 use thiserror::Error;
 #[cfg(feature = "s2s")]
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-#[cfg(feature = "s2s")]
-use tokio::task::JoinSet;
+use tokio::sync::mpsc::unbounded_channel;
 #[cfg(feature = "s2s")]
 use tokio_util::task::AbortOnDropHandle;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::links::Links;
 #[cfg(feature = "pubsub")]
 use self::pubsub::Personal;
+#[cfg(feature = "s2s")]
+use self::resync::resync;
 use crate::component::Component;
 use crate::discovery::About;
 use crate::mailbox::Mailbox;
-use crate::nodes::LinkReport;
-#[cfg(feature = "s2s")]
-use crate::router::Route;
 use crate::router::{LocalRouter, RouterStatistics};
 
 /// Why a domain could not be started or an entity not be made.
@@ -287,11 +286,11 @@ impl Domain {
 
     /// The ways from this domain to others, for whoever must not keep the domain alive.
     pub(crate) fn links(&self) -> Links {
-        Links {
-            from: self.name.clone(),
+        Links::new(
+            self.name.clone(),
             #[cfg(feature = "s2s")]
-            federation: self.shared.federation.as_ref().map(Arc::downgrade),
-        }
+            self.shared.federation.as_ref(),
+        )
     }
 
     /// The way to other domains, for its statistics.
@@ -369,62 +368,9 @@ impl Domain {
     }
 }
 
-/// The ways from one domain to others.
-pub(crate) struct Links {
-    from: Domainpart,
-    #[cfg(feature = "s2s")]
-    federation: Option<Weak<Federation>>,
-}
-
-impl Links {
-    /// Whether there is a way at all.
-    pub(crate) fn is_federated(&self) -> bool {
-        #[cfg(feature = "s2s")]
-        return self.federation.is_some();
-        #[cfg(not(feature = "s2s"))]
-        false
-    }
-
-    /// What is known of each way.
-    pub(crate) fn report(&self) -> Vec<LinkReport> {
-        #[cfg(feature = "s2s")]
-        if let Some(federation) = self.federation.as_ref().and_then(Weak::upgrade) {
-            let links = federation.statistics().into_iter().filter(|link| link.local == self.from);
-            return links.map(|link| LinkReport::of(&link)).collect();
-        }
-        tracing::trace!(from = %self.from, "no way to other domains");
-        Vec::new()
-    }
-}
-
 impl std::fmt::Debug for Domain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Domain").field(&self.name).finish()
-    }
-}
-
-/// After a route is back, asks once for the presence of those who were out of reach; each time a little later than at
-/// once, because all who lost sight of the domain see it again at the same moment.
-#[cfg(feature = "s2s")]
-async fn resync(mut routes: UnboundedReceiver<Route>, router: Weak<LocalRouter>) {
-    const SPREAD: Duration = Duration::from_secs(3);
-    let mut due = JoinSet::new();
-    loop {
-        tokio::select! {
-            route = routes.recv() => {
-                let Some(route) = route else { return };
-                // Without random numbers there is no spread.
-                let pause = SPREAD.mul_f64(f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX));
-                due.spawn(async move {
-                    tokio::time::sleep(pause).await;
-                    route
-                });
-            }
-            Some(Ok(route)) = due.join_next() => match router.upgrade() {
-                Some(router) => router.resync(&route),
-                None => return,
-            },
-        }
     }
 }
 

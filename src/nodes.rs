@@ -41,6 +41,8 @@ mod position;
 mod publisher;
 mod schema;
 #[cfg(feature = "pubsub")]
+mod snapshot;
+#[cfg(feature = "pubsub")]
 mod subscription;
 #[cfg(test)]
 #[cfg(feature = "pubsub")]

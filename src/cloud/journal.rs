@@ -107,7 +107,10 @@ impl Journal {
             journal.next_number = number + 1;
             match read(&records).map_err(|_| journal.damaged())? {
                 Some((batch, place)) => {
-                    journal.places.insert(batch.submission.batch.clone(), Place { number, ..place });
+                    // One of the same name was to be forgotten before this one was taken, and the store did not do it.
+                    journal.forget(&batch.submission.batch);
+                    kept.retain(|before: &Kept| before.submission.batch != batch.submission.batch);
+                    journal.places.insert(batch.submission.batch.clone(), place);
                     kept.push(batch);
                 }
                 None => journal.delete(records.into_iter().map(|(key, _)| key)),
@@ -323,6 +326,19 @@ mod tests {
             commit(&*store, all).await.unwrap().unwrap();
         }
         assert_eq!(open(&store).1.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn of_two_batches_of_one_name_the_later_one_is_there() {
+        let store = Arc::new(MemoryStore::new());
+        let (mut journal, _) = open(&store);
+        for tasks in [3, 1] {
+            // That the first one was forgotten never reached the store.
+            journal.submitted(&submission("b", tasks, ""), None).unwrap().wait().await.unwrap();
+        }
+        let (_, kept) = open(&store);
+        assert_eq!(kept.iter().map(|kept| kept.submission.tasks.len()).collect::<Vec<_>>(), [1]);
+        assert_eq!(records(&store), 2);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@
 //! inbox. It subscribes before it lists, so that nothing falls between the two, and it does so each time: a service that
 //! has forgotten the subscription, as one that keeps nothing on disk does when it starts anew, has it again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,8 @@ use super::event::Interruption;
 use super::inbox::{Arrival, Bounds, Inbox};
 use super::notification::Notification;
 use super::page::{Page, items_after};
-use super::position::{self, Position, Relation};
+use super::position::{Position, Relation};
+use super::snapshot::{Listing, Snapshot};
 use super::subscription::SubscriptionConfig;
 use crate::component::{ComponentHandle, RequestError};
 
@@ -50,14 +51,6 @@ enum Stage {
     Following { check_at: Instant },
     Waiting { until: Instant },
     Ended,
-}
-
-/// A snapshot as far as it has come.
-#[derive(Default)]
-struct Listing {
-    items: Vec<Item>,
-    /// As of which state of the node the first page was made.
-    since: Option<Position>,
 }
 
 /// What is asked for to fill a gap.
@@ -187,35 +180,26 @@ impl Follower {
         let page = match read_page(result) {
             Ok(page) => page,
             // The item behind which the next page begins may be gone (XEP-0059, section 2.2): begin anew, a little later.
-            Err(Interruption::Request(RequestError::Refused { .. })) if !listing.items.is_empty() => {
+            Err(Interruption::Request(RequestError::Refused { .. })) if !listing.is_empty() => {
                 return self.retry();
             }
             Err(interruption) => return self.interrupted(interruption),
         };
-        if listing.items.is_empty() {
-            listing.since.clone_from(&page.position);
-        }
-        listing.items.extend(page.items);
-        match page.more_behind {
+        let (more_behind, until) = (page.more_behind.clone(), page.position.clone());
+        listing.add(page);
+        match more_behind {
             Some(last) => {
                 let next_page = self.ask(IqType::Get, items_after(&self.node, Some(&last)));
                 self.stage = Stage::Listing(listing, next_page);
             }
-            None => self.tell_snapshot(listing, page.position),
+            None => self.tell_snapshot(listing, until),
         }
     }
 
     fn tell_snapshot(&mut self, listing: Listing, until: Option<Position>) {
-        let Listing { mut items, since } = listing;
-        let (seen, is_whole) = match (since, until) {
-            // While the pages were asked for, the node has changed: the changes wait in the inbox.
-            (Some(since), Some(until)) if since != until => {
-                let merged = merge(&mut items, &since, &until, self.inbox.take_until(&until));
-                (Some(if merged { until } else { since }), merged)
-            }
-            (_, until) => (until, true),
-        };
-        keep_newest(&mut items);
+        // While the pages were asked for, the node may have changed: the changes wait in the inbox.
+        let waiting = |until: &Position| self.inbox.take_until(until);
+        let Snapshot { items, position: seen, is_whole } = listing.complete(until, waiting);
         (self.seen, self.newest) = (seen, items.last().map(|item| item.id.clone()));
         self.interruption = None;
         self.ready.push_back(RawEvent::Snapshot(items));
@@ -327,7 +311,7 @@ impl Follower {
     }
 
     fn relate(&self, notification: &Notification) -> Relation {
-        relate(self.seen.as_ref(), notification)
+        notification.relate(self.seen.as_ref())
     }
 
     /// Something was missed. Where changes are numbered, what it was comes out by asking.
@@ -424,59 +408,6 @@ impl Drop for Follower {
 
 fn read_page(result: Result<Option<Element>, RequestError>) -> Result<Page, Interruption> {
     result?.as_ref().and_then(Page::read).ok_or(Interruption::Answer)
-}
-
-/// Relates a notification to the last change that is known. What is recalled carries the present position of the node, and
-/// is not the change that led there.
-fn relate(seen: Option<&Position>, notification: &Notification) -> Relation {
-    if notification.is_recalled && seen.is_some() {
-        return Relation::Known;
-    }
-    position::relate(seen, notification.span.as_ref())
-}
-
-/// Brings the items of several pages to the state of the last one; `false` if a change is missing.
-fn merge(items: &mut Vec<Item>, since: &Position, until: &Position, waiting: Vec<Notification>) -> bool {
-    let mut seen = since.clone();
-    for notification in waiting {
-        match relate(Some(&seen), &notification) {
-            Relation::Known => continue,
-            Relation::Ahead => return false,
-            Relation::Next => apply(items, notification.event),
-        }
-        seen = notification.span.map_or(seen, |span| span.last);
-    }
-    seen == *until
-}
-
-/// An item that was published again between two pages is on both.
-fn keep_newest(items: &mut Vec<Item>) {
-    let mut newest = HashMap::new();
-    for (at, item) in items.iter().enumerate() {
-        newest.insert(item.id.clone(), at);
-    }
-    let mut at = 0..;
-    items.retain(|item| newest.get(&item.id).copied() == at.next());
-}
-
-fn apply(items: &mut Vec<Item>, event: Option<Event>) {
-    match event {
-        Some(Event::Items { changes, .. }) => {
-            for change in changes {
-                let id = match &change {
-                    Change::Published(item) => &item.id,
-                    Change::Retracted(id) => id,
-                    _ => continue,
-                };
-                items.retain(|item| item.id != *id);
-                if let Change::Published(item) = change {
-                    items.push(item);
-                }
-            }
-        }
-        Some(Event::Purged { .. }) => items.clear(),
-        _ => {}
-    }
 }
 
 /// Without random numbers there is no spread.

@@ -4,7 +4,7 @@ use convoke_pubsub::client::{self, Event};
 use convoke_xmpp::namespace::PUBSUB_EVENT;
 use convoke_xmpp::{Element, Kind, MessageType, Stanza};
 
-use super::position::Span;
+use super::position::{self, Position, Relation, Span};
 
 /// What one message tells of one node.
 #[derive(Debug)]
@@ -41,6 +41,15 @@ impl Notification {
             bytes: stanza.size(),
         };
         Some((node, notification))
+    }
+
+    /// Relates it to the last change that is known. What is recalled carries the present position of the node, and is not
+    /// the change that led there.
+    pub(super) fn relate(&self, seen: Option<&Position>) -> Relation {
+        if self.is_recalled && seen.is_some() {
+            return Relation::Known;
+        }
+        position::relate(seen, self.span.as_ref())
     }
 }
 

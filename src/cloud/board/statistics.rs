@@ -46,7 +46,8 @@ pub enum SubmitError {
     /// With this batch there would be too many tasks that are not done.
     #[error("more than {OPEN_TASKS} tasks would be open")]
     TooMany,
-    /// The store did not keep it.
+    /// The store did not keep it. If the disk took it all the same, and then not that it was to be forgotten, a later run
+    /// finds it.
     #[error("the batch could not be made durable")]
     NotDurable,
     /// The scheduler has ended.
