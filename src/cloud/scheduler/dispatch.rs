@@ -54,7 +54,7 @@ pub(super) struct Dispatch {
     overdue_at: Option<Instant>,
     pub(super) running: JoinSet<Completed>,
     pub(super) journal: Journal,
-    /// What waits for the disk.
+    /// What waits for the disk: as much as the store lets wait, which refuses what is beyond.
     pub(super) keeping: JoinSet<Keeping>,
     /// The batches that are not durable yet, with how many tasks each has.
     pub(super) taking: HashMap<String, u64>,
