@@ -36,7 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("convoke-dev", &[]),
     ("convoke-counting-allocator", &[]),
     ("convoke-daemon", &["convoke", "convoke-conformance", "convoke-dev"]),
-    ("convoke-fuzz", &["convoke-xmpp", "convoke-s2s"]),
+    ("convoke-fuzz", &["convoke-xmpp", "convoke-store", "convoke-pubsub", "convoke-s2s"]),
     (SIMULATION, &["convoke-xmpp", "convoke-net", "convoke-s2s"]),
     (BENCHES, &["convoke-xmpp", "convoke-net", "convoke-s2s", "convoke", "convoke-dev", "convoke-counting-allocator"]),
     ("xtask", &[]),

@@ -10,6 +10,7 @@ mod header;
 mod mutation;
 mod negotiation;
 mod proofs;
+mod pubsub;
 mod reader;
 mod stanza;
 
@@ -18,6 +19,7 @@ pub use dictionary::tokens;
 pub use header::header;
 pub use mutation::{LONGEST, Mutator};
 pub use negotiation::negotiation;
+pub use pubsub::pubsub;
 pub use reader::reader;
 pub use stanza::stanza_round_trip;
 
@@ -40,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "jid", body: jid },
     Target { name: "stanza_round_trip", body: stanza_round_trip },
     Target { name: "negotiation", body: negotiation },
+    Target { name: "pubsub", body: pubsub },
 ];
 
 impl Target {
