@@ -448,24 +448,59 @@ impl Router for LocalRouter {
 mod tests {
     use super::*;
 
+    fn jid(text: &str) -> Jid {
+        Jid::new(text).unwrap()
+    }
+
+    /// The stanzas that personal eventing has been given, once the mailbox is closed.
+    async fn heard(mailbox: &Mailbox) -> Vec<Stanza> {
+        mailbox.close();
+        let mut heard = Vec::new();
+        while let Some((stanza, _)) = mailbox.receive().await {
+            heard.push(stanza);
+        }
+        heard
+    }
+
+    /// XEP-0060, section 13.2.
+    #[tokio::test]
+    async fn personal_eventing_hears_whom_an_account_lets_see_more_of_it() {
+        let router = LocalRouter::new(vec![Domainpart::new("a.example").unwrap()]);
+        let mailbox = Arc::new(Mailbox::for_service());
+        router.set_eventing(mailbox.clone(), "question-");
+        let (alice, bob) = (jid("alice@a.example"), jid("bob@a.example"));
+        assert!(!router.set_groups(&alice, &bob, BTreeSet::from(["Friends".to_owned()])), "no contact");
+        let subscribed = Stanza::presence(PresenceType::Subscribed);
+        router
+            .route(subscribed.with_addresses(jid("alice@a.example/desk").as_ref(), bob.as_ref()), &Origin::Local)
+            .unwrap();
+        assert!(router.set_groups(&alice, &bob, BTreeSet::from(["Friends".to_owned()])));
+        let heard = heard(&mailbox).await;
+        let who = |stanza: &Stanza| (stanza.from().unwrap().bare().to_owned(), stanza.to().unwrap().bare().to_owned());
+        let (granted, grouped) = (&heard[0], &heard[1]);
+        assert_eq!(heard.len(), 2);
+        for admission in [granted, grouped] {
+            assert_eq!(admission.kind(), Kind::Presence(PresenceType::Subscribed));
+            assert_eq!(who(admission), (alice.to_string(), bob.to_string()));
+        }
+        assert!(!granted.has_payload("item", namespace::ROSTER) && grouped.has_payload("item", namespace::ROSTER));
+    }
+
     #[tokio::test]
     async fn personal_eventing_hears_of_the_presence_for_accounts_alone() {
         let router = LocalRouter::new(vec![Domainpart::new("a.example").unwrap()]);
         let mailbox = Arc::new(Mailbox::for_service());
         router.set_eventing(mailbox.clone(), "question-");
-        let service = Jid::new("pubsub@a.example").unwrap();
+        let service = jid("pubsub@a.example");
         router.register(&service, Arc::new(Mailbox::for_service()), Arc::new(About::new("pubsub", "service", "")));
         for to in ["a.example", "pubsub@a.example", "alice@a.example"] {
-            let to = Jid::new(to).unwrap();
-            let presence = Stanza::presence(PresenceType::Available).with_to(&to);
-            let presence = presence.with_from(&Jid::new("bob@a.example/desk").unwrap());
-            router.route(presence, &Origin::Local).unwrap();
+            let presence = Stanza::presence(PresenceType::Available).with_to(&jid(to));
+            router.route(presence.with_from(&jid("bob@a.example/desk")), &Origin::Local).unwrap();
         }
-        mailbox.close();
-        let mut heard = Vec::new();
-        while let Some((presence, _)) = mailbox.receive().await {
-            heard.extend(presence.to().map(|to| to.to_string()));
-        }
-        assert_eq!(heard, ["alice@a.example"]);
+        let heard = heard(&mailbox).await;
+        assert_eq!(
+            heard.iter().map(|presence| presence.to().unwrap().to_string()).collect::<Vec<_>>(),
+            ["alice@a.example"]
+        );
     }
 }

@@ -301,6 +301,30 @@ fn who_is_admitted_by_a_change_of_the_roster_is_sent_the_last_item() {
     assert!(capulet.hand_in(Stanza::parse(&forged).unwrap(), &origin).is_empty());
 }
 
+/// Section 13.2: a subscription outlives the access that it needs, and is sent what it has missed when that is back.
+#[test]
+fn a_subscriber_that_is_in_the_group_again_is_sent_the_last_item() {
+    let capulet = Capulet::new();
+    capulet.plays("1");
+    let fields: &[(&str, &[&str])] =
+        &[("pubsub#access_model", &["roster"]), ("pubsub#roster_groups_allowed", &["Friends"])];
+    let form = crate::support::form("http://jabber.org/protocol/pubsub#node_config", fields);
+    capulet.manage(&format!("<configure node='{TUNE}'>{form}</configure>"));
+    let nurse = "nurse@capulet.lit";
+    let subscribe = format!("<subscribe node='{TUNE}' jid='{nurse}'/>");
+    assert_eq!(verdict(&capulet.request("nurse@capulet.lit/chamber", "set", &subscribe)), "result");
+    capulet.roster.friends.lock().unwrap().remove(nurse);
+    let regroup = || {
+        let item = format!("<item xmlns='jabber:iq:roster' jid='{nurse}'/>");
+        capulet.send(&format!("<presence type='subscribed' from='{JULIET}' to='{nurse}'>{item}</presence>"))
+    };
+    assert!(regroup().is_empty());
+    assert!(capulet.plays("2").is_empty());
+    capulet.roster.friends.lock().unwrap().insert(nurse);
+    assert_eq!(told(&regroup()), ["nurse@capulet.lit 2"]);
+    assert_eq!(capulet.plays("3"), ["nurse@capulet.lit 3"]);
+}
+
 /// XEP-0163, section 3: a node is made by publishing to it, by the account alone.
 #[test]
 fn nobody_else_publishes_for_an_account_or_makes_nodes_there() {

@@ -124,18 +124,27 @@ impl Broker {
         followed.filter_map(|node| Some(recalled(node, jid, follower(), node.items().iter().next_back()?))).collect()
     }
 
-    /// What an address is sent that follows these nodes already, to some of which this access model has just admitted it
-    /// (section 13.2).
-    pub(crate) fn greet_admitted<'a>(
+    /// What a contact is sent to whom this access model has just opened nodes (section 13.2): by its subscriptions, and by
+    /// what its resources follow.
+    pub(crate) fn greet_admitted(
         &self,
-        jid: &Jid,
-        nodes: impl IntoIterator<Item = &'a NodeId>,
+        contact: &Jid,
+        follows: &[(Jid, Vec<NodeId>)],
         model: AccessModel,
         context: &Context<'_>,
     ) -> Vec<Notification> {
-        let is_of_model = |node: &Node| node.config().access_model == model;
-        let nodes = nodes.into_iter().filter(|id| self.state.node(id).is_some_and(is_of_model));
-        self.greet_follower(jid, nodes, context)
+        let is_open_now = |node: &&Node| node.config().access_model == model;
+        let mut notifications = Vec::new();
+        for node in self.state.nodes().filter(is_open_now) {
+            let addresses: BTreeSet<_> = node.subscriptions().of_bare(contact.bare()).map(|(jid, _)| jid).collect();
+            for jid in addresses {
+                notifications.extend(self.greet_by(node, node.subscriptions().of(jid.as_str()), jid, None, context));
+            }
+            for (who, _) in follows.iter().filter(|(_, nodes)| nodes.contains(node.id())) {
+                notifications.extend(self.greet_follower(who, [node.id()], context));
+            }
+        }
+        notifications
     }
 
     /// Makes a change by which a node may admit others than before, and sends those who follow it what the change has

@@ -182,7 +182,8 @@ impl Accounts {
         self.open(account, false);
         let Some(broker) = self.brokers.get_mut(account) else { return Vec::new() };
         let present = self.audience.resources_of(account, contact);
-        present.flat_map(|(who, interests)| broker.greet_admitted(who, &nodes_of(interests), model)).collect()
+        let follows: Vec<_> = present.map(|(who, interests)| (who.clone(), nodes_of(interests))).collect();
+        broker.greet_admitted(contact, &follows, model)
     }
 
     fn greet(&mut self, Arrival { account, who, interests }: Arrival) -> Vec<Outgoing> {

@@ -56,15 +56,16 @@ impl SingleBroker {
         greeted.unwrap_or_default()
     }
 
-    /// Sends somebody who follows these nodes already what this access model has just let it see.
-    pub(super) fn greet_admitted<'n>(
+    /// Sends a contact, whose resources follow these nodes, what this access model has just let it see.
+    pub(super) fn greet_admitted(
         &mut self,
-        who: &Jid,
-        nodes: impl IntoIterator<Item = &'n NodeId>,
+        contact: &Jid,
+        follows: &[(Jid, Vec<NodeId>)],
         model: AccessModel,
     ) -> Vec<Outgoing> {
-        let greet = |broker: &mut Broker, context: &mut Context<'_>| broker.greet_admitted(who, nodes, model, context);
-        self.tell(&NoFollowers, |broker, context| Ok(greet(broker, context))).unwrap_or_default()
+        let greeted =
+            self.tell(&NoFollowers, |broker, context| Ok(broker.greet_admitted(contact, follows, model, context)));
+        greeted.unwrap_or_default()
     }
 
     /// Whether there is nothing that anybody could ask for.

@@ -167,7 +167,7 @@ fn a_missing_record_is_seen() {
         account.check(&lines, &picture::take(directory.path()));
     }
     let complete = picture::take(directory.path()).nodes;
-    for key in keys(directory.path(), *b"isp") {
+    for key in keys(directory.path(), *b"ispm") {
         let value = replace(directory.path(), &key, None);
         assert_ne!(picture::take(directory.path()).nodes, complete, "{}", key.escape_ascii());
         replace(directory.path(), &key, Some(value));
@@ -176,7 +176,7 @@ fn a_missing_record_is_seen() {
 }
 
 /// The keys of these kinds of records.
-fn keys(directory: &Path, kinds: [u8; 3]) -> Vec<Vec<u8>> {
+fn keys(directory: &Path, kinds: [u8; 4]) -> Vec<Vec<u8>> {
     let records = RedbStore::open(directory).unwrap().scan("pubsub", b"").unwrap();
     let keys = records.into_iter().map(|(key, _)| key);
     keys.filter(|key| kinds.contains(&key[SERVICE.len() + 1])).collect()

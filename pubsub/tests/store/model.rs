@@ -10,6 +10,8 @@ pub(super) const SERVICE: &str = "pubsub.example.org";
 pub(super) const READER: &str = "reader@example.net";
 /// How many requesters there are. Each waits for an answer before it asks for more; the last makes and deletes nodes.
 pub(super) const WORKERS: usize = 6;
+/// Where a node lives on that is deleted.
+pub(super) const ELSEWHERE: &str = "xmpp:pubsub.example.net?;node=other";
 /// The items that a node keeps.
 const KEPT: usize = 3;
 
@@ -56,7 +58,9 @@ impl Step {
                 let item = format!("<item id='{number}'><n xmlns='urn:n'>{}</n></item>", content(*number));
                 (&*owner, "", format!("<publish node='{node}'>{item}</publish>"))
             }
-            Self::Delete(node) => (&*owner, "#owner", format!("<delete node='{node}'/>")),
+            Self::Delete(node) => {
+                (&*owner, "#owner", format!("<delete node='{node}'><redirect uri='{ELSEWHERE}'/></delete>"))
+            }
         };
         format!(
             "<iq type='set' from='{from}' to='{SERVICE}' id='{id}'><pubsub xmlns='http://jabber.org/protocol/pubsub{namespace}'>{verb}</pubsub></iq>"
@@ -69,10 +73,11 @@ pub(super) fn content(number: u64) -> String {
     format!("{number} ").repeat(1 + number as usize % 60)
 }
 
-/// The service keeps few items of a node, and so removes an item with nearly every one that it adds.
+/// The service keeps few items of a node, and so removes an item with nearly every one that it adds; and it knows of one node
+/// alone where it has gone.
 pub(super) fn config() -> PubSubConfig {
     let node = NodeConfig { max_items: Some(KEPT), ..NodeConfig::default() };
-    PubSubConfig { creators: Creators::Anyone, node, ..PubSubConfig::default() }
+    PubSubConfig { creators: Creators::Anyone, max_moved_nodes: 1, node, ..PubSubConfig::default() }
 }
 
 /// What is there.
@@ -82,6 +87,8 @@ pub(super) struct Nodes(pub(super) BTreeMap<String, Node>);
 /// One node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Node {
+    /// It is gone, and it is known where to.
+    pub(super) has_moved: bool,
     pub(super) is_subscribed: bool,
     /// The numbers of its items, oldest first.
     pub(super) items: Vec<u64>,
@@ -97,7 +104,10 @@ impl Nodes {
             Step::Create(node) => drop(nodes.insert(node.clone(), Node::default())),
             Step::Subscribe(node) => nodes.get_mut(node).unwrap().is_subscribed = true,
             Step::Publish(node, number) => nodes.get_mut(node).unwrap().publish(*number),
-            Step::Delete(node) => drop(nodes.remove(node)),
+            Step::Delete(node) => {
+                nodes.retain(|name, other| name != node && !other.has_moved);
+                nodes.insert(node.clone(), Node { has_moved: true, ..Node::default() });
+            }
         }
         Self(nodes)
     }
@@ -112,7 +122,8 @@ impl Nodes {
 impl Nodes {
     /// Whether every worker has a node, with a subscriber and an item.
     pub(super) fn is_busy(&self) -> bool {
-        self.0.len() == WORKERS && self.0.values().all(|node| node.is_subscribed && !node.items.is_empty())
+        let mut present = self.0.values().filter(|node| !node.has_moved);
+        present.clone().count() == WORKERS && present.all(|node| node.is_subscribed && !node.items.is_empty())
     }
 }
 

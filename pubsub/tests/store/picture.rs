@@ -8,7 +8,7 @@ use convoke_pubsub::PubSubService;
 use convoke_store::{Batch, MemoryStore, RedbStore, Store};
 use convoke_xmpp::{Element, Jid, Stanza};
 
-use super::model::{Node, Nodes, READER, SERVICE, config, content};
+use super::model::{ELSEWHERE, Node, Nodes, READER, SERVICE, config, content};
 use crate::support::{House, Recorder, item_ids};
 
 /// What is there, and the incarnations of the nodes.
@@ -30,9 +30,13 @@ pub(super) fn take(directory: &Path) -> Picture {
 }
 
 fn picture(store: Arc<MemoryStore>) -> Picture {
-    let service = PubSubService::open(Jid::new(SERVICE).unwrap(), config(), store).unwrap();
+    let service = PubSubService::open(Jid::new(SERVICE).unwrap(), config(), store.clone()).unwrap();
     let house = House { service, router: Recorder::default() };
     let mut picture = Picture { nodes: Nodes::default(), incarnations: BTreeMap::new() };
+    for name in names_of_moved(&store) {
+        let has_moved = has_moved(&house, &name);
+        picture.nodes.0.insert(name, Node { has_moved, ..Node::default() });
+    }
     for name in names(&house) {
         let (mut node, position) = (node(&house, &name), last_position(&house, &name));
         if let Some((incarnation, sequence)) = position {
@@ -53,6 +57,18 @@ fn names(house: &House) -> Vec<String> {
     query.children().map(|item| item.attribute("node").unwrap().to_owned()).collect()
 }
 
+/// The service lists none of those: so their names are read from their records, behind the format.
+fn names_of_moved(store: &MemoryStore) -> Vec<String> {
+    let records = store.scan("pubsub", format!("{SERVICE}\0m").as_bytes()).unwrap();
+    let name = |value: &[u8]| String::from_utf8(value[2..][..usize::from(value[1])].to_vec()).unwrap();
+    records.into_iter().map(|(_, value)| name(&value)).collect()
+}
+
+fn has_moved(house: &House, name: &str) -> bool {
+    let answers = house.request(READER, "get", &format!("<items node='{name}'/>"));
+    answers[0].error().and_then(|error| error.alternate).as_deref() == Some(ELSEWHERE)
+}
+
 fn node(house: &House, name: &str) -> Node {
     let answers = house.request(READER, "get", &format!("<items node='{name}'/>"));
     let items: Vec<u64> = item_ids(&answers).iter().map(|id| id.parse().unwrap()).collect();
@@ -60,7 +76,7 @@ fn node(house: &House, name: &str) -> Node {
     let contents: Vec<_> = payload.children().flat_map(Element::children).map(content_of).collect();
     assert_eq!(contents, items.iter().copied().map(content).collect::<Vec<_>>());
     let unsubscribed = house.request(READER, "set", &format!("<unsubscribe node='{name}' jid='{READER}'/>"));
-    Node { is_subscribed: unsubscribed[0].error().is_none(), items, sequence: 0 }
+    Node { is_subscribed: unsubscribed[0].error().is_none(), items, ..Node::default() }
 }
 
 fn content_of(item: &Element) -> String {

@@ -80,7 +80,8 @@ fn random_request(numbers: &mut Numbers) -> String {
     let hamlet = |namespace, verb: String| request(HAMLET, "set", namespace, &verb);
     match numbers.below(20) {
         0..=2 => hamlet(PUBSUB, format!("<create node='{node}'/>")),
-        3 => hamlet(OWN, format!("<delete node='{node}'/>")),
+        3 if number < 3 => hamlet(OWN, format!("<delete node='{node}'/>")),
+        3 => hamlet(OWN, format!("<delete node='{node}'><redirect uri='xmpp:elsewhere.lit?;node={number}'/></delete>")),
         4 => hamlet(OWN, format!("<purge node='{node}'/>")),
         5 | 6 => hamlet(OWN, configure(node, number)),
         7 | 8 => hamlet(OWN, affiliate(node, who, ["member", "publisher", "outcast", "none"][id as usize % 4])),
