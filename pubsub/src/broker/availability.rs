@@ -136,9 +136,10 @@ impl Broker {
         let is_open_now = |node: &&Node| node.config().access_model == model;
         let mut notifications = Vec::new();
         for node in self.state.nodes().filter(is_open_now) {
-            let addresses: BTreeSet<_> = node.subscriptions().of_bare(contact.bare()).map(|(jid, _)| jid).collect();
-            for jid in addresses {
-                notifications.extend(self.greet_by(node, node.subscriptions().of(jid.as_str()), jid, None, context));
+            let subscriptions = node.subscriptions();
+            let addresses: BTreeSet<_> = subscriptions.of_bare(contact.bare()).map(|(jid, _)| jid).collect();
+            for (jid, own) in addresses.into_iter().filter_map(|jid| Some((jid, subscriptions.at(jid.as_str())?))) {
+                notifications.extend(self.greet_by(node, own, jid, None, context));
             }
             for (who, _) in follows.iter().filter(|(_, nodes)| nodes.contains(node.id())) {
                 notifications.extend(self.greet_follower(who, [node.id()], context));
