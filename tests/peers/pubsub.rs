@@ -10,6 +10,7 @@ mod slixmpp_as_owner;
 mod slixmpp_as_publisher;
 mod slixmpp_at_our_account;
 mod slixmpp_at_ours;
+mod slixmpp_with_subids;
 
 use std::collections::BTreeSet;
 

@@ -60,10 +60,17 @@ def change_of(item):
     return {"published": item["id"], "payload": payload_of(item)}
 
 
+def subscription_of(one):
+    told = {"jid": str(one["jid"]), "subscription": one["subscription"]}
+    if one["subid"]:
+        told["subid"] = one["subid"]
+    return told
+
+
 class Account(ClientXMPP):
     def __init__(self, jid, password):
         super().__init__(jid, password)
-        for plugin in ("xep_0030", "xep_0004", "xep_0059", "xep_0060", "xep_0115", "xep_0163"):
+        for plugin in ("xep_0030", "xep_0004", "xep_0059", "xep_0060", "xep_0115", "xep_0131", "xep_0163"):
             self.register_plugin(plugin)
         # These build on personal eventing; each is interested in its own node from the login on.
         for plugin in ("xep_0084", "xep_0118", "xep_0172"):
@@ -118,15 +125,15 @@ class Account(ClientXMPP):
             form = form_of({"FORM_TYPE": "http://jabber.org/protocol/pubsub#subscribe_options", **options})
         answer = await self.pubsub.subscribe(service, node, bare=bare, options=form, timeout=DEADLINE)
         subscription = answer["pubsub"]["subscription"]
-        return {"jid": str(subscription["jid"]), "subscription": subscription["subscription"]}
+        return subscription_of(subscription)
 
-    async def unsubscribe(self, service, node, bare=True):
-        await self.pubsub.unsubscribe(service, node, bare=bare, timeout=DEADLINE)
+    async def unsubscribe(self, service, node, bare=True, subid=None):
+        await self.pubsub.unsubscribe(service, node, subid=subid, bare=bare, timeout=DEADLINE)
 
     async def subscriptions(self, service, node=None):
         answer = await self.pubsub.get_subscriptions(service, node, timeout=DEADLINE)
         found = answer["pubsub"]["subscriptions"]["substanzas"]
-        return [{"node": one["node"] or node, "jid": str(one["jid"]), "subscription": one["subscription"]} for one in found]
+        return [{"node": one["node"] or node, **subscription_of(one)} for one in found]
 
     async def options(self, service, node):
         answer = await self.pubsub.get_subscription_options(service, node, self.boundjid.bare, timeout=DEADLINE)
@@ -237,7 +244,11 @@ class Account(ClientXMPP):
 
     def items_event(self, message):
         items = message["pubsub_event"]["items"]
-        self.event_of(message, items["node"], {"items": [change_of(item) for item in items["substanzas"]]})
+        told = {"items": [change_of(item) for item in items["substanzas"]]}
+        # One at most: of several headers of one name the plugin makes nothing.
+        if "SubID" in (headers := message["headers"]):
+            told["subid"] = headers["SubID"]
+        self.event_of(message, items["node"], told)
 
     def purge_event(self, message):
         self.event_of(message, message["pubsub_event"]["purge"]["node"], {"purged": True})
