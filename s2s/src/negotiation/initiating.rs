@@ -1,80 +1,28 @@
 //! The initiating entity: the side that dials.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod authentication;
+mod config;
+mod verdict;
 
-use convoke_xmpp::negotiation::{Input, Negotiator, Output, TlsInfo, TlsStart};
+use std::sync::Arc;
+use std::time::Instant;
+
+use convoke_xmpp::negotiation::{Input, Negotiator, Output, TlsInfo};
 use convoke_xmpp::stream::{self, Features, StreamHeader, Version};
-use convoke_xmpp::{Domainpart, Element, namespace};
+use convoke_xmpp::{Element, namespace};
+
+pub use config::InitiatingConfig;
 
 use super::evidence::Evidence;
 use super::machine::{self, Machine, Role, unexpected, unexpected_handshake, unexpected_header};
-use super::{ALPN, Authzid, Established, foreign_language};
-use crate::dialback::{Content, Dialback, Secret};
+use super::{ALPN, Established, foreign_language};
+use crate::dialback::Dialback;
 use crate::error::{NegotiationFailure, Stage};
 use crate::identity::{IdentityVerifier, PeerIdentity};
-use crate::sasl;
-
-/// How many mechanisms an error tells.
-const TOLD_MECHANISMS: usize = 8;
+use verdict::Fallback;
 
 type Wire = machine::Wire<Established>;
 type Step<S> = machine::Step<S, Established>;
-
-/// Whom to reach, as whom.
-#[derive(Debug, Clone)]
-pub struct InitiatingConfig {
-    /// The domain of this side; its certificate is shown.
-    pub local: Domainpart,
-    /// The domain to reach; its certificate is expected.
-    pub remote: Domainpart,
-    /// What to name as authorization identity. Default [`Authzid::Domain`].
-    pub authzid: Authzid,
-    /// Whether TLS comes first, without STARTTLS (XEP-0368). Default no.
-    pub direct_tls: bool,
-    /// Whether to ask for a stream that carries stanzas in both directions, where the peer offers it (XEP-0288). Default
-    /// no.
-    pub bidi: bool,
-    /// The largest first-level element in bytes that is accepted on a stream in both directions, if the peer is to be
-    /// told (XEP-0478, section 3.2). Default not.
-    pub max_bytes: Option<usize>,
-    /// Whether the certificates of the peer are kept, so that further domains can be authorised on the stream where the
-    /// peer offers it (XEP-0344). Default no.
-    pub dialback: bool,
-    /// Where dialback by keys is good enough for the peer: what makes ours. Its certificate may prove nothing then, and ours
-    /// need not convince it (XEP-0220). Default not.
-    pub secret: Option<Arc<Secret>>,
-    /// What the peer is asked in place of everything else: the negotiation succeeds if it says that a key is valid, and the
-    /// stream is good for nothing more (XEP-0220, section 2.1.2). Default nothing.
-    pub question: Option<Dialback>,
-    /// How long the whole negotiation may take, TLS included. Default 30 s: six round trips and two handshakes, and a
-    /// peer that answers more slowly would not carry stanzas either.
-    pub deadline: Duration,
-}
-
-impl InitiatingConfig {
-    /// The defaults for this pair of domains.
-    pub fn new(local: Domainpart, remote: Domainpart) -> Self {
-        Self {
-            local,
-            remote,
-            authzid: Authzid::default(),
-            direct_tls: false,
-            bidi: false,
-            max_bytes: None,
-            dialback: false,
-            secret: None,
-            question: None,
-            deadline: Duration::from_secs(30),
-        }
-    }
-}
-
-impl InitiatingConfig {
-    fn tls_start(&self, alpn: Option<&'static [u8]>) -> TlsStart {
-        TlsStart::Initiating { local: self.local.clone(), remote: self.remote.clone(), alpn }
-    }
-}
 
 /// The negotiation of an outgoing stream, from the first header to the last features.
 ///
@@ -205,13 +153,6 @@ struct ExpectFinalHeader {
 struct ExpectFinalFeatures {
     secured: Secured,
     opened: Opened,
-}
-
-/// A way that needs no certificate, and what is known of the stream for it.
-struct Fallback {
-    request: Dialback,
-    opened: Opened,
-    features: Features,
 }
 
 /// What the header of the peer's stream says.
@@ -360,120 +301,6 @@ impl ExpectHandshake {
         wire.open(role.header());
         let secured = Secured { identity, evidence, bidi: false, tls_version: tls.version, resumed: tls.resumed };
         Ok(Step::Next(State::SecuredHeader(ExpectSecuredHeader { secured })))
-    }
-}
-
-impl ExpectSecuredFeatures {
-    fn features(self, features: Features, config: &InitiatingConfig, wire: &mut Wire) -> Outcome {
-        let Self { mut secured, opened } = self;
-        if let Some(request) = config.question.clone() {
-            return Ok(Fallback { request, opened, features }.ask(secured, wire));
-        }
-        let has_external = features.mechanisms.iter().any(|mechanism| mechanism == sasl::EXTERNAL);
-        let can_dialback = features.dialback || opened.dialback;
-        let secret = config.secret.as_ref().filter(|_| can_dialback);
-        if !has_external && secret.is_none() {
-            return Err(without_external(features));
-        }
-        secured.request_bidi(&features, config, wire);
-        let dialback = secret.map(|secret| {
-            let key = secret.key(&config.remote, &config.local, &opened.id);
-            Fallback { request: Dialback::request(config.local.clone(), config.remote.clone(), key), opened, features }
-        });
-        match dialback {
-            Some(dialback) if !has_external => Ok(dialback.ask(secured, wire)),
-            dialback => authenticate(secured, dialback, config, wire),
-        }
-    }
-}
-
-impl Secured {
-    /// Asks for both directions, if they are offered: after TLS and before anything else (XEP-0288, section 2.2). There is
-    /// no answer to it.
-    fn request_bidi(&mut self, features: &Features, config: &InitiatingConfig, wire: &mut Wire) {
-        self.bidi = config.bidi && features.bidi;
-        if self.bidi {
-            wire.send(Features::bidi_request(config.max_bytes));
-        }
-    }
-}
-
-impl Fallback {
-    fn ask(self, secured: Secured, wire: &mut Wire) -> Step<State> {
-        let Self { request: question, opened, features } = self;
-        wire.send(question.to_element());
-        Step::Next(State::Verdict(ExpectVerdict { secured, opened, features, question }))
-    }
-}
-
-fn authenticate(secured: Secured, dialback: Option<Fallback>, config: &InitiatingConfig, wire: &mut Wire) -> Outcome {
-    let response = sasl::initial_response(config.authzid, &config.local).ok_or(NegotiationFailure::SaslEngine)?;
-    wire.send(sasl::auth(&response));
-    Ok(Step::Next(State::Success(ExpectSuccess { secured, dialback, response: Some(response) })))
-}
-
-impl ExpectVerdict {
-    /// XEP-0220, sections 2.1.1 and 2.1.2; the stream goes on without a restart.
-    fn element(self, element: &Element, config: &InitiatingConfig, wire: &mut Wire) -> Outcome {
-        let Some(answer) = Dialback::from_element(element).filter(|answer| answer.answers(&self.question)) else {
-            return unexpected(Stage::Authentication, element);
-        };
-        let condition = match answer.content {
-            Content::Valid => return Ok(Step::Done(self.established(config))),
-            Content::Failed(error) => Some(error.condition),
-            Content::Invalid | Content::Key(_) => None,
-        };
-        wire.close();
-        Err(NegotiationFailure::Dialback { condition })
-    }
-
-    fn established(self, config: &InitiatingConfig) -> Established {
-        let Self { secured, opened, features, question } = self;
-        let established = established(secured, opened, &features, config);
-        Established { vouched: config.question.is_some().then_some(question), ..established }
-    }
-}
-
-/// Only a feature that is not known here, or mechanisms that are not, or nothing at all.
-fn without_external(features: Features) -> NegotiationFailure {
-    match features.unknown_required.into_iter().next() {
-        Some((name, namespace)) if features.mechanisms.is_empty() => {
-            NegotiationFailure::UnsupportedFeature { name, namespace }
-        }
-        _ => {
-            let offered = features.mechanisms.into_iter().take(TOLD_MECHANISMS).collect();
-            NegotiationFailure::MechanismsLacking { offered }
-        }
-    }
-}
-
-impl ExpectSuccess {
-    fn element(self, element: &Element, role: &Dialing, wire: &mut Wire) -> Outcome {
-        match (element.name(), element.namespace()) {
-            ("success", namespace::SASL) => {
-                wire.restart();
-                wire.open(role.header());
-                Ok(Step::Next(State::FinalHeader(ExpectFinalHeader { secured: self.secured })))
-            }
-            ("failure", namespace::SASL) => {
-                if let Some(dialback) = self.dialback {
-                    return Ok(dialback.ask(self.secured, wire));
-                }
-                // There is no other mechanism to try (RFC 6120, section 6.4.5).
-                wire.close();
-                let (failure, text) = (sasl::failure_condition(element), sasl::failure_text(element));
-                Err(NegotiationFailure::Sasl { failure, text })
-            }
-            ("challenge", namespace::SASL) => self.challenge(element, wire),
-            _ => unexpected(Stage::Authentication, element),
-        }
-    }
-
-    /// A peer that takes no initial response asks for it (RFC 6120, section 6.4.3).
-    fn challenge(mut self, element: &Element, wire: &mut Wire) -> Outcome {
-        let Some(response) = self.response.take() else { return unexpected(Stage::Authentication, element) };
-        wire.send(Element::new("response", namespace::SASL).text(response));
-        Ok(Step::Next(State::Success(self)))
     }
 }
 
