@@ -14,8 +14,8 @@ use hickory_server::Server;
 use hickory_server::dnssec::NxProofKind;
 use hickory_server::net::runtime::{Time, TokioRuntimeProvider};
 use hickory_server::proto::dnssec::DnsSecError;
-use hickory_server::proto::rr::rdata::{A, AAAA, CNAME, SOA, SRV, TLSA};
-use hickory_server::proto::rr::{LowerName, Name, RData, Record};
+use hickory_server::proto::rr::rdata::{A, AAAA, CNAME, NS, SOA, SRV, TLSA};
+use hickory_server::proto::rr::{LowerName, Name, RData, Record, RecordType};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::store::in_memory::InMemoryZoneHandler;
 use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneHandler, ZoneType};
@@ -118,7 +118,7 @@ impl LoopbackDns {
             return Err(DnsError::NotLoopback { address });
         }
         let (udp, tcp, address) = bind(address).await.map_err(|cause| DnsError::Bind { address, cause })?;
-        let answers = Answers::new(catalog(&Records::new(), key.as_ref())?);
+        let answers = Answers::new(Zones::new(&Records::new(), key.as_ref())?);
         let mut server = Server::new(answers.clone());
         server.register_socket(udp);
         server.register_listener(tcp, TCP_TIMEOUT, TCP_ANSWERS);
@@ -185,6 +185,13 @@ impl LoopbackDns {
         })
     }
 
+    /// Makes the name the origin of a zone of its own that is not signed: what is secure ends there (RFC 4035, section 5.2).
+    /// Fails with [`DnsError::Name`].
+    pub fn unsigned(&self, zone: &str) -> Result<(), DnsError> {
+        let origin = parse(zone)?;
+        self.add(origin.clone(), RData::NS(NS(origin)))
+    }
+
     /// Says that the domain does not offer the service at all: one SRV record with the target `.` in place of all others
     /// (RFC 2782, "Target"). Fails with [`DnsError::Name`].
     pub fn no_service(&self, domain: &str, service: &str) -> Result<(), DnsError> {
@@ -217,7 +224,7 @@ impl LoopbackDns {
     fn change(&self, change: impl FnOnce(&mut Records)) -> Result<(), DnsError> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut records);
-        self.answers.publish(catalog(&records, self.key.as_ref())?);
+        self.answers.publish(Zones::new(&records, self.key.as_ref())?);
         for (path, hosts) in &mut *self.hosts.lock().unwrap_or_else(PoisonError::into_inner) {
             hosts.write(addresses(&records)).map_err(|cause| DnsError::Hosts { path: path.clone(), cause })?;
         }
@@ -237,22 +244,21 @@ struct Answers(Arc<Shared>);
 
 struct Shared {
     /// Replaced whole at each change, so that a query sees one state.
-    catalog: RwLock<Arc<Catalog>>,
+    zones: RwLock<Arc<Zones>>,
     queries: AtomicUsize,
 }
 
 impl Answers {
-    fn new(catalog: Catalog) -> Self {
-        let catalog = RwLock::new(Arc::new(catalog));
-        Self(Arc::new(Shared { catalog, queries: AtomicUsize::new(0) }))
+    fn new(zones: Zones) -> Self {
+        Self(Arc::new(Shared { zones: RwLock::new(Arc::new(zones)), queries: AtomicUsize::new(0) }))
     }
 
-    fn publish(&self, catalog: Catalog) {
-        *self.0.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
+    fn publish(&self, zones: Zones) {
+        *self.0.zones.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(zones);
     }
 
-    fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.0.catalog.read().unwrap_or_else(PoisonError::into_inner))
+    fn zones(&self) -> Arc<Zones> {
+        Arc::clone(&self.0.zones.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -260,28 +266,63 @@ impl Answers {
 impl RequestHandler for Answers {
     async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, response: R) -> ResponseInfo {
         self.0.queries.fetch_add(1, Ordering::Relaxed);
-        self.catalog().handle_request::<R, T>(request, response).await
+        self.zones().of(request).handle_request::<R, T>(request, response).await
     }
 }
 
-/// One zone, the root: so every unknown name is ours to deny.
-fn catalog(records: &Records, key: Option<&ZoneKey>) -> Result<Catalog, DnsError> {
-    let (origin, denial) = (Name::root(), key.map(|_| NxProofKind::Nsec));
-    let mut zone =
-        InMemoryZoneHandler::<TokioRuntimeProvider>::empty(origin, ZoneType::Primary, AxfrPolicy::Deny, denial);
-    let authority = SOA::new(Name::root(), Name::root(), 1, 0, 0, 0, TIME_TO_LIVE);
-    zone.upsert_mut(Record::from_rdata(Name::root(), TIME_TO_LIVE, RData::SOA(authority)), 1);
-    for (owner, data) in records {
-        for datum in data {
-            zone.upsert_mut(Record::from_rdata(owner.into(), TIME_TO_LIVE, datum.clone()), 1);
+/// The root, so that every unknown name is ours to deny, and the zones that are delegated from it.
+struct Zones {
+    all: Catalog,
+    root: Catalog,
+}
+
+impl Zones {
+    /// The root is signed if there is a key; a name with NS records is the origin of a zone that never is.
+    fn new(records: &Records, key: Option<&ZoneKey>) -> Result<Self, DnsError> {
+        let is_cut = |data: &[RData]| data.iter().any(|datum| datum.record_type() == RecordType::NS);
+        let cuts = || records.iter().filter(|(_, data)| is_cut(data)).map(|(owner, _)| owner);
+        let in_root = |(owner, datum): (&LowerName, &RData)| {
+            let mut above = cuts().filter(|cut| cut.zone_of(owner));
+            above.all(|cut| cut == owner && datum.record_type() == RecordType::NS)
+        };
+        let all = || records.iter().flat_map(|(owner, data)| data.iter().map(move |datum| (owner, datum)));
+        let origin = LowerName::from(Name::root());
+        let root = zone(&origin, all().filter(|record| in_root(*record)), key)?;
+        let mut zones = Self { all: Catalog::new(), root: Catalog::new() };
+        for cut in cuts() {
+            zones.all.upsert(cut.clone(), vec![zone(cut, all().filter(|(owner, _)| cut.zone_of(owner)), None)?]);
         }
+        zones.all.upsert(origin.clone(), vec![Arc::clone(&root)]);
+        zones.root.upsert(origin, vec![root]);
+        Ok(zones)
+    }
+
+    /// Who answers: about a delegation itself the zone above it (RFC 4035, section 3.1.4.1).
+    fn of(&self, request: &Request) -> &Catalog {
+        let is_about_delegation =
+            request.request_info().is_ok_and(|request| request.query.query_type() == RecordType::DS);
+        if is_about_delegation { &self.root } else { &self.all }
+    }
+}
+
+/// A zone of these records.
+fn zone<'r>(
+    origin: &LowerName,
+    records: impl Iterator<Item = (&'r LowerName, &'r RData)>,
+    key: Option<&ZoneKey>,
+) -> Result<Arc<dyn ZoneHandler>, DnsError> {
+    let (name, denial) = (Name::from(origin), key.map(|_| NxProofKind::Nsec));
+    let mut zone =
+        InMemoryZoneHandler::<TokioRuntimeProvider>::empty(name.clone(), ZoneType::Primary, AxfrPolicy::Deny, denial);
+    let authority = SOA::new(name.clone(), name.clone(), 1, 0, 0, 0, TIME_TO_LIVE);
+    zone.upsert_mut(Record::from_rdata(name, TIME_TO_LIVE, RData::SOA(authority)), 1);
+    for (owner, datum) in records {
+        zone.upsert_mut(Record::from_rdata(owner.into(), TIME_TO_LIVE, datum.clone()), 1);
     }
     if let Some(key) = key {
         sign(&mut zone, key).map_err(|cause| DnsError::Sign { cause })?;
     }
-    let mut catalog = Catalog::new();
-    catalog.upsert(LowerName::from(Name::root()), vec![Arc::new(zone) as Arc<dyn ZoneHandler>]);
-    Ok(catalog)
+    Ok(Arc::new(zone))
 }
 
 fn sign(zone: &mut InMemoryZoneHandler<TokioRuntimeProvider>, key: &ZoneKey) -> Result<(), DnsSecError> {

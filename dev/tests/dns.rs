@@ -1,6 +1,8 @@
 //! The DNS server, asked by a real resolver.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use convoke_dev::{DnsError, LoopbackDns};
@@ -8,7 +10,8 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::RData;
+use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
+use hickory_resolver::proto::rr::{RData, RecordType};
 
 const SERVICE: &str = "_xmpp-server._tcp";
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -103,6 +106,37 @@ async fn finds_international_names_by_their_a_labels() {
     let dns = start().await;
     dns.srv("bücher.example", SERVICE, 0, 0, 5269, "BÜCHER.example").unwrap();
     assert_eq!(srv(&by_udp(&dns), "xn--bcher-kva.example").await.unwrap(), ["0 0 5269 xn--bcher-kva.example."]);
+}
+
+/// RFC 4035, section 5.2: a zone that the one above says is not signed is insecure, and not bogus.
+#[tokio::test]
+async fn a_zone_that_is_not_signed_is_insecure_below_one_that_is() {
+    let dns = LoopbackDns::start_signed(ANY_PORT).await.unwrap();
+    dns.unsigned("b.example").unwrap();
+    for name in ["a.example", "x.b.example", "c.example"] {
+        dns.a(name, Ipv4Addr::LOCALHOST).unwrap();
+    }
+    dns.alias("alias.example", "x.b.example").unwrap();
+    let anchors = Arc::new(TrustAnchors::from_str(&dns.trust_anchor().unwrap()).unwrap());
+    let mut server = NameServerConfig::udp_and_tcp(dns.address().ip());
+    server.connections.iter_mut().for_each(|connection| connection.port = dns.address().port());
+    let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+    let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let mut builder = builder.with_trust_anchor(anchors);
+    builder.options_mut().validate = true;
+    let resolver = builder.build().unwrap();
+    for (name, expected) in [
+        ("a.example.", vec![Proof::Secure]),
+        ("x.b.example.", vec![Proof::Insecure]),
+        ("c.example.", vec![Proof::Secure]),
+        ("alias.example.", vec![Proof::Secure, Proof::Insecure]),
+    ] {
+        let found = resolver.lookup(name, RecordType::A).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let signed = found.answers().iter().filter(|record| record.record_type() != RecordType::RRSIG);
+        let proofs: Vec<_> = signed.map(|record| record.proof).collect();
+        assert_eq!(proofs, expected, "{name}");
+    }
+    assert!(resolver.lookup("x.b.example.", RecordType::AAAA).await.unwrap_err().is_no_records_found());
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! TLSA records of a domain's servers, as far as DNSSEC secures the way to them (RFC 7673).
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -106,6 +106,12 @@ struct Secure<T> {
     until: Instant,
 }
 
+/// Where an SRV record leads: the base of the name of TLSA records.
+struct Server {
+    host: String,
+    port: u16,
+}
+
 impl DaneResolver {
     /// Asks these nameservers, which have to pass on what DNSSEC needs, by UDP and by TCP on the same port.
     pub fn new(nameservers: &[SocketAddr], anchors: &DnssecAnchors) -> Result<Self, DaneError> {
@@ -125,7 +131,8 @@ impl DaneResolver {
     }
 
     /// The TLSA records of every server that the domain names by SRV, for both services; no records where DNSSEC does not
-    /// reach, or where there are none (RFC 7673, section 3).
+    /// reach, be it to the SRV records, to the addresses of the server or to its TLSA records, or where there are none
+    /// (RFC 7673, section 3).
     ///
     /// Fails where it cannot be told, be it by an accident or by somebody who suppresses answers: what was known before
     /// had better be believed until its end.
@@ -137,8 +144,8 @@ impl DaneResolver {
             let name = format!("{}.{}", service.label(), domain.to_ascii());
             let Some(servers) = self.secure(name, RecordType::SRV, server).await? else { continue };
             until = until.min(servers.until);
-            for name in servers.data {
-                let Some(records) = self.secure(name, RecordType::TLSA, tlsa_record).await? else { continue };
+            for server in servers.data {
+                let Some(records) = self.records_of(server).await? else { continue };
                 until = until.min(records.until);
                 tlsa.extend(records.data);
             }
@@ -146,6 +153,29 @@ impl DaneResolver {
         let longest = if tlsa.is_empty() { NONE } else { LONGEST };
         let lifetime = until.saturating_duration_since(Instant::now()).clamp(SHORTEST, longest);
         Ok(Evidence { tlsa, posh: Vec::new(), until: SystemTime::now() + lifetime })
+    }
+
+    /// The TLSA records of one server, which do not count unless its addresses are secure (RFC 7673, section 3.2).
+    async fn records_of(&self, server: Server) -> Result<Option<Secure<TlsaRecord>>, DaneError> {
+        let Some(addresses_until) = self.addresses(&server.host).await? else { return Ok(None) };
+        let name = format!("_{}._tcp.{}", server.port, server.host);
+        let records = self.secure(name, RecordType::TLSA, tlsa_record).await?;
+        Ok(records.map(|records| Secure { until: records.until.min(addresses_until), ..records }))
+    }
+
+    /// Until when the addresses of this host are secure, those of one family at least; `None` if none are.
+    ///
+    /// Fails if none are and it cannot be told whether they should be: such a server must not be dialled.
+    async fn addresses(&self, host: &str) -> Result<Option<Instant>, DaneError> {
+        let lookup = |kind| self.secure(host.to_owned(), kind, RData::ip_addr);
+        let (v6, v4) = tokio::join!(lookup(RecordType::AAAA), lookup(RecordType::A));
+        let found = |answer: &Result<Option<Secure<IpAddr>>, DaneError>| {
+            answer.as_ref().ok()?.as_ref().map(|secure| secure.until)
+        };
+        match [found(&v6), found(&v4)].into_iter().flatten().min() {
+            Some(until) => Ok(Some(until)),
+            None => v6.and(v4).map(|_| None),
+        }
     }
 
     /// What `read` makes of the records of this name and kind; `None` if there are none, or if the zone is not signed.
@@ -185,10 +215,11 @@ impl fmt::Debug for DaneResolver {
     }
 }
 
-/// The name of the TLSA records of a server (RFC 7673, section 3.2); none for the target `.`.
-fn server(data: &RData) -> Option<String> {
+/// The server of an SRV record; none for the target `.`.
+fn server(data: &RData) -> Option<Server> {
     let RData::SRV(srv) = data else { return None };
-    (!srv.target.is_root()).then(|| format!("_{}._tcp.{}", srv.port, srv.target.to_ascii().trim_end_matches('.')))
+    let host = srv.target.to_ascii().trim_end_matches('.').to_owned();
+    (!srv.target.is_root()).then_some(Server { host, port: srv.port })
 }
 
 fn tlsa_record(data: &RData) -> Option<TlsaRecord> {

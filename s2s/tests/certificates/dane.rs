@@ -1,6 +1,6 @@
 //! TLSA records in a real DNS, signed and unsigned (RFC 7673).
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use convoke_dev::LoopbackDns;
@@ -19,6 +19,7 @@ fn loopback() -> SocketAddr {
 
 /// A domain with a server of each service, whose certificates are vouched for by whole.
 fn publish(dns: &LoopbackDns, first: &Shown, second: &Shown) {
+    dns.a(HOST, Ipv4Addr::LOCALHOST).unwrap();
     dns.srv(DOMAIN, "_xmpp-server._tcp", 0, 0, 5269, HOST).unwrap();
     dns.srv(DOMAIN, "_xmpps-server._tcp", 0, 0, 5270, HOST).unwrap();
     dns.tlsa(HOST, 5269, [3, 0, 0], &first.chain[0]).unwrap();
@@ -89,4 +90,45 @@ async fn records_that_somebody_else_has_signed_or_nobody_are_refused() {
         assert!(matches!(refused, Err(DaneError::Lookup { .. } | DaneError::Bogus { .. })), "{refused:?}");
     }
     assert!(["no DNSKEY", "", "; none"].iter().all(|text| text.parse::<DnssecAnchors>().is_err()));
+}
+
+/// RFC 7673, sections 3.1 to 3.3: everything on the way to the records is secure, aliases included, or they do not count.
+#[tokio::test]
+async fn records_count_only_where_the_service_and_the_addresses_of_the_server_are_secure() {
+    let alias = "alias.hosting.example";
+    for (title, unsigned, target, count) in [
+        ("everything is secure", "elsewhere.example", HOST, 2),
+        ("an alias and what it leads to are secure", "elsewhere.example", alias, 1),
+        ("an alias leads to addresses that are not", HOST, alias, 0),
+        ("neither addresses nor TLSA records are", "hosting.example", HOST, 0),
+        ("the SRV records are not", DOMAIN, HOST, 0),
+    ] {
+        let dns = LoopbackDns::start_signed(loopback()).await.unwrap();
+        dns.unsigned(unsigned).unwrap();
+        dns.a(HOST, Ipv4Addr::LOCALHOST).unwrap();
+        dns.aaaa(HOST, Ipv6Addr::LOCALHOST).unwrap();
+        dns.alias(alias, HOST).unwrap();
+        dns.srv(DOMAIN, "_xmpp-server._tcp", 0, 0, 5269, target).unwrap();
+        // The proofs of denial are good between two names that have records.
+        dns.a("zz.example", Ipv4Addr::LOCALHOST).unwrap();
+        for record in 0..count.max(1) {
+            dns.tlsa(target, 5269, [3, 1, 1], &[record; 32]).unwrap();
+        }
+        let found = validating(&dns, &dns.trust_anchor().unwrap()).records(&domain(DOMAIN)).await;
+        let found = found.unwrap_or_else(|error| panic!("{title}: {error}"));
+        assert_eq!(found.tlsa.len(), usize::from(count), "{title}");
+    }
+}
+
+/// RFC 7673, section 3.2: where no address is secure, no TLSA record is asked for.
+#[tokio::test]
+async fn a_server_without_an_address_has_no_records_that_count() {
+    let dns = LoopbackDns::start_signed(loopback()).await.unwrap();
+    dns.srv(DOMAIN, "_xmpp-server._tcp", 0, 0, 5269, HOST).unwrap();
+    dns.tlsa(HOST, 5269, [3, 1, 1], &[7; 32]).unwrap();
+    dns.a("zz.example", Ipv4Addr::LOCALHOST).unwrap();
+    let resolver = validating(&dns, &dns.trust_anchor().unwrap());
+    assert_eq!(resolver.records(&domain(DOMAIN)).await.unwrap().tlsa, []);
+    dns.aaaa(HOST, Ipv6Addr::LOCALHOST).unwrap();
+    assert_eq!(resolver.records(&domain(DOMAIN)).await.unwrap().tlsa.len(), 1);
 }
