@@ -1,12 +1,15 @@
 //! The server-to-server negotiation, in both roles, against any bytes and any outcome of TLS.
 //!
-//! The input is a script: its first byte chooses the role and what this side wants, and then the byte 0xFF, which no UTF-8 holds, makes what
-//! follows it an [`Event`] of the connection rather than bytes from the peer.
+//! The input is a script: its first byte chooses the role and what this side wants, and then the byte 0xFF, which no
+//! UTF-8 holds, makes what follows it an [`Event`] of the connection rather than bytes from the peer.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Instant;
 
-use convoke_s2s::negotiation::Received;
+use convoke_s2s::dialback::{Dialback, DialbackPolicy, Secret, Subject};
+use convoke_s2s::identity::NameKind;
+use convoke_s2s::negotiation::{Claim, Received};
 use convoke_s2s::{Established, Initiating, InitiatingConfig, NegotiationFailure, Receiving, ReceivingConfig};
 use convoke_xmpp::negotiation::{Failure, Input, Negotiator, Output, TlsFailure, TlsInfo};
 use convoke_xmpp::stream::StreamHeader;
@@ -18,27 +21,72 @@ use crate::proofs::{Chain, handshake_time, proofs};
 const SAID_AT_MOST: usize = 32 * 1024;
 const SAID_PER_BYTE_HEARD: usize = 8;
 
-/// The bits of the first byte: which role, TLS first, and every extension.
+/// The bits of the first byte: which role, TLS first, every extension, dialback where certificates prove nothing, and a
+/// question in place of a stream for stanzas.
 const DIALER: u8 = 1;
 const DIRECT_TLS: u8 = 2;
 const EXTENDED: u8 = 4;
+const KEYS: u8 = 8;
+const QUESTION: u8 = 64;
+
+/// For whom dialback is good enough.
+const KEYED: [&str; 2] = ["a.example", "*.y.example"];
 
 /// Plays a script to a listener or a dialer.
 pub fn negotiation(data: &[u8]) {
-    let Some((&selector, script)) = data.split_first() else { return };
+    played(data);
+}
+
+/// What came of a script; `None` where there is none.
+fn played(data: &[u8]) -> Option<Ending> {
+    let (&selector, script) = data.split_first()?;
     let (now, verifier) = (Instant::now(), proofs().verifier.clone());
-    let (direct_tls, extended) = (selector & DIRECT_TLS > 0, selector & EXTENDED > 0);
-    if selector & DIALER == 0 {
-        let mut config = ReceivingConfig::new([domain("b.example"), domain("c.example")].into(), 65_536);
-        (config.direct_tls, config.bidi) = (direct_tls, extended);
-        (config.stream_management, config.dialback) = (extended, extended);
-        Connection::new(Receiving::new(config, verifier, now), direct_tls, now).play(script);
+    Some(if selector & DIALER == 0 {
+        Connection::new(Receiving::new(receiving(selector), verifier, now), selector, now).play(script)
     } else {
-        let mut config = InitiatingConfig::new(domain("a.example"), domain("b.example"));
-        (config.direct_tls, config.bidi) = (direct_tls, extended);
-        (config.max_bytes, config.dialback) = (extended.then_some(65_536), extended);
-        Connection::new(Initiating::new(config, verifier, now), direct_tls, now).play(script);
+        Connection::new(Initiating::new(initiating(selector), verifier, now), selector, now).play(script)
+    })
+}
+
+/// How a negotiation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Established(NameKind),
+    /// It is for somebody else to say who the peer is.
+    Claimed,
+    Failed,
+}
+
+fn receiving(selector: u8) -> ReceivingConfig {
+    let is_set = |bit| selector & bit > 0;
+    let domains = KEYED.iter().map(|pattern| pattern.parse().expect("a pattern")).collect();
+    ReceivingConfig {
+        direct_tls: is_set(DIRECT_TLS),
+        bidi: is_set(EXTENDED),
+        stream_management: is_set(EXTENDED),
+        dialback: is_set(EXTENDED),
+        keys: is_set(KEYS).then(|| DialbackPolicy { domains, secret: secret() }),
+        ..ReceivingConfig::new([domain("b.example"), domain("c.example")].into(), 65_536)
     }
+}
+
+fn initiating(selector: u8) -> InitiatingConfig {
+    let is_set = |bit| selector & bit > 0;
+    let (local, remote) = (domain("a.example"), domain("b.example"));
+    let request = Dialback::request(remote.clone(), local.clone(), secret().key(&local, &remote, "1"));
+    InitiatingConfig {
+        direct_tls: is_set(DIRECT_TLS),
+        bidi: is_set(EXTENDED),
+        max_bytes: is_set(EXTENDED).then_some(65_536),
+        dialback: is_set(EXTENDED),
+        secret: is_set(KEYS).then(secret),
+        question: request.verification("1").filter(|_| is_set(QUESTION)),
+        ..InitiatingConfig::new(local, remote)
+    }
+}
+
+fn secret() -> Arc<Secret> {
+    Arc::new(Secret::new(b"the same secret in every run of it"))
 }
 
 fn domain(name: &str) -> Domainpart {
@@ -88,6 +136,8 @@ fn event(code: u8, operand: &[u8]) -> Option<Event<'static>> {
         b'F' => Event::TlsFailed,
         b'D' => Event::Disconnected,
         b'W' => Event::Deadline,
+        // What follows comes by another read, as behind whatever restarts the stream it has to.
+        b'P' => Event::Bytes(b""),
         _ => return None,
     })
 }
@@ -106,41 +156,43 @@ fn damaged(chain: &Chain, operand: &[u8]) -> Chain {
 /// One side with the reader that its driver would have, and what was seen of it.
 struct Connection<N> {
     negotiator: N,
-    /// Whether there is no stream before TLS.
-    direct_tls: bool,
+    /// The first byte of the script.
+    selector: u8,
     reader: StreamReader,
     now: Instant,
     /// The domain that the certificates of the latest handshake prove.
     proved: Option<&'static str>,
-    /// What this side says on the stream in force.
+    /// What this side says on the stream in force, and which identifier it has given that.
     stream: String,
+    id: Option<String>,
     heard: usize,
     said: usize,
     opened: usize,
     restarted: usize,
     over: bool,
+    ending: Ending,
 }
 
 impl<N: Negotiator<Established: Into<Received> + Debug, Error = NegotiationFailure>> Connection<N> {
-    fn new(negotiator: N, direct_tls: bool, now: Instant) -> Self {
-        let reader = StreamReader::new(Limits::before_authentication());
-        let (proved, stream) = (None, String::new());
+    fn new(negotiator: N, selector: u8, now: Instant) -> Self {
         Self {
             negotiator,
-            direct_tls,
-            reader,
+            selector,
+            reader: StreamReader::new(Limits::before_authentication()),
             now,
-            proved,
-            stream,
+            proved: None,
+            stream: String::new(),
+            id: None,
             heard: 0,
             said: 0,
             opened: 0,
             restarted: 0,
             over: false,
+            ending: Ending::Failed,
         }
     }
 
-    fn play(mut self, mut script: &[u8]) {
+    fn play(mut self, mut script: &[u8]) -> Ending {
         self.perform();
         while !self.over
             && let Some(event) = next_event(&mut script)
@@ -154,6 +206,7 @@ impl<N: Negotiator<Established: Into<Received> + Debug, Error = NegotiationFailu
         assert!(self.over, "the deadline does not end it");
         self.stays_over();
         read_back(&self.stream);
+        self.ending
     }
 
     fn happens(&mut self, event: Event<'_>) {
@@ -225,7 +278,7 @@ impl<N: Negotiator<Established: Into<Received> + Debug, Error = NegotiationFailu
                 }
                 Output::Established(established) => match established.into() {
                     Received::Proved(established) => self.establishes(&established),
-                    Received::Claimed(claim) => panic!("nobody is left to dialback: {claim:?}"),
+                    Received::Claimed(claim) => self.claims(&claim),
                 },
                 Output::Close(error) => assert_eq!(error, None, "errors come from failures"),
             }
@@ -240,6 +293,7 @@ impl<N: Negotiator<Established: Into<Received> + Debug, Error = NegotiationFailu
 
     fn opens(&mut self, header: &StreamHeader) {
         read_back(&std::mem::replace(&mut self.stream, header.write()));
+        self.id.clone_from(&header.id);
         self.said += self.stream.len();
         self.opened += 1;
     }
@@ -247,10 +301,42 @@ impl<N: Negotiator<Established: Into<Received> + Debug, Error = NegotiationFailu
     /// The one thing that may never go wrong.
     fn establishes(&mut self, established: &Established) {
         self.over = true;
-        assert_eq!(Some(established.identity.domain().as_str()), self.proved, "an identity that nothing proves");
-        let opened = if self.direct_tls { 2 } else { 3 };
-        assert_eq!((self.opened, self.restarted), (opened, 2), "a stream before TLS, one within, one authenticated");
+        let identity = &established.identity;
+        self.ending = Ending::Established(identity.matched());
+        match identity.matched() {
+            NameKind::Dialback => assert!(self.is_set(KEYS | DIALER), "an identity by dialback that policy forbids"),
+            _ => assert_eq!(Some(identity.domain().as_str()), self.proved, "an identity that nothing proves"),
+        }
+        let is_asked = ["<db:result ", "<db:verify "].iter().any(|question| self.stream.contains(question));
+        let by_verdict = self.selector & DIALER > 0 && is_asked && self.restarted == 1;
+        let restarts = if by_verdict { 1 } else { 2 };
+        let before_tls = usize::from(!self.is_set(DIRECT_TLS));
+        let streams = (before_tls + restarts, restarts);
+        assert_eq!((self.opened, self.restarted), streams, "a stream before TLS, one within, one authenticated");
         assert_eq!(self.negotiator.poll_timeout(), None);
+        for name in ["a.example", "b.example", "c.example"] {
+            let is_taken = established.also(&domain(name), handshake_time()).is_some();
+            assert_eq!(is_taken, established.dialback && self.proved == Some(name), "{name} as a further domain");
+        }
+    }
+
+    /// What is asked of somebody else is about this stream, and about a domain that policy leaves to dialback.
+    fn claims(&mut self, claim: &Claim) {
+        (self.over, self.ending) = (true, Ending::Claimed);
+        assert!(self.is_set(KEYS) && self.selector & DIALER == 0, "a claim that policy forbids: {claim:?}");
+        let (local, remote) = (claim.local().as_str(), claim.remote().as_str());
+        assert!(remote == "a.example" || remote.ends_with(".y.example"), "a claim that policy forbids: {remote}");
+        assert!(["b.example", "c.example"].contains(&local), "a claim towards {local}");
+        assert_ne!(Some(remote), self.proved, "a claim of what is proved");
+        let (question, id) = (claim.question(), self.id.clone().expect("an identifier"));
+        assert_eq!(question.subject, Subject::Verify { id });
+        assert_eq!((question.from.as_str(), question.to.as_str()), (local, remote));
+        assert_eq!(question.content, claim.request().content);
+    }
+
+    /// Whether all of these bits are set.
+    fn is_set(&self, bits: u8) -> bool {
+        self.selector & bits == bits
     }
 
     /// Whatever comes after the end, nothing is said and nothing waited for.
@@ -273,6 +359,45 @@ fn read_back(stream: &str) {
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(error) => panic!("{error} in what was said: {stream}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The committed scripts lead where mutants are to begin.
+    #[test]
+    fn every_ending_is_reached_by_the_corpus() {
+        for (name, expected) in [
+            ("receiving-good", Ending::Established(NameKind::Dns)),
+            ("receiving-challenge", Ending::Established(NameKind::Dns)),
+            ("receiving-equals", Ending::Established(NameKind::Dns)),
+            ("receiving-wrong-authzid", Ending::Failed),
+            ("initiating-good", Ending::Established(NameKind::Dns)),
+            ("receiving-claim", Ending::Claimed),
+            ("receiving-claim-none", Ending::Claimed),
+            ("receiving-claim-extended", Ending::Claimed),
+            ("receiving-claim-direct", Ending::Claimed),
+            ("receiving-claim-below", Ending::Claimed),
+            ("receiving-claim-other", Ending::Claimed),
+            ("receiving-asked", Ending::Claimed),
+            ("receiving-asked-proved", Ending::Established(NameKind::Dns)),
+            ("receiving-good-extended", Ending::Established(NameKind::Dns)),
+            ("initiating-dialback", Ending::Established(NameKind::Dialback)),
+            ("initiating-dialback-extended", Ending::Established(NameKind::Dialback)),
+            ("initiating-dialback-invalid", Ending::Failed),
+            ("initiating-dialback-error", Ending::Failed),
+            ("initiating-fallback", Ending::Established(NameKind::Dns)),
+            ("initiating-unsolicited", Ending::Failed),
+            ("initiating-question", Ending::Established(NameKind::Dialback)),
+            ("initiating-question-other", Ending::Failed),
+            ("initiating-good-extended", Ending::Established(NameKind::Dns)),
+        ] {
+            let path = format!("{}/corpus/negotiation/{name}", env!("CARGO_MANIFEST_DIR"));
+            let script = std::fs::read(path).expect("a committed input");
+            assert_eq!(played(&script), Some(expected), "{name}");
         }
     }
 }
