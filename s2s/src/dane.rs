@@ -1,7 +1,7 @@
 //! TLSA records of a domain's servers, as far as DNSSEC secures the way to them (RFC 7673).
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -157,24 +157,21 @@ impl DaneResolver {
 
     /// The TLSA records of one server, which do not count unless its addresses are secure (RFC 7673, section 3.2).
     async fn records_of(&self, server: Server) -> Result<Option<Secure<TlsaRecord>>, DaneError> {
-        let Some(addresses_until) = self.addresses(&server.host).await? else { return Ok(None) };
-        let name = format!("_{}._tcp.{}", server.port, server.host);
-        let records = self.secure(name, RecordType::TLSA, tlsa_record).await?;
-        Ok(records.map(|records| Secure { until: records.until.min(addresses_until), ..records }))
+        if !self.has_secure_address(&server.host).await? {
+            return Ok(None);
+        }
+        self.secure(format!("_{}._tcp.{}", server.port, server.host), RecordType::TLSA, tlsa_record).await
     }
 
-    /// Until when the addresses of this host are secure, those of one family at least; `None` if none are.
+    /// Whether the addresses of this host are secure, those of one family at least.
     ///
     /// Fails if none are and it cannot be told whether they should be: such a server must not be dialled.
-    async fn addresses(&self, host: &str) -> Result<Option<Instant>, DaneError> {
+    async fn has_secure_address(&self, host: &str) -> Result<bool, DaneError> {
         let lookup = |kind| self.secure(host.to_owned(), kind, RData::ip_addr);
-        let (v6, v4) = tokio::join!(lookup(RecordType::AAAA), lookup(RecordType::A));
-        let found = |answer: &Result<Option<Secure<IpAddr>>, DaneError>| {
-            answer.as_ref().ok()?.as_ref().map(|secure| secure.until)
-        };
-        match [found(&v6), found(&v4)].into_iter().flatten().min() {
-            Some(until) => Ok(Some(until)),
-            None => v6.and(v4).map(|_| None),
+        match tokio::join!(lookup(RecordType::AAAA), lookup(RecordType::A)) {
+            (Ok(Some(_)), _) | (_, Ok(Some(_))) => Ok(true),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+            (Ok(None), Ok(None)) => Ok(false),
         }
     }
 
