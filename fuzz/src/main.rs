@@ -19,7 +19,7 @@ struct Arguments {
     /// For how long, all targets together.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// How many mutants of each target instead: with a seed, the same ones on every machine.
+    /// How many mutants of each target instead, fewer of those that cost more: with a seed, the same ones on every machine.
     #[arg(long, conflicts_with = "seconds")]
     mutants: Option<u64>,
     /// Where chance begins; drawn from the clock if not given.
@@ -103,7 +103,7 @@ fn fuzz(target: &Target, seed: u64, bound: Bound) -> Result<u64, String> {
     let start = Instant::now();
     let mut mutator = Mutator::new(seed, tokens());
     let mut mutants = 0;
-    while !bound.is_reached(start, mutants) {
+    while !bound.is_reached(start, mutants * target.cost) {
         let input = mutator.next_input(&corpus);
         execute(target, &input).map_err(|reason| format!("{reason}, seed {seed}, mutant {mutants}"))?;
         mutants += 1;
