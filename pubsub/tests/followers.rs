@@ -118,3 +118,19 @@ fn an_account_says_that_it_is_a_service() {
     let feature = "<feature var='http://jabber.org/protocol/pubsub#pubsub-on-a-jid'/>";
     assert!(answers[0].text().contains(feature), "{answers:?}");
 }
+
+/// XEP-0163, section 7.1: it does not come back with the presence that it hung on.
+#[test]
+fn a_subscription_of_whom_the_roster_does_not_admit_any_more_ends() {
+    let capulet = Capulet::new();
+    capulet.plays("1");
+    capulet.request(ORCHARD, "set", &format!("<subscribe node='{TUNE}' jid='romeo@montague.lit'/>"));
+    capulet.roster.subscribed.lock().unwrap().remove("romeo@montague.lit");
+    let publish = format!("<publish node='{TUNE}'><item id='2'><tune xmlns='{TUNE}'/></item></publish>");
+    let told = capulet.request("juliet@capulet.lit/balcony", "set", &publish);
+    let [_, ended] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(ended.to().unwrap().as_str(), "romeo@montague.lit");
+    assert!(ended.text().contains("subscription='none'"), "{ended:?}");
+    capulet.roster.subscribed.lock().unwrap().insert("romeo@montague.lit");
+    assert!(capulet.plays("3").is_empty());
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Answer, Audience, Broker, Change, Context, NewEntry, NodeId, Notification, Outcome, Refusal, Requester, form, quota,
 };
-use crate::config::{NodeConfig, NodeFull};
+use crate::config::{AccessModel, NodeConfig, NodeFull};
 use crate::form::Fields;
 use crate::state::{Item, NewItem};
 
@@ -19,10 +19,10 @@ impl Broker {
         context: &mut Context<'_>,
     ) -> Result<Outcome, Refusal> {
         self.prepare(requester, &node, &options, context)?;
+        let mut notifications = self.settle_contacts(&node, context)?;
         let config = self.node(&node)?.config();
         let Some(entry) = suitable(entry, config, self.config.max_payload_bytes)? else {
-            let told = self.tell(&node, Change::Announced, Audience::Subscribers, context)?;
-            let notifications = told.into_iter().collect();
+            notifications.extend(self.tell(&node, Change::Announced, Audience::Subscribers, context)?);
             return Ok(Outcome { answer: Answer::Published { node, generated: None }, notifications });
         };
         let is_generated = entry.id.is_none();
@@ -30,8 +30,17 @@ impl Broker {
         let generated = is_generated.then(|| id.clone());
         let payload = entry.payload.map(|payload| payload.xml).unwrap_or_default();
         let new = NewItem { id, publisher: requester.jid.to_bare(), published: context.now, payload };
-        let notifications = self.take_in(&node, new, context)?;
+        notifications.extend(self.take_in(&node, new, context)?);
         Ok(Outcome { answer: Answer::Published { node, generated }, notifications })
+    }
+
+    /// Ends the subscriptions of those whom the rosters of owners do not admit any more (XEP-0163, section 7.1): these change
+    /// without a word to the service, so that it looks when there is something to hear.
+    fn settle_contacts(&mut self, node: &NodeId, context: &Context<'_>) -> Result<Vec<Notification>, Refusal> {
+        match self.node(node)?.config().access_model {
+            AccessModel::Presence | AccessModel::Roster => self.settle(node, context),
+            AccessModel::Open | AccessModel::Authorize | AccessModel::Whitelist => Ok(Vec::new()),
+        }
     }
 
     /// Makes sure that the requester may publish, to a node that is as it takes for granted; creates one that does not

@@ -282,6 +282,10 @@ impl Node {
         }
         self.items.retain(|item| item.id != id);
         self.items.push(Item { id, value, publisher: who });
+        if self.is("access_model", "presence") {
+            // Whoever is no friend any more finds its subscription ended when there is something to hear.
+            self.settle(friends);
+        }
         DONE
     }
 
