@@ -1,6 +1,7 @@
 //! What each local domain shows and asks in TLS handshakes.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -8,6 +9,7 @@ use std::time::SystemTime;
 use convoke_xmpp::Domainpart;
 use convoke_xmpp::negotiation::{TlsInfo, TlsStart};
 use thiserror::Error;
+use tokio::io::AsyncWriteExt;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
@@ -112,7 +114,8 @@ impl TlsContext {
                     Arc::make_mut(&mut config).alpn_protocols = vec![alpn.to_vec()];
                 }
                 let connector = TlsConnector::from(config);
-                TlsStream::Client(connector.connect(server_name(remote)?, wire).await.map_err(TlsError::Handshake)?)
+                let handshake = connector.connect(server_name(remote)?, wire).into_fallible();
+                TlsStream::Client(told(handshake.await).await?)
             }
             TlsStart::Receiving { local, alpn } => {
                 let config = local.as_ref().map_or(Ok(&domains.by_sni), |local| Ok(&domains.domain(local)?.server))?;
@@ -121,7 +124,7 @@ impl TlsContext {
                     Arc::make_mut(&mut config).alpn_protocols = vec![alpn.to_vec()];
                 }
                 let acceptor = TlsAcceptor::from(config);
-                TlsStream::Server(acceptor.accept(wire).await.map_err(TlsError::Handshake)?)
+                TlsStream::Server(told(acceptor.accept(wire).into_fallible().await).await?)
             }
         };
         stream.get_mut().0.end_handshake();
@@ -215,6 +218,19 @@ fn server_config(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
+}
+
+/// Why a handshake has failed is told the peer (RFC 8446, section 6.2): that was written, and is still held back.
+async fn told<T>(handshake: Result<T, (io::Error, Wire)>) -> Result<T, TlsError> {
+    match handshake {
+        Ok(stream) => Ok(stream),
+        Err((error, mut wire)) => {
+            wire.end_handshake();
+            // Nobody is left to be told of this failure.
+            let _ = wire.flush().await;
+            Err(TlsError::Handshake(error))
+        }
+    }
 }
 
 /// The name for SNI: the domain as A-labels (RFC 6120, section 13.9.2), or an address, which goes unnamed.

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use convoke_xmpp::Domainpart;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig};
-use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError, NoRecords};
+use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{RData, RecordType};
 use thiserror::Error;
 
@@ -78,6 +79,13 @@ pub struct DnsResolver {
     dns: TokioResolver,
 }
 
+/// What DNS has of a name.
+struct Found<T> {
+    records: Vec<T>,
+    /// Whether the name exists, or what it stands for may: only then it is worth asking for an alias.
+    may_be_alias: bool,
+}
+
 /// Why a resolver cannot be made.
 #[derive(Debug, Error)]
 #[error("DNS cannot be used: {cause}; name the nameservers in the configuration, or mend the system's")]
@@ -108,11 +116,16 @@ impl DnsResolver {
         name: String,
         kind: RecordType,
         read: impl Fn(&RData) -> Option<T>,
-    ) -> Result<Vec<T>, ResolveError> {
+    ) -> Result<Found<T>, ResolveError> {
         // With the final dot no search domain is appended.
         match self.dns.lookup(format!("{name}."), kind).await {
-            Ok(found) => Ok(found.answers().iter().filter_map(|record| read(&record.data)).take(MAX_RECORDS).collect()),
-            Err(error) if error.is_no_records_found() => Ok(Vec::new()),
+            Ok(found) => {
+                let records = found.answers().iter().filter_map(|record| read(&record.data));
+                Ok(Found { records: records.take(MAX_RECORDS).collect(), may_be_alias: true })
+            }
+            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
+                Ok(Found { records: Vec::new(), may_be_alias: !is_no_name(&none, &name) })
+            }
             Err(cause) => Err(ResolveError::Lookup { name, cause: Box::new(cause) }),
         }
     }
@@ -125,10 +138,10 @@ impl Resolver for DnsResolver {
         // The library loses SRV records behind an alias: it takes their targets for the next name of the chain.
         for _ in 0..=MAX_ALIASES {
             let found = self.lookup(name.clone(), RecordType::SRV, srv_record).await?;
-            if !found.is_empty() {
-                return Ok(found);
+            if !found.records.is_empty() || !found.may_be_alias {
+                return Ok(found.records);
             }
-            match self.lookup(name, RecordType::CNAME, alias).await?.pop() {
+            match self.lookup(name, RecordType::CNAME, alias).await?.records.pop() {
                 Some(canonical) => name = canonical,
                 None => break,
             }
@@ -141,7 +154,7 @@ impl Resolver for DnsResolver {
             Family::V6 => RecordType::AAAA,
             Family::V4 => RecordType::A,
         };
-        self.lookup(host.trim_end_matches('.').to_owned(), kind, RData::ip_addr).await
+        Ok(self.lookup(host.trim_end_matches('.').to_owned(), kind, RData::ip_addr).await?.records)
     }
 }
 
@@ -161,6 +174,12 @@ fn nameserver(address: SocketAddr) -> NameServerConfig {
     let mut server = NameServerConfig::udp_and_tcp(address.ip());
     server.connections.iter_mut().for_each(|connection| connection.port = address.port());
     server
+}
+
+/// Whether there is nothing of this very name, aliases included (RFC 8020).
+fn is_no_name(none: &NoRecords, name: &str) -> bool {
+    let asked = none.query.name().to_ascii();
+    none.response_code == ResponseCode::NXDomain && asked.trim_end_matches('.').eq_ignore_ascii_case(name)
 }
 
 fn srv_record(data: &RData) -> Option<SrvRecord> {

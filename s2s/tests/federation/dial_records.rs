@@ -154,6 +154,17 @@ async fn a_domain_about_which_dns_says_nothing_is_not_found() {
     }
 }
 
+/// RFC 8020: what is not there has no alias either.
+#[tokio::test]
+async fn a_domain_is_found_by_one_question_for_each_kind_of_record() {
+    let world = World::new().await;
+    let (a, b) = (world.node("a.example").await, world.node("b.example").await);
+    a.send(message("a.example", "b.example", "1"));
+    assert_eq!(b.routed().await.0.id(), Some("1"));
+    // SRV of both services, and both families of the target.
+    assert_eq!(world.dns.queries(), 4);
+}
+
 /// RFC 2782 forbids an alias as target, and RFC 1034, section 3.6.2, lets every name be one: both happen.
 #[tokio::test]
 async fn aliases_are_followed_on_the_way_to_records_and_addresses() {
