@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use convoke_counting_allocator::measure;
+use convoke_pubsub::PubSubConfig;
 use convoke_xmpp::{Origin, Router, Service, Stanza, Undelivered};
 
 use super::stage::*;
@@ -11,8 +12,18 @@ use crate::support::{NODE, open_config, request};
 /// What a notification costs does not depend on its payload, not even while all of them wait: a head.
 #[test]
 fn a_recipient_costs_a_head_and_shares_the_payload() {
+    costs_a_head(&open_config());
+}
+
+/// Only who has several subscriptions is told by which.
+#[test]
+fn a_recipient_that_might_have_several_subscriptions_and_has_one_costs_no_more() {
+    costs_a_head(&PubSubConfig { multi_subscribe: true, ..open_config() });
+}
+
+fn costs_a_head(config: &PubSubConfig) {
     const RECIPIENTS: usize = 1_000;
-    let stage = Stage::new(open_config(), &[]);
+    let stage = Stage::new(config.clone(), &[]);
     for n in 0..RECIPIENTS {
         let jid = format!("u{n}@d{}.example", n % 7);
         stage.ask(&jid, &format!("<subscribe node='{NODE}' jid='{jid}'/>"));
@@ -26,7 +37,7 @@ fn a_recipient_costs_a_head_and_shares_the_payload() {
     let (_, used) = measure(|| stage.service.handle(second, &Origin::Local, &sink));
     assert_eq!(sink.0.lock().unwrap().len(), 2 * (RECIPIENTS + 1));
     // Trees of request, event and answer are made once: some thousands of small pieces, whoever listens.
-    let alone = Stage::new(open_config(), &[A]);
+    let alone = Stage::new(config.clone(), &[A]);
     let other = Sink(Mutex::new(Vec::with_capacity(4)));
     alone.service.handle(publication(1), &Origin::Local, &other);
     let second = publication(2);
