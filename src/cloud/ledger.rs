@@ -1,10 +1,13 @@
 //! The rules of lending: pure, told the time, deterministic.
 
+mod requests;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use convoke_xmpp::{Condition, Domainpart, Element, Jid, JidRef, StanzaError, namespace};
 
+use self::requests::Requests;
 use super::lease::{Grant, LeaseRef, Renewal, Request, expired, fenced, later};
 use super::offer::Departure;
 use crate::nodes::{Availability, Lent};
@@ -35,9 +38,6 @@ impl Default for LeaseTimes {
     }
 }
 
-/// How many different requests are remembered; the oldest answered ones are forgotten first.
-const REMEMBERED_REQUESTS: usize = 10_000;
-
 /// How many bytes the names of one grant's nodes may have together, so that its answer is a stanza that every peer takes.
 const GRANT_BYTES: usize = 40 * 1024;
 
@@ -48,7 +48,7 @@ pub(super) struct Ledger {
     times: LeaseTimes,
     nodes: BTreeMap<Jid, Node>,
     leases: BTreeMap<String, Lease>,
-    requests: BTreeMap<(String, String), Remembered>,
+    requests: Requests,
     epoch: u64,
     recovering_until: Option<Instant>,
 }
@@ -68,13 +68,6 @@ struct Lease {
     /// `None` until the epoch is durable.
     expires: Option<Instant>,
     nodes: BTreeSet<Jid>,
-}
-
-#[derive(Debug)]
-struct Remembered {
-    request: Request,
-    grant: Grant,
-    at: Instant,
 }
 
 /// What a request leads to.
@@ -119,7 +112,7 @@ impl Ledger {
             times,
             nodes: BTreeMap::new(),
             leases: BTreeMap::new(),
-            requests: BTreeMap::new(),
+            requests: Requests::default(),
             epoch,
             recovering_until,
         }
@@ -163,13 +156,7 @@ impl Ledger {
 
     /// Decides about a request. A new grant reserves its nodes; [`Ledger::durable`] or [`Ledger::failed`] must follow.
     pub(super) fn request(&mut self, holder: &Jid, request: Request, now: Instant) -> Result<Decision, StanzaError> {
-        let key = (holder.bare().to_owned(), request.req.clone());
-        if let Some(remembered) = self.requests.get(&key) {
-            if remembered.request != request {
-                let text = "the same `req` was used for another request";
-                return Err(StanzaError::new(Condition::Conflict).with_text(text));
-            }
-            let grant = remembered.grant.clone();
+        if let Some(grant) = self.requests.find(holder, &request)? {
             return self.again(grant, now);
         }
         let allowed = self.allowed(holder.as_ref())?;
@@ -180,7 +167,7 @@ impl Ledger {
         if nodes.is_empty() {
             return Err(later("no-capacity", self.times.shortest));
         }
-        Ok(Decision::Grant(self.reserve(key, holder, request, nodes, now)))
+        Ok(Decision::Grant(self.reserve(holder, request, nodes, now)))
     }
 
     /// The same request again: the answer got lost. It renews the lease, since its holder counts the time to live from
@@ -228,14 +215,7 @@ impl Ledger {
         free.map(|(jid, _)| jid).take(count as usize).take_while(fits).cloned().collect()
     }
 
-    fn reserve(
-        &mut self,
-        key: (String, String),
-        holder: &Jid,
-        request: Request,
-        nodes: Vec<Jid>,
-        now: Instant,
-    ) -> Grant {
+    fn reserve(&mut self, holder: &Jid, request: Request, nodes: Vec<Jid>, now: Instant) -> Grant {
         self.epoch += 1;
         let lease = LeaseRef { id: format!("l{}", self.epoch), epoch: self.epoch };
         let ttl = request.ttl.unwrap_or(self.times.default).clamp(self.times.shortest, self.times.longest);
@@ -248,17 +228,8 @@ impl Ledger {
         let entry = Lease { reference: lease.clone(), holder: holder.clone(), ttl, expires: None, nodes: kept };
         self.leases.insert(lease.id.clone(), entry);
         let grant = Grant { lease: lease.clone(), req: request.req.clone(), ttl, nodes };
-        self.remember(key, Remembered { request, grant: grant.clone(), at: now });
+        self.requests.remember(holder, request, grant.clone(), now);
         grant
-    }
-
-    fn remember(&mut self, key: (String, String), remembered: Remembered) {
-        if self.requests.len() >= REMEMBERED_REQUESTS
-            && let Some(oldest) = self.requests.iter().min_by_key(|(_, r)| r.at).map(|(key, _)| key.clone())
-        {
-            self.requests.remove(&oldest);
-        }
-        self.requests.insert(key, remembered);
     }
 
     /// The epoch of this lease is durable: it lives from now. Gives the nodes that are still there; `None` if none is,
@@ -281,7 +252,7 @@ impl Ledger {
     /// The epoch could not be made durable: the lease never was. Its epoch is not used again.
     pub(super) fn failed(&mut self, lease: &str) {
         self.end(lease);
-        self.requests.retain(|_, remembered| remembered.grant.lease.id != lease);
+        self.requests.forget(lease);
     }
 
     /// Renews what the holder names; gives the shortest TTL of the renewed leases too.
