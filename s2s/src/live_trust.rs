@@ -49,3 +49,44 @@ impl LiveTrust {
         self.replaced.lock().unwrap_or_else(PoisonError::into_inner).child_token().cancelled_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::identity::{TlsaRecord, TrustAnchors};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn live_trust() -> LiveTrust {
+        let authority = convoke_dev::CertificateAuthority::new("Test CA").unwrap();
+        let trust = TrustAnchors::from_pem(authority.certificate_pem()).unwrap();
+        LiveTrust::new(Arc::new(IdentityVerifier::new(trust, webpki::ALL_VERIFICATION_ALGS)))
+    }
+
+    fn vouched(byte: u8, until: SystemTime) -> Option<Evidence> {
+        let tlsa = vec![TlsaRecord::new(3, 1, 1, &[byte; 32]).unwrap()];
+        Some(Evidence { tlsa, ..Evidence::none(until) })
+    }
+
+    #[test]
+    fn streams_are_woken_by_evidence_that_says_something_else_and_by_no_other() {
+        let (trust, domain) = (live_trust(), Domainpart::new("a.example").unwrap());
+        let (later, before) = (SystemTime::now() + HOUR, SystemTime::now() - HOUR);
+        for (title, evidence, wakes) in [
+            ("nothing as before", Some(Evidence::none(later)), false),
+            ("the first record", vouched(1, later), true),
+            ("the same for longer", vouched(1, later + HOUR), false),
+            ("another record", vouched(2, later), true),
+            ("the same until a time that is over", vouched(2, before), false),
+            ("the same behind a time in which nothing counted", vouched(2, later), true),
+            ("nothing any more", None, true),
+            ("nothing still", None, false),
+        ] {
+            let waiting = trust.replaced.lock().unwrap().child_token();
+            trust.replace_evidence(&domain, evidence);
+            assert_eq!(waiting.is_cancelled(), wakes, "{title}");
+        }
+    }
+}
