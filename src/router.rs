@@ -444,7 +444,8 @@ impl Router for LocalRouter {
     }
 }
 
-#[cfg(all(test, feature = "pubsub"))]
+#[cfg(test)]
+#[cfg(feature = "pubsub")]
 mod tests {
     use super::*;
 
