@@ -7,10 +7,12 @@ mod pubsub;
 mod resync;
 
 use std::sync::Arc;
+#[cfg(feature = "pubsub")]
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 #[cfg(feature = "pubsub")]
-use convoke_pubsub::{OpenError, PubSubConfig, PubSubService};
+use convoke_pubsub::{OpenError, PubSubConfig, PubSubService, PubSubStatistics};
 #[cfg(feature = "s2s")]
 use convoke_s2s::{Federation, FederationConfig, FederationError};
 #[cfg(feature = "pubsub")]
@@ -82,6 +84,9 @@ struct Shared {
     tasks: TaskTracker,
     #[cfg(feature = "pubsub")]
     personal: Option<Personal>,
+    /// The services at addresses of their own.
+    #[cfg(feature = "pubsub")]
+    pubsub: Mutex<Vec<Arc<PubSubService>>>,
     #[cfg(feature = "s2s")]
     federation: Option<Arc<Federation>>,
     /// Ends with the domain.
@@ -163,6 +168,8 @@ impl DomainBuilder {
             tasks,
             #[cfg(feature = "pubsub")]
             personal,
+            #[cfg(feature = "pubsub")]
+            pubsub: Mutex::default(),
             #[cfg(feature = "s2s")]
             federation,
             #[cfg(feature = "s2s")]
@@ -249,6 +256,7 @@ impl Domain {
         let about = About::new("pubsub", "service", "publish-subscribe");
         let mut component = self.register(address.local(), None, about, Mailbox::for_service())?;
         let receive = async move || component.receive_any().await;
+        self.shared.pubsub.lock().unwrap_or_else(PoisonError::into_inner).push(service.clone());
         self.shared.tasks.spawn(pubsub::run(service, receive, self.shared.router.clone()));
         Ok(address)
     }
@@ -266,6 +274,16 @@ impl Domain {
     /// What went through the router so far.
     pub fn statistics(&self) -> RouterStatistics {
         self.shared.router.statistics()
+    }
+
+    /// What the publish-subscribe services of this process have done so far, and what they hold: each by its address,
+    /// personal eventing by the name of the first domain. It looks at every node.
+    #[cfg(feature = "pubsub")]
+    pub fn pubsub_statistics(&self) -> Vec<(Jid, PubSubStatistics)> {
+        let served = self.shared.pubsub.lock().unwrap_or_else(PoisonError::into_inner);
+        let personal = self.shared.personal.iter().map(Personal::service);
+        let services = personal.chain(served.iter().map(|service| &**service));
+        services.map(|service| (service.address().clone(), service.statistics())).collect()
     }
 
     /// Accepts streams of other domains on this listener until shutdown; does nothing without a federation.

@@ -312,6 +312,10 @@ impl LocalRouter {
             }
             (Kind::Iq(_), Some(("pubsub", namespace::PUBSUB | namespace::PUBSUB_OWNER)))
             | (Kind::Message(MessageType::Error), Some(("event", namespace::PUBSUB_EVENT))) => is_account(),
+            #[cfg(feature = "pubsub")]
+            (Kind::Message(_), Some(("x", namespace::DATA_FORMS))) => {
+                is_account() && convoke_pubsub::is_approval(stanza)
+            }
             (Kind::Iq(IqType::Get), Some(("query", namespace::DISCO_ITEMS))) => is_account(),
             (Kind::Iq(IqType::Get), Some(("query", namespace::DISCO_INFO))) => {
                 self.find(to).is_none_or(|entry| entry.about.is_account() && is_about_a_node(stanza))

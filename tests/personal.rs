@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use convoke::pubsub::client::{self, Change, Event};
-use convoke::xmpp::{Element, Jid, Kind, PresenceType};
+use convoke::xmpp::namespace::DATA_FORMS;
+use convoke::xmpp::{Element, Jid, Kind, MessageType, PresenceType, Stanza};
 use convoke::{About, Component};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -77,4 +78,57 @@ async fn who_sees_the_presence_of_an_account_follows_its_nodes_across_domains_un
     for id in ["3", "4"] {
         assert_eq!(within_deadline("the next item", seen.recv()).await, Some((account.clone(), id.to_owned())));
     }
+}
+
+/// What an owner has to answer, as a form to be submitted (XEP-0060, section 8.6).
+fn approval(node: &str, subscriber: &Jid) -> Element {
+    let field = |name: &str, value: &str| {
+        Element::new("field", DATA_FORMS).attr("var", name).child(Element::new("value", DATA_FORMS).text(value))
+    };
+    Element::new("x", DATA_FORMS)
+        .attr("type", "submit")
+        .child(field("FORM_TYPE", "http://jabber.org/protocol/pubsub#subscribe_authorization"))
+        .child(field("pubsub#node", node))
+        .child(field("pubsub#subscriber_jid", subscriber.as_str()))
+        .child(field("pubsub#allow", "true"))
+}
+
+/// Waits for a request for approval.
+async fn asked(entity: &mut Component) -> Element {
+    within_deadline("a request for approval", async {
+        loop {
+            let (stanza, _) = entity.receive().await.unwrap();
+            if stanza.has_payload("x", DATA_FORMS) {
+                return stanza.payload().unwrap();
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_resource_of_an_account_is_asked_to_approve_a_subscriber_and_one_of_them_does() {
+    let site = Site::new().await;
+    let (working, _before_working) = site.domain("a.lan").await;
+    let (watching, _before_watching) = site.domain("b.lan").await;
+    let mut desk = working.session("alice", "desk").unwrap();
+    let mut phone = working.session("alice", "phone").unwrap();
+    let account = desk.jid().to_bare();
+    desk.available([]);
+    phone.available([]);
+    let payload = Element::new("load", LOAD).text("0.5");
+    let options = [("pubsub#access_model", "authorize")];
+    desk.set(&account, client::publish_with_options(LOAD, Some("1"), payload, &options), PATIENCE).await.unwrap();
+    let watcher = watching.component("watcher").unwrap();
+    let subscriber = watcher.jid().clone();
+    let (subscribing, mut seen) = (watcher.handle(), followed(watcher));
+    subscribing.set(&account, client::subscribe(LOAD, &subscriber), PATIENCE).await.unwrap();
+    for resource in [&mut desk, &mut phone] {
+        assert_eq!(asked(resource).await.attribute("type"), Some("form"));
+    }
+    let refused = subscribing.get(&account, client::items(LOAD), PATIENCE).await.unwrap_err();
+    assert!(refused.stanza_error().is_some());
+    let approved = Stanza::message(MessageType::Normal).with_to(&account).with_payload(approval(LOAD, &subscriber));
+    phone.send(approved).unwrap();
+    assert_eq!(within_deadline("the last item", seen.recv()).await, Some((account, "1".to_owned())));
 }

@@ -63,6 +63,39 @@ fn nodes_subscriptions_and_items_outlive_the_daemon_however_it_ends() {
     }
 }
 
+/// The value of a metric of `pubsub@a.example`.
+fn metric(body: &str, name: &str) -> u64 {
+    let series = format!("convoke_pubsub_{name}{{service=\"pubsub@a.example\"}} ");
+    let value = body.lines().find_map(|line| line.strip_prefix(&series));
+    value.unwrap_or_else(|| panic!("{series}: {body}")).parse().unwrap()
+}
+
+#[test]
+fn metrics_tell_what_the_service_holds_and_what_it_has_done() {
+    let site = Site::new(&["a.example"]);
+    site.write("convoke.toml", &configuration("a.example"));
+    let daemon = Served::start(site.directory(), "convoke.toml");
+    let requester = set(&daemon, &site, "<create node='load'/>")["to"].as_str().unwrap().to_owned();
+    set(&daemon, &site, &format!("<subscribe node='load' jid='{requester}'/>"));
+    let scrape = || request(daemon.address("gateway.listen"), "GET /metrics", &site.token, "").body;
+    let before = scrape();
+    publish(&daemon, &site, "1");
+    publish(&daemon, &site, "2");
+    let body = scrape();
+    // The other roles publish here, too.
+    for name in ["publications_total", "notifications_sent_total", "commits_total"] {
+        assert!(metric(&body, name) >= metric(&before, name) + 2, "{name}: {before} {body}");
+    }
+    for (name, least) in [("nodes", 1), ("subscriptions", 1), ("items", 2), ("item_bytes", 2)] {
+        assert!(metric(&body, name) >= least, "{name}: {body}");
+    }
+    for name in ["notifications_given_up_total", "commit_failures_total", "oversized_requests_total"] {
+        assert_eq!(metric(&body, name), 0, "{name}: {body}");
+    }
+    assert!(body.contains("\n# TYPE convoke_pubsub_nodes gauge\nconvoke_pubsub_nodes{service=\"a.example\"} 0\n"));
+    assert!(body.contains("\n# TYPE convoke_pubsub_publications_total counter\n"));
+}
+
 /// Nothing is written to a disk unasked.
 #[test]
 fn without_a_path_nodes_end_with_the_daemon() {

@@ -8,6 +8,7 @@ mod affiliation;
 mod affiliations;
 mod approval;
 mod availability;
+mod census;
 mod configuration;
 mod context;
 mod expiry;
@@ -40,6 +41,7 @@ use subscription::SubIdPolicy;
 
 pub(crate) use affiliation::Affiliation;
 pub(crate) use availability::Presence;
+pub(crate) use census::Census;
 pub(crate) use context::{Context, Followers, NoFollowers};
 pub(crate) use form::Submission;
 pub(crate) use node::{NodeId, NodeInfo};

@@ -1,7 +1,8 @@
 //! The way out: answers, and notifications for all who are to have them.
 //!
 //! A change is written once; each recipient costs a head in front of it. Who cannot take it now has it wait, in order
-//! and within bounds; who never takes anything loses its subscriptions.
+//! and within bounds; what comes back is sent again where that may help; who never takes anything loses its
+//! subscriptions.
 
 mod agenda;
 mod backlog;
@@ -9,6 +10,7 @@ mod config;
 mod digest;
 mod notice;
 mod outbox;
+mod sent;
 mod statistics;
 mod subids;
 
@@ -16,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use convoke_xmpp::{Condition, Jid, Origin, Router, Stanza, StanzaError};
+use convoke_xmpp::{Condition, ErrorType, Jid, Origin, Router, Stanza, StanzaError};
 
 use crate::broker::{NodeId, SubId};
 use crate::ids::MessageIds;
@@ -25,10 +27,11 @@ use crate::state::{OfAddress, Subscription, Subscriptions};
 use backlog::{Admission, Backlogs, Release};
 use digest::Digests;
 use notice::{Letter, Pending};
+use sent::Sent;
 use subids::SubIds;
 
 pub use config::DeliveryConfig;
-pub(crate) use notice::Notice;
+pub(crate) use notice::{Head, Notice};
 pub(crate) use outbox::Outbox;
 pub(crate) use statistics::Counters;
 pub use statistics::PubSubStatistics;
@@ -38,6 +41,8 @@ pub use statistics::PubSubStatistics;
 pub(crate) enum Outgoing {
     /// The answer to a request, addressed.
     Answer(Stanza),
+    /// The result of a publication, addressed.
+    Published(Stanza),
     /// One change for many recipients.
     Notification { notice: Notice, recipients: Arc<Subscriptions> },
     /// What was sent to this address came back: a message of type error.
@@ -53,6 +58,9 @@ pub(crate) struct Delivery {
     config: DeliveryConfig,
     ids: MessageIds,
     id: String,
+    /// How many letters there were.
+    letters: u64,
+    sent: Sent,
     backlogs: Backlogs,
     digests: Digests,
     counters: Arc<Counters>,
@@ -64,8 +72,18 @@ pub(crate) struct Delivery {
 impl Delivery {
     pub(crate) fn new(config: DeliveryConfig, counters: Arc<Counters>) -> Self {
         let (backlogs, digests) = (Backlogs::new(config.clone()), Digests::new(config.clone()));
-        let ids = MessageIds::default();
-        Self { config, ids, id: String::new(), backlogs, digests, counters, dead: Vec::new(), full: Vec::new() }
+        Self {
+            sent: Sent::new(config.clone()),
+            config,
+            ids: MessageIds::default(),
+            id: String::new(),
+            letters: 0,
+            backlogs,
+            digests,
+            counters,
+            dead: Vec::new(),
+            full: Vec::new(),
+        }
     }
 
     /// When there is something to do next.
@@ -93,6 +111,10 @@ impl Delivery {
         self.full.clear();
         match outgoing {
             Outgoing::Answer(stanza) => deliver(stanza, router),
+            Outgoing::Published(stanza) => {
+                self.counters.publications.increment();
+                deliver(stanza, router);
+            }
             Outgoing::Notification { notice, recipients } => self.notify(notice, &recipients, now, router),
             Outgoing::Bounce(message) => self.returned(&message, now),
             Outgoing::Alive(bare) => self.backlogs.alive(bare.bare(), now),
@@ -106,9 +128,10 @@ impl Delivery {
         while let Some((subscriber, digest)) = self.digests.take_due(now) {
             self.send_or_wait(&subscriber, digest, now, router);
         }
-        while let Some((subscriber, release)) = self.backlogs.take_due(now) {
+        while let Some((subscriber, release)) = self.take_due(now) {
             self.release(&subscriber, release, now, router);
         }
+        self.count_waiting();
     }
 
     /// Sends every digest before its time, and gives up what waits.
@@ -117,10 +140,18 @@ impl Delivery {
             self.send_or_wait(&subscriber, digest, now, router);
         }
         self.counters.given_up.add(self.backlogs.clear());
+        self.count_waiting();
+    }
+
+    fn count_waiting(&self) {
+        self.counters.waiting.set(self.backlogs.count() + self.digests.count());
+        self.counters.waiting_bytes.set(self.backlogs.bytes() + self.digests.bytes());
+        self.counters.held_subscribers.set(self.backlogs.subscribers());
     }
 
     fn notify(&mut self, notice: Notice, recipients: &Subscriptions, now: Instant, router: &dyn Router) {
-        let letter = Arc::new(Letter::new(notice));
+        self.letters += 1;
+        let letter = Arc::new(Letter::new(self.letters, notice));
         for (recipient, own) in by_domain(recipients) {
             self.tell(recipient, own, &letter, now, router);
         }
@@ -165,7 +196,7 @@ impl Delivery {
             self.send(subscriber, pending, now, router);
             return;
         }
-        match self.backlogs.admit(subscriber, pending, self.room(), now) {
+        match self.backlogs.admit(subscriber, pending.late(), self.room(), now) {
             Admission::Waits => {}
             Admission::Replaces => self.counters.replaced.increment(),
             Admission::GivenUp => self.counters.given_up.increment(),
@@ -184,6 +215,7 @@ impl Delivery {
         self.ids.write_next(subscriber, &mut self.id);
         let Err(undelivered) = router.route(pending.message(subscriber, &self.id), &Origin::Local) else {
             self.counters.sent.increment();
+            self.sent.note(self.ids.count(), pending);
             return true;
         };
         if undelivered.error.condition == Condition::ResourceConstraint {
@@ -194,7 +226,9 @@ impl Delivery {
             self.defer(subscriber, pending, now);
         } else {
             self.judge(subscriber, &undelivered.error, now);
-            let is_kept = pending.bytes() <= self.room() && self.backlogs.put_back(subscriber, pending);
+            let is_kept = may_be_sent_again(&undelivered.error)
+                && pending.bytes() <= self.room()
+                && self.backlogs.put_back(subscriber, pending.late());
             self.counters.given_up.add(usize::from(!is_kept));
         }
         false
@@ -202,7 +236,7 @@ impl Delivery {
 
     /// Has a notification wait that found the way full.
     fn defer(&mut self, subscriber: &Jid, pending: Pending, now: Instant) {
-        if pending.bytes() <= self.room() && self.backlogs.full(subscriber, pending, now) {
+        if pending.bytes() <= self.room() && self.backlogs.full(subscriber, pending.late(), self.letters, now) {
             self.counters.deferred.increment();
         } else {
             self.counters.given_up.increment();
@@ -223,20 +257,48 @@ impl Delivery {
         self.backlogs.release(subscriber);
     }
 
+    /// The next subscriber whose moment has come.
+    ///
+    /// What came back is not sent again behind a later change of the same node that went out and did not come back: of
+    /// what has arrived, the order is kept.
+    fn take_due(&mut self, now: Instant) -> Option<(Jid, Release)> {
+        loop {
+            let subscriber = self.backlogs.next_due(now)?;
+            let returned = self.backlogs.returned(&subscriber);
+            let overtaken = returned.filter(|(pending, until)| self.is_overtaken(&subscriber, pending, *until));
+            let overtaken = overtaken.map(|(pending, _)| pending.number()).collect::<Vec<_>>();
+            self.counters.given_up.add(self.backlogs.drop_letters(&subscriber, &overtaken));
+            if let Some(release) = self.backlogs.release_of(&subscriber, now) {
+                return Some((subscriber, release));
+            }
+        }
+    }
+
+    /// Whether the subscriber has a later change, up to the letter of this number: it neither waits nor came back.
+    fn is_overtaken(&self, subscriber: &Jid, pending: &Pending, until: u64) -> bool {
+        let later = self.sent.later(pending).filter(|number| *number <= until);
+        let mut arrived = later.filter(|number| {
+            let source = pending.source();
+            !self.backlogs.holds(subscriber, source, *number) && !self.digests.holds(subscriber, source, *number)
+        });
+        arrived.next().is_some()
+    }
+
     /// A notification came back, if the id is one that this service gave to a notification for that address.
     fn returned(&mut self, message: &Stanza, now: Instant) {
-        let (Some(from), Some(id)) = (message.from(), message.id()) else { return };
+        let (Some(from), Some(id), Some(error)) = (message.from(), message.id(), message.error()) else { return };
         let from = from.to_owned();
-        if self.ids.is_of(id, &from)
-            && let Some(error) = message.error()
-        {
-            self.judge(&from, &error, now);
-        }
+        let Some(count) = self.ids.count_of(id, &from) else { return };
+        self.judge(&from, &error, now);
+        let pending = self.sent.find(count, &from).filter(|_| may_be_sent_again(&error)).map(Pending::returned);
+        let room = self.room();
+        let given_up = pending.map_or(1, |pending| self.backlogs.take_back(&from, pending, room));
+        self.counters.given_up.add(given_up);
     }
 
     fn judge(&mut self, subscriber: &Jid, error: &StanzaError, now: Instant) {
         self.counters.bounced.increment();
-        if self.backlogs.bounced(subscriber, error, now) {
+        if self.backlogs.bounced(subscriber, error, self.letters, now) {
             self.counters.ended_subscribers.increment();
             self.counters.given_up.add(self.backlogs.release(subscriber));
             self.dead.push(subscriber.clone());
@@ -246,12 +308,19 @@ impl Delivery {
     fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId), subid: SubId) {
         self.digests.take_for(subscriber, source, subid);
         self.backlogs.end(subscriber, source, subid);
+        self.sent.end(subscriber, source, self.ids.count());
     }
 
     /// How much more may wait for all subscribers together.
     fn room(&self) -> usize {
         self.config.max_waiting_bytes_together.saturating_sub(self.backlogs.bytes() + self.digests.bytes())
     }
+}
+
+/// Whether it may help to send a notification again that came back with this error: not where it is the notification that
+/// is wrong for the subscriber, nor where there is nobody any more.
+fn may_be_sent_again(error: &StanzaError) -> bool {
+    error.error_type != ErrorType::Modify && error.condition != Condition::Gone
 }
 
 /// Hands one stanza on; what cannot be delivered goes where such stanzas are answered.

@@ -48,10 +48,16 @@ impl MessageIds {
         let _ = write!(out, "{:x}-{:016x}", self.count, self.proof(self.count, recipient));
     }
 
-    /// Whether the id is one that was written for this recipient.
-    pub(crate) fn is_of(&self, id: &str, recipient: &Jid) -> bool {
-        let parts = id.split_once('-').map(|(count, proof)| (u64::from_str_radix(count, 16), proof));
-        matches!(parts, Some((Ok(count), proof)) if proof == format!("{:016x}", self.proof(count, recipient)))
+    /// How many ids have been written.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Which of the ids it is, if it was written for this recipient.
+    pub(crate) fn count_of(&self, id: &str, recipient: &Jid) -> Option<u64> {
+        let (count, proof) = id.split_once('-')?;
+        let count = u64::from_str_radix(count, 16).ok()?;
+        (proof == format!("{:016x}", self.proof(count, recipient))).then_some(count)
     }
 
     fn proof(&self, count: u64, recipient: &Jid) -> u64 {
@@ -84,11 +90,12 @@ mod tests {
         let first = next(&mut ids, "a@a.example");
         let second = next(&mut ids, "a@a.example");
         assert_ne!(first, second);
-        assert!(ids.is_of(&first, &jid("a@a.example")) && ids.is_of(&second, &jid("a@a.example")));
-        assert!(!ids.is_of(&first, &jid("b@a.example")));
-        assert!(!ids.is_of(&next(&mut other, "a@a.example"), &jid("a@a.example")));
+        let a = jid("a@a.example");
+        assert_eq!((ids.count_of(&first, &a), ids.count_of(&second, &a), ids.count()), (Some(1), Some(2), 2));
+        assert_eq!(ids.count_of(&first, &jid("b@a.example")), None);
+        assert_eq!(ids.count_of(&next(&mut other, "a@a.example"), &a), None);
         for made_up in ["", "1", "1-0", "3-0000000000000000", "-"] {
-            assert!(!ids.is_of(made_up, &jid("a@a.example")), "{made_up}");
+            assert_eq!(ids.count_of(made_up, &a), None, "{made_up}");
         }
     }
 }

@@ -203,6 +203,6 @@ pub use config::{
 };
 pub use contacts::{Contacts, NoContacts};
 pub use delivery::{DeliveryConfig, PubSubStatistics};
-pub use protocol::{personal_features, personal_identity};
+pub use protocol::{is_approval, personal_features, personal_identity};
 pub use service::{Clock, PubSubService, SystemClock};
 pub use state::OpenError;

@@ -18,6 +18,7 @@ mod rsm;
 mod shim;
 
 pub(crate) use answer::{answer, position_element};
+pub use approval::is_approval;
 pub(crate) use approval::read_approval;
 pub(crate) use discovery::account_info;
 pub use discovery::{personal_features, personal_identity};

@@ -131,9 +131,14 @@ impl PubSubService {
         &self.address
     }
 
-    /// What was done so far.
+    /// What was done so far, and what there is. It looks at each node: for whoever watches the service from time to time.
     pub fn statistics(&self) -> PubSubStatistics {
-        self.counters.read()
+        self.counters.read().with_census(self.commits.census())
+    }
+
+    /// Whether the store did not keep what it was given last; requests that change something are refused meanwhile.
+    pub fn is_store_failing(&self) -> bool {
+        self.commits.is_failing()
     }
 
     /// Sets what is called when [`PubSubService::advance`] has something to do, from any thread.

@@ -12,6 +12,7 @@ use convoke_xmpp::{Condition, ErrorType, Jid, Stanza, StanzaError};
 use crate::support::{House, ManualClock, NODE, Recorder, item_ids, open_config, published, request, verdict};
 
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 const HAMLET: &str = "hamlet@denmark.lit/x";
 
 /// A store whose commits the test completes or fails, one by one.
@@ -178,9 +179,176 @@ fn a_request_that_the_store_did_not_keep_is_refused_for_now_and_taken_back() {
     }
     publish(&house, "3");
     assert_eq!(complete(&house, &store), ["3 result", "event 3"]);
-    assert_eq!(house.service.statistics().failed_groups, 8);
+    let statistics = house.service.statistics();
+    assert_eq!((statistics.failed_groups, statistics.oversized_requests), (7, 1));
     let reopened = open(store, open_config());
     assert_eq!(read(&reopened, "r"), ["r result 3"]);
+}
+
+/// A store that takes no batch with more than so many changes.
+struct NarrowStore {
+    held: HeldStore,
+    limit: AtomicUsize,
+}
+
+impl Store for NarrowStore {
+    fn commit(&self, batch: Batch, on_durable: OnDurable) {
+        self.held.commit(batch, on_durable);
+    }
+
+    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.held.get(table, key)
+    }
+
+    fn scan(&self, table: &str, prefix: &[u8]) -> Result<Vec<Entry>, StoreError> {
+        self.held.scan(table, prefix)
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Memory
+    }
+}
+
+impl NarrowStore {
+    /// Completes or refuses what is under way until nothing is; gives what came out.
+    fn settle(&self, house: &House) -> Vec<String> {
+        let mut told = Vec::new();
+        while self.held.waiting() > 0 {
+            let changes = self.held.held.lock().unwrap()[0].0.len();
+            let limit = self.limit.load(Ordering::SeqCst);
+            match changes > limit {
+                true => self.held.fail(StoreError::TooLarge { bytes: changes, limit }),
+                false => self.held.complete(),
+            }
+            told.extend(advance(house));
+        }
+        told
+    }
+}
+
+/// A service on a store that takes a publication at a time, and on which one item is being published; a node of so many
+/// items waits to be purged.
+fn narrow_house(items: usize) -> (House, Arc<NarrowStore>) {
+    let store = Arc::new(NarrowStore { held: HeldStore::default(), limit: AtomicUsize::new(usize::MAX) });
+    let house = open(store.clone(), open_config());
+    send(&house, "create", HAMLET, "set", &format!("<create node='{NODE}'/>"));
+    send(&house, "large", HAMLET, "set", "<create node='large'/>");
+    for id in 0..items {
+        let item = format!("<publish node='large'><item id='{id}'><a xmlns='urn:a'/></item></publish>");
+        send(&house, "fill", HAMLET, "set", &item);
+    }
+    send(&house, "subscribe", "a@a.example", "set", &format!("<subscribe node='{NODE}' jid='a@a.example'/>"));
+    store.settle(&house);
+    store.limit.store(8, Ordering::SeqCst);
+    (house, store)
+}
+
+fn purge_large(house: &House) -> Vec<String> {
+    let purge = request(HAMLET, "set", PUBSUB_OWNER, "<purge node='large'/>");
+    told(house.send(&purge.replace("id='r'", "id='purge'")))
+}
+
+#[test]
+fn a_change_that_is_larger_than_the_store_takes_is_refused_alone() {
+    let (house, store) = narrow_house(20);
+    publish(&house, "under way");
+    for id in ["1", "2", "3"] {
+        publish(&house, id);
+    }
+    assert!(purge_large(&house).is_empty());
+    read(&house, "read");
+    for id in ["4", "5", "6"] {
+        publish(&house, id);
+    }
+    let expected = [
+        "under way result",
+        "event under way",
+        "1 result",
+        "event 1",
+        "2 result",
+        "event 2",
+        "3 result",
+        "event 3",
+        "purge resource-constraint",
+        "read result under way,1,2,3",
+        "4 result",
+        "event 4",
+        "5 result",
+        "event 5",
+        "6 result",
+        "event 6",
+    ];
+    assert_eq!(store.settle(&house), expected);
+    let statistics = house.service.statistics();
+    assert_eq!((statistics.oversized_requests, statistics.failed_groups), (1, 0));
+    assert!(!house.service.is_store_failing());
+    let reopened = open(store, open_config());
+    assert_eq!(read(&reopened, "r"), ["r result under way,1,2,3,4,5,6"]);
+    assert_eq!(reopened.service.statistics().items, 27, "nothing was purged");
+}
+
+#[test]
+fn changes_that_are_too_large_only_together_are_all_made() {
+    let (house, store) = narrow_house(0);
+    publish(&house, "under way");
+    let ids: Vec<_> = (0..40).map(|id| id.to_string()).collect();
+    ids.iter().for_each(|id| assert!(publish(&house, id).is_empty()));
+    let told = store.settle(&house);
+    let expected: Vec<_> = ids.iter().flat_map(|id| [format!("{id} result"), format!("event {id}")]).collect();
+    assert_eq!(told[2..], expected);
+    assert_eq!(house.service.statistics().oversized_requests, 0);
+}
+
+/// Whoever has become available by one of them is greeted once and not forgotten.
+#[test]
+fn presence_among_changes_that_are_too_large_counts_once() {
+    let (house, store) = narrow_house(20);
+    publish(&house, "under way");
+    assert!(purge_large(&house).is_empty());
+    presence(&house, "a@a.example", "");
+    assert_eq!(
+        store.settle(&house),
+        ["under way result", "event under way", "purge resource-constraint", "event under way"]
+    );
+    assert!(presence(&house, "a@a.example", "").is_empty());
+}
+
+/// The limit of the stores that there are, by what one request can make of it: a node with the longest of addresses, each
+/// in the key of a record.
+#[test]
+fn what_no_store_takes_at_once_is_refused_alone() {
+    let domain = vec!["d".repeat(63); 15].join(".");
+    let service = Jid::new(&format!("{}@{domain}", "l".repeat(1_023))).unwrap();
+    let config = PubSubConfig { max_affiliations_per_node: 10_000, ..open_config() };
+    let store = Arc::new(HeldStore::default());
+    let service_on = PubSubService::open(service.clone(), config, store.clone()).unwrap();
+    let house = House { service: service_on, router: Recorder::default() };
+    let ask = |id: &str, namespace: &str, verb: &str| {
+        let text = request(HAMLET, "set", namespace, verb).replace("id='r'", &format!("id='{id}'"));
+        told(house.send(&text.replace("pubsub.shakespeare.lit", service.as_str())))
+    };
+    let settle = || {
+        let mut told = Vec::new();
+        while store.waiting() > 0 {
+            told.extend(complete(&house, &store));
+        }
+        told
+    };
+    ask("create", PUBSUB, "<create node='large'/>");
+    settle();
+    for hundred in 0..44 {
+        let jid = |number| format!("{hundred:02}{number:02}{}@{domain}", "m".repeat(1_019));
+        let one = |number| format!("<affiliation jid='{}' affiliation='member'/>", jid(number));
+        let all: String = (0..100).map(one).collect();
+        ask("fill", PUBSUB_OWNER, &format!("<affiliations node='large'>{all}</affiliations>"));
+        assert_eq!(settle()[0], "fill result");
+    }
+    ask("under way", PUBSUB, "<create node='before'/>");
+    ask("1", PUBSUB, "<create node='1'/>");
+    ask("delete", PUBSUB_OWNER, "<delete node='large'/>");
+    ask("2", PUBSUB, "<create node='2'/>");
+    assert_eq!(settle(), ["under way result", "1 result", "delete resource-constraint", "2 result"]);
+    assert_eq!(house.service.statistics().nodes, 4);
 }
 
 #[test]

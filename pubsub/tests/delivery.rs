@@ -5,5 +5,6 @@ mod bounce;
 mod cost;
 mod digest;
 mod multiple;
+mod returned;
 mod stage;
 mod waiting;

@@ -8,7 +8,7 @@ use convoke_store::{MemoryStore, Store};
 use convoke_xmpp::capabilities::Capabilities;
 use convoke_xmpp::{Domainpart, Element, Jid, Origin, Service, Stanza, namespace};
 
-use crate::support::{Recorder, item_ids, published, verdict};
+use crate::support::{Recorder, field_values, form, item_ids, published, verdict};
 
 pub(crate) const TUNE: &str = "http://jabber.org/protocol/tune";
 
@@ -403,4 +403,55 @@ fn items_for_as_long_as_the_account_is_there_go_with_it() {
     assert_eq!(item_ids(&capulet.request("romeo@montague.lit/orchard", "get", &items)), ["1"]);
     capulet.send(&format!("<presence type='unavailable' from='juliet@capulet.lit/balcony' to='{JULIET}'/>"));
     assert!(item_ids(&capulet.request("romeo@montague.lit/orchard", "get", &items)).is_empty());
+}
+
+/// XEP-0060, section 8.6, at an account: its owner is asked wherever it is, or at its bare address where it is nowhere.
+#[test]
+fn the_resources_of_an_account_are_asked_to_approve_and_its_owner_alone_may() {
+    const AUTHORIZATION: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";
+    let capulet = Capulet::new();
+    let options = form("http://jabber.org/protocol/pubsub#publish-options", &[("pubsub#access_model", &["authorize"])]);
+    capulet.plays_with("1", &format!("<publish-options>{options}</publish-options>"));
+    let subscribe = |who: &str| {
+        let answers = capulet.request(who, "set", &format!("<subscribe node='{TUNE}' jid='{who}'/>"));
+        assert_eq!(verdict(&answers), "result");
+        let asked = answers[1..].iter().map(|stanza| {
+            assert_eq!(field_values(stanza, "pubsub#subscriber_jid"), who);
+            assert_eq!(stanza.from().unwrap().as_str(), JULIET);
+            stanza.to().unwrap().as_str().to_owned()
+        });
+        asked.collect::<Vec<_>>()
+    };
+    assert_eq!(subscribe("paris@montague.lit"), [JULIET]);
+    capulet.arrives("juliet@capulet.lit/balcony", &WANTS);
+    capulet.send(&format!("<presence from='juliet@capulet.lit/chamber' to='{JULIET}'/>"));
+    assert_eq!(subscribe("romeo@montague.lit"), ["juliet@capulet.lit/balcony", "juliet@capulet.lit/chamber"]);
+    let decide = |from: &str, who: &str| {
+        let fields: &[(&str, &[&str])] =
+            &[("pubsub#node", &[TUNE]), ("pubsub#subscriber_jid", &[who]), ("pubsub#allow", &["true"])];
+        capulet.send(&format!("<message from='{from}' to='{JULIET}' id='d'>{}</message>", form(AUTHORIZATION, fields)))
+    };
+    assert_eq!(verdict(&decide("romeo@montague.lit/orchard", "romeo@montague.lit")), "forbidden");
+    let decided = decide("juliet@capulet.lit/chamber", "romeo@montague.lit");
+    let told: Vec<_> = decided.iter().map(|stanza| stanza.to().unwrap().as_str()).collect();
+    assert_eq!(told, ["romeo@montague.lit", "romeo@montague.lit"], "that it is subscribed, and the last item");
+    assert_eq!(capulet.plays("2"), ["romeo@montague.lit 2"]);
+}
+
+/// XEP-0060, section 8.6: what an owner submits is an answer, what a service asks is none.
+#[test]
+fn an_answer_to_a_request_for_approval_is_told_from_the_request() {
+    const AUTHORIZATION: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";
+    let form = |kind: &str, purpose: &str| form(purpose, &[]).replace("type='submit'", &format!("type='{kind}'"));
+    for (content, expected) in [
+        (form("submit", AUTHORIZATION), true),
+        (form("cancel", AUTHORIZATION), true),
+        (form("form", AUTHORIZATION), false),
+        (form("submit", "urn:other"), false),
+        ("<body>hello</body>".to_owned(), false),
+        (String::new(), false),
+    ] {
+        let message = Stanza::parse(&format!("<message to='{JULIET}'>{content}</message>")).unwrap();
+        assert_eq!(convoke_pubsub::is_approval(&message), expected, "{content}");
+    }
 }

@@ -27,9 +27,9 @@ pub(super) async fn run(
     let wake = Arc::new(Notify::new());
     let waker = wake.clone();
     service.on_wake(move || waker.notify_one());
-    let mut disk = Disk::default();
+    let mut was_failing = false;
     loop {
-        disk.watch(&service);
+        was_failing = tell_of_the_store(&service, was_failing);
         tokio::select! {
             received = receive() => match received {
                 Some((stanza, origin)) => service.handle(stanza, &origin, &*router),
@@ -51,28 +51,18 @@ pub(super) async fn run(
     }
 }
 
-/// Whether the store keeps what it is given: whoever runs the service has to know when it does not.
-#[derive(Default)]
-struct Disk {
-    committed: u64,
-    failed: u64,
-    is_failing: bool,
-}
-
-impl Disk {
-    /// Tells when the store begins to fail, and when it is well again.
-    fn watch(&mut self, service: &PubSubService) {
-        let statistics = service.statistics();
-        let has_failed = statistics.failed_groups > self.failed;
-        let has_kept = statistics.committed_groups > self.committed;
-        if has_failed && !self.is_failing {
+/// Tells when the store begins to fail, and when it is well again: whoever runs the service has to know. Gives whether it
+/// fails now.
+fn tell_of_the_store(service: &PubSubService, was_failing: bool) -> bool {
+    let is_failing = service.is_store_failing();
+    match (was_failing, is_failing) {
+        (false, true) => {
             tracing::warn!(service = %service.address(), "the store does not keep what it is given; requests are refused");
-        } else if has_kept && !has_failed && self.is_failing {
-            tracing::info!(service = %service.address(), "the store keeps what it is given again");
         }
-        self.is_failing = has_failed || (self.is_failing && !has_kept);
-        (self.committed, self.failed) = (statistics.committed_groups, statistics.failed_groups);
+        (true, false) => tracing::info!(service = %service.address(), "the store keeps what it is given again"),
+        _ => {}
     }
+    is_failing
 }
 
 /// Personal eventing of all accounts of a process (XEP-0163).
@@ -101,6 +91,10 @@ impl Personal {
     pub(super) fn run(&self, router: Arc<dyn Router>) -> impl Future<Output = ()> + Send + use<> {
         let mailbox = self.mailbox.clone();
         run(self.service.clone(), async move || mailbox.receive().await, router)
+    }
+
+    pub(super) fn service(&self) -> &PubSubService {
+        &self.service
     }
 
     /// What a component says of itself, whose address is that of an account too.
@@ -196,6 +190,23 @@ mod tests {
         published.unwrap();
         domain.shutdown(SOON).await;
         assert_eq!(store.held.lock().unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_domain_counts_what_its_services_do_and_hold() {
+        let personal = Domain::builder("a.example").personal_eventing(PubSubConfig::personal(), None);
+        let domain = personal.start().await.unwrap();
+        let pubsub = domain.serve_pubsub(PubSubConfig::default()).unwrap();
+        let owner = domain.component("owner").unwrap();
+        owner.set(&pubsub, client::create("node"), SOON).await.unwrap();
+        for id in ["1", "2"] {
+            owner.set(&pubsub, client::publish("node", Some(id), Element::new("x", "urn:x")), SOON).await.unwrap();
+        }
+        owner.set(owner.jid(), client::publish("own", Some("1"), Element::new("x", "urn:x")), SOON).await.unwrap();
+        let counted = domain.pubsub_statistics();
+        let counted: Vec<_> =
+            counted.iter().map(|(jid, of)| (jid.as_str(), of.nodes, of.items, of.publications)).collect();
+        assert_eq!(counted, [("a.example", 1, 1, 1), ("pubsub@a.example", 1, 2, 2)]);
     }
 
     #[tokio::test]

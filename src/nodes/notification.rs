@@ -36,7 +36,7 @@ impl Notification {
         let notification = Self {
             event: client::parse_event(stanza),
             span: Span::read(&message),
-            is_recalled: message.find("delay", DELAY).is_some(),
+            is_recalled: position::is_recalled(&message),
             unsubscribed: unsubscribed(content),
             bytes: stanza.size(),
         };
@@ -52,9 +52,6 @@ impl Notification {
         position::relate(seen, self.span.as_ref())
     }
 }
-
-/// The stamp of what is sent later than it was made (XEP-0203).
-const DELAY: &str = "urn:xmpp:delay";
 
 fn unsubscribed(content: &Element) -> Option<String> {
     let has_ended = content.is("subscription", PUBSUB_EVENT) && content.attribute("subscription") == Some("none");

@@ -2,7 +2,8 @@
 //!
 //! A service that numbers the changes of its nodes says so in each notification and in each list of items by
 //! `<position xmlns='urn:convoke:pubsub:0' inc='…' seq='…'/>`: `inc` is the incarnation of the node, `seq` counts its
-//! changes by one each. A message that stands for several changes names the `first` of them too.
+//! changes by one each. A message that stands for several changes names the `first` of them too; one that
+//! stands for none, since it tells again what was told before, has `recalled='true'`.
 
 use convoke_xmpp::Element;
 
@@ -53,6 +54,13 @@ impl Span {
         let first = position.attribute("first").map_or(Some(sequence), |first| first.parse().ok())?;
         Some(Self { first, last: Position { incarnation, sequence } })
     }
+}
+
+/// Whether a message is no change: an item is sent again, such as the last one to a new subscriber (XEP-0060, section
+/// 6.1.7).
+pub(super) fn is_recalled(message: &Element) -> bool {
+    let position = message.find("position", NAMESPACE);
+    position.is_some_and(|position| position.attribute("recalled") == Some("true"))
 }
 
 /// Relates a notification to the last change that is known. Without numbers everything is new: telling it again does no

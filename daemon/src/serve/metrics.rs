@@ -1,4 +1,6 @@
-//! What the router and the links count, in the text format of Prometheus.
+//! What the router, the links and publish-subscribe count, in the text format of Prometheus.
+
+mod pubsub;
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -10,6 +12,7 @@ use convoke::{Domain, RouterStatistics};
 pub(super) fn write(out: &mut String, domain: &Domain) {
     router(out, domain.statistics());
     domain.federation().into_iter().for_each(|federation| self::federation(out, federation));
+    pubsub::write(out, &domain.pubsub_statistics());
 }
 
 fn federation(out: &mut String, federation: &Federation) {

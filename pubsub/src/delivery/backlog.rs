@@ -1,6 +1,7 @@
 //! Subscribers to whom nothing is sent for now, and what waits for them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::ops::Bound;
 use std::time::Instant;
 
@@ -19,14 +20,18 @@ pub(super) struct Backlogs {
     config: DeliveryConfig,
     subscribers: BTreeMap<Jid, Backlog>,
     agenda: Agenda<Jid>,
+    count: usize,
     bytes: usize,
 }
 
 #[derive(Debug)]
 struct Backlog {
+    /// Those of each node in the order of its changes.
     waiting: VecDeque<Pending>,
     bytes: usize,
     hold: Hold,
+    /// The number of the last letter that may have been sent to the subscriber.
+    sent_until: u64,
 }
 
 /// Why a subscriber is held back.
@@ -72,7 +77,7 @@ pub(super) enum Release {
 
 impl Backlogs {
     pub(super) fn new(config: DeliveryConfig) -> Self {
-        Self { config, subscribers: BTreeMap::new(), agenda: Agenda::default(), bytes: 0 }
+        Self { config, subscribers: BTreeMap::new(), agenda: Agenda::default(), count: 0, bytes: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -81,6 +86,16 @@ impl Backlogs {
 
     pub(super) fn is_held(&self, subscriber: &Jid) -> bool {
         self.subscribers.contains_key(subscriber)
+    }
+
+    /// How many subscribers are held back.
+    pub(super) fn subscribers(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    /// How many notifications wait.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
     /// The bytes that wait.
@@ -102,19 +117,19 @@ impl Backlogs {
             && !self.agenda.has(subscriber)
         {
             backlog.hold = Hold::Trial(trouble);
+            backlog.sent_until = pending.number();
             self.agenda.set(subscriber.clone(), now + self.config.trial);
             return Admission::Trial(pending);
         }
-        let before = backlog.bytes;
-        let admission = backlog.admit(pending, &self.config, room);
-        self.bytes = self.bytes - before + backlog.bytes;
-        admission
+        let config = self.config.clone();
+        let admission = self.change(subscriber, |backlog| backlog.admit(pending, &config, room));
+        admission.unwrap_or(Admission::GivenUp)
     }
 
     /// Takes a notification back that found the subscriber's way full: the first that waits from now on. `false` if
-    /// too many subscribers are held back already.
-    pub(super) fn full(&mut self, subscriber: &Jid, pending: Pending, now: Instant) -> bool {
-        let Some(backlog) = self.hold(subscriber, Hold::Full { refusals: 0 }) else { return false };
+    /// too many subscribers are held back already. `sent_until` is the number of the last letter there is.
+    pub(super) fn full(&mut self, subscriber: &Jid, pending: Pending, sent_until: u64, now: Instant) -> bool {
+        let Some(backlog) = self.hold(subscriber, Hold::Full { refusals: 0 }, sent_until) else { return false };
         let refusals = match &mut backlog.hold {
             Hold::Full { refusals } => {
                 *refusals += 1;
@@ -134,15 +149,19 @@ impl Backlogs {
 
     /// Makes a notification the first that waits for a subscriber; `false` if that one is not held back.
     pub(super) fn put_back(&mut self, subscriber: &Jid, pending: Pending) -> bool {
-        let Some(backlog) = self.subscribers.get_mut(subscriber) else { return false };
-        backlog.bytes += pending.bytes();
-        self.bytes += pending.bytes();
-        backlog.waiting.push_front(pending);
-        true
+        self.change(subscriber, |backlog| backlog.insert(0, pending)).is_some()
+    }
+
+    /// Takes a notification back that came back from a subscriber, to its place in the order of its node; says how much is
+    /// given up for want of room.
+    pub(super) fn take_back(&mut self, subscriber: &Jid, pending: Pending, room: usize) -> usize {
+        let config = self.config.clone();
+        self.change(subscriber, |backlog| backlog.take_back(pending, &config, room)).unwrap_or(1)
     }
 
     /// Notes that a notification came back from the subscriber with this error; `true` if its subscriptions should end.
-    pub(super) fn bounced(&mut self, subscriber: &Jid, error: &StanzaError, now: Instant) -> bool {
+    /// `sent_until` is the number of the last letter there is.
+    pub(super) fn bounced(&mut self, subscriber: &Jid, error: &StanzaError, sent_until: u64, now: Instant) -> bool {
         let fresh = Trouble { since: now, bounces: 0, permanent: 0 };
         let trouble = match self.subscribers.get(subscriber).map(|backlog| backlog.hold) {
             // Sent before the first one came back: it tells nothing new.
@@ -157,7 +176,7 @@ impl Backlogs {
         if error.condition == Condition::Gone || is_over {
             return true;
         }
-        let Some(backlog) = self.hold(subscriber, Hold::Suspended(trouble)) else { return false };
+        let Some(backlog) = self.hold(subscriber, Hold::Suspended(trouble), sent_until) else { return false };
         backlog.hold = Hold::Suspended(trouble);
         let pause = pause(self.config.first_suspension, self.config.longest_suspension, trouble.bounces);
         self.agenda.set(subscriber.clone(), now + pause);
@@ -176,36 +195,57 @@ impl Backlogs {
         }
     }
 
-    /// The next subscriber whose moment has come, and what is to be done for it.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<(Jid, Release)> {
-        loop {
-            let subscriber = self.agenda.take_due(now)?;
-            let Some(backlog) = self.subscribers.get_mut(&subscriber) else { continue };
-            match backlog.hold {
-                // The next notification will be the trial.
-                Hold::Suspended(_) if backlog.waiting.is_empty() => {}
-                Hold::Suspended(trouble) => {
-                    backlog.hold = Hold::Trial(trouble);
-                    self.agenda.set(subscriber.clone(), now + self.config.trial);
-                    return Some((subscriber, Release::OneOnTrial));
-                }
-                // None of what was sent has come back.
-                Hold::Trial(_) => {
-                    backlog.hold = Hold::Full { refusals: 0 };
-                    return Some((subscriber, Release::Everything));
-                }
-                Hold::Full { .. } => return Some((subscriber, Release::Everything)),
+    /// The next subscriber whose moment has come.
+    pub(super) fn next_due(&mut self, now: Instant) -> Option<Jid> {
+        self.agenda.take_due(now)
+    }
+
+    /// What is to be done for a subscriber whose moment has come, if anything.
+    pub(super) fn release_of(&mut self, subscriber: &Jid, now: Instant) -> Option<Release> {
+        let backlog = self.subscribers.get_mut(subscriber)?;
+        match backlog.hold {
+            // The next notification will be the trial.
+            Hold::Suspended(_) if backlog.waiting.is_empty() => None,
+            Hold::Suspended(trouble) => {
+                backlog.hold = Hold::Trial(trouble);
+                self.agenda.set(subscriber.clone(), now + self.config.trial);
+                Some(Release::OneOnTrial)
             }
+            // None of what was sent has come back.
+            Hold::Trial(_) => {
+                backlog.hold = Hold::Full { refusals: 0 };
+                Some(Release::Everything)
+            }
+            Hold::Full { .. } => Some(Release::Everything),
         }
+    }
+
+    /// What came back and waits for the subscriber, each with the number of the last letter that may have been sent.
+    pub(super) fn returned(&self, subscriber: &Jid) -> impl Iterator<Item = (&Pending, u64)> {
+        let backlog = self.subscribers.get(subscriber).into_iter();
+        let waiting = backlog.flat_map(|backlog| backlog.waiting.iter().map(|pending| (pending, backlog.sent_until)));
+        waiting.filter(|(pending, _)| pending.is_returned())
+    }
+
+    /// Whether what the letter of this number told of a node waits for the subscriber.
+    pub(super) fn holds(&self, subscriber: &Jid, source: (&Jid, &NodeId), number: u64) -> bool {
+        let backlog = self.subscribers.get(subscriber);
+        backlog.is_some_and(|backlog| backlog.waiting.iter().any(|waiting| waiting.is_of(source, number)))
+    }
+
+    /// Gives up what waits of these numbers; says how much.
+    pub(super) fn drop_letters(&mut self, subscriber: &Jid, numbers: &[u64]) -> usize {
+        self.retain(subscriber, |pending| !numbers.contains(&pending.number()))
     }
 
     /// The first notification that waits for the subscriber.
     pub(super) fn pop(&mut self, subscriber: &Jid) -> Option<Pending> {
-        let backlog = self.subscribers.get_mut(subscriber)?;
-        let pending = backlog.waiting.pop_front()?;
-        backlog.bytes -= pending.bytes();
-        self.bytes -= pending.bytes();
-        Some(pending)
+        self.change(subscriber, |backlog| {
+            let pending = backlog.waiting.pop_front()?;
+            backlog.bytes -= pending.bytes();
+            backlog.sent_until = backlog.sent_until.max(pending.number());
+            Some(pending)
+        })?
     }
 
     /// Stops holding a subscriber back for whom nothing waits; gives up what waits otherwise, and says how much.
@@ -213,28 +253,42 @@ impl Backlogs {
         self.agenda.cancel(subscriber);
         let Some(backlog) = self.subscribers.remove(subscriber) else { return 0 };
         self.bytes -= backlog.bytes;
+        self.count -= backlog.waiting.len();
         backlog.waiting.len()
     }
 
     /// Forgets what waits for a subscription to a node, and for no other of the subscriber; says how much.
     pub(super) fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId), subid: SubId) -> usize {
-        let Some(backlog) = self.subscribers.get_mut(subscriber) else { return 0 };
-        let (count, bytes) = (backlog.waiting.len(), backlog.bytes);
-        backlog.waiting.retain_mut(|pending| pending.source() != source || pending.outlives(subid));
-        backlog.bytes = backlog.waiting.iter().map(Pending::bytes).sum();
-        self.bytes = self.bytes - bytes + backlog.bytes;
-        count - backlog.waiting.len()
+        self.retain(subscriber, |pending| pending.source() != source || pending.outlives(subid))
     }
 
     /// Gives up everything that waits; says how much.
     pub(super) fn clear(&mut self) -> usize {
-        let count = self.subscribers.values().map(|backlog| backlog.waiting.len()).sum();
+        let count = self.count;
         *self = Self::new(self.config.clone());
         count
     }
 
+    fn retain(&mut self, subscriber: &Jid, keeps: impl FnMut(&mut Pending) -> bool) -> usize {
+        let before = self.count;
+        self.change(subscriber, |backlog| {
+            backlog.waiting.retain_mut(keeps);
+            backlog.bytes = backlog.waiting.iter().map(Pending::bytes).sum();
+        });
+        before - self.count
+    }
+
+    /// Changes what waits for a subscriber, and keeps account of it; `None` if it is not held back.
+    fn change<T>(&mut self, subscriber: &Jid, change: impl FnOnce(&mut Backlog) -> T) -> Option<T> {
+        let backlog = self.subscribers.get_mut(subscriber)?;
+        let (count, bytes) = (self.count - backlog.waiting.len(), self.bytes - backlog.bytes);
+        let outcome = change(backlog);
+        (self.count, self.bytes) = (count + backlog.waiting.len(), bytes + backlog.bytes);
+        Some(outcome)
+    }
+
     /// The backlog of a subscriber, a new one with this reason if it has none; `None` if there are too many.
-    fn hold(&mut self, subscriber: &Jid, hold: Hold) -> Option<&mut Backlog> {
+    fn hold(&mut self, subscriber: &Jid, hold: Hold, sent_until: u64) -> Option<&mut Backlog> {
         if !self.is_held(subscriber) {
             if self.subscribers.len() >= self.config.max_held_subscribers {
                 self.drop_idle();
@@ -242,7 +296,8 @@ impl Backlogs {
             if self.subscribers.len() >= self.config.max_held_subscribers {
                 return None;
             }
-            self.subscribers.insert(subscriber.clone(), Backlog { waiting: VecDeque::new(), bytes: 0, hold });
+            let backlog = Backlog { waiting: VecDeque::new(), bytes: 0, hold, sent_until };
+            self.subscribers.insert(subscriber.clone(), backlog);
         }
         self.subscribers.get_mut(subscriber)
     }
@@ -257,19 +312,82 @@ impl Backlogs {
 impl Backlog {
     fn admit(&mut self, pending: Pending, config: &DeliveryConfig, room: usize) -> Admission {
         // Of its node, nothing but the last that waits: an event in between keeps its place.
-        let last = self.waiting.iter_mut().rfind(|waiting| waiting.source() == pending.source());
-        if let Some(last) = last.filter(|waiting| waiting.is_state() && waiting.can_absorb(&pending)) {
-            self.bytes -= last.bytes();
-            last.absorb(pending);
-            self.bytes += last.bytes();
+        let last = self.waiting.iter().rposition(|waiting| waiting.source() == pending.source());
+        if let Some(last) = last.filter(|last| self.is_replaced(*last, &pending)) {
+            self.absorb(last, pending);
             return Admission::Replaces;
         }
-        let bytes = self.bytes + pending.bytes();
-        if self.waiting.len() >= config.max_waiting || bytes > config.max_waiting_bytes || pending.bytes() > room {
+        if !self.has_room(&pending, config, room) {
             return Admission::GivenUp;
         }
-        self.bytes = bytes;
-        self.waiting.push_back(pending);
+        self.insert(self.waiting.len(), pending);
         Admission::Waits
+    }
+
+    /// Says how much is given up for it: the oldest changes of its node, of which the newest are worth most.
+    fn take_back(&mut self, pending: Pending, config: &DeliveryConfig, room: usize) -> usize {
+        if self.is_told_with_another(&pending) {
+            return 0;
+        }
+        let (before, behind) = self.place(&pending);
+        if let Some(before) = before.filter(|before| self.is_replaced(*before, &pending)) {
+            self.absorb(before, pending);
+            return 0;
+        }
+        if let Some(behind) = behind.filter(|behind| pending.is_state() && pending.can_absorb(&self.waiting[*behind])) {
+            self.bytes = self.bytes - self.waiting[behind].bytes() + pending.bytes();
+            let newer = mem::replace(&mut self.waiting[behind], pending);
+            self.absorb(behind, newer);
+            return 0;
+        }
+        let mut given_up = 0;
+        while !self.has_room(&pending, config, room) {
+            let before =
+                |waiting: &Pending| waiting.source() == pending.source() && waiting.number() < pending.number();
+            let Some(oldest) = self.waiting.iter().position(before) else { return given_up + 1 };
+            self.bytes -= self.waiting.remove(oldest).map_or(0, |oldest| oldest.bytes());
+            given_up += 1;
+        }
+        let (before, behind) = self.place(&pending);
+        self.insert(before.map(|before| before + 1).or(behind).unwrap_or_default(), pending);
+        given_up
+    }
+
+    /// Whether what waits tells of it already: it came back twice.
+    fn is_told_with_another(&self, pending: &Pending) -> bool {
+        self.waiting.iter().any(|waiting| waiting.is_of(pending.source(), pending.number()))
+    }
+
+    /// The last change of the same node before it that waits, and the first one behind.
+    fn place(&self, pending: &Pending) -> (Option<usize>, Option<usize>) {
+        let is_before = |waiting: &Pending| waiting.number() < pending.number();
+        let of_node = |waiting: &Pending| waiting.source() == pending.source();
+        let before = self.waiting.iter().rposition(|waiting| of_node(waiting) && is_before(waiting));
+        let behind = self.waiting.iter().position(|waiting| of_node(waiting) && !is_before(waiting));
+        (before, behind)
+    }
+
+    /// Whether of what waits there nothing need be told but that it was, once this is told.
+    fn is_replaced(&self, at: usize, later: &Pending) -> bool {
+        let waiting = &self.waiting[at];
+        waiting.is_state() && waiting.can_absorb(later)
+    }
+
+    fn absorb(&mut self, at: usize, later: Pending) {
+        let waiting = &mut self.waiting[at];
+        self.bytes -= waiting.bytes();
+        waiting.absorb(later);
+        self.bytes += waiting.bytes();
+    }
+
+    fn has_room(&self, pending: &Pending, config: &DeliveryConfig, room: usize) -> bool {
+        self.waiting.len() < config.max_waiting
+            && self.bytes + pending.bytes() <= config.max_waiting_bytes
+            && pending.bytes() <= room
+    }
+
+    fn insert(&mut self, at: usize, pending: Pending) {
+        self.bytes += pending.bytes();
+        self.waiting.insert(at, pending);
     }
 }

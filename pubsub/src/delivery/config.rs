@@ -19,6 +19,12 @@ pub struct DeliveryConfig {
     /// Subscribers for whom notifications wait or whose bounces are counted. Default 10,000: as many as a node has.
     /// Beyond it, what a subscriber's way does not take is given up at once.
     pub max_held_subscribers: usize,
+    /// Notifications that are remembered after they were sent, so that what comes back can be sent again. Default 1,024,
+    /// each counted once for all who got it: more than are on their way to anybody. What comes back later than that is
+    /// given up.
+    pub max_remembered: usize,
+    /// Bytes of these. Default 4 MiB.
+    pub max_remembered_bytes: usize,
     /// How long to wait before a full way is tried again, at first. Default 100 ms; it doubles each time.
     pub first_retry: Duration,
     /// The longest wait between two such tries. Default 10 s.
@@ -54,6 +60,8 @@ impl Default for DeliveryConfig {
             max_waiting_bytes: 256 * 1024,
             max_waiting_bytes_together: 16 * 1024 * 1024,
             max_held_subscribers: 10_000,
+            max_remembered: 1_024,
+            max_remembered_bytes: 4 * 1024 * 1024,
             first_retry: Duration::from_millis(100),
             longest_retry: 10 * SECOND,
             max_digest_changes: 100,

@@ -42,6 +42,18 @@ impl Digests {
         self.bytes
     }
 
+    /// How many digests are being collected.
+    pub(super) fn count(&self) -> usize {
+        self.collected.len()
+    }
+
+    /// Whether the digest of a subscriber of a node has what the letter of this number told.
+    pub(super) fn holds(&self, subscriber: &Jid, source: (&Jid, &NodeId), number: u64) -> bool {
+        let first = Key::new(subscriber, source, SubId::default());
+        let from_first_on = self.collected.range(first..).take_while(|(key, _)| key.subscriber == *subscriber);
+        from_first_on.map(|(_, digest)| digest).any(|digest| digest.is_of(source, number))
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.agenda.next()
     }
@@ -79,7 +91,7 @@ impl Digests {
             self.agenda.set(key.clone(), now + period.clamp(self.config.shortest_digest, self.config.longest_digest));
         }
         self.bytes += collected.bytes();
-        self.collected.insert(key, collected);
+        self.collected.insert(key, collected.late());
         leaving
     }
 

@@ -1,5 +1,6 @@
 //! An owner's answer to a request for approval (XEP-0060, section 8.6).
 
+use convoke_xmpp::namespace::DATA_FORMS;
 use convoke_xmpp::{Jid, Stanza};
 
 use super::RequestError;
@@ -7,6 +8,15 @@ use super::form::AUTHORIZATION;
 use super::request::boolean;
 use crate::broker::{NodeId, Operation, SubscriptionName};
 use crate::form::Form;
+
+/// Whether a message is an owner's answer to a request for approval (XEP-0060, section 8.6): its first child is the form,
+/// submitted or cancelled. The request itself is none.
+pub fn is_approval(message: &Stanza) -> bool {
+    message.has_payload("x", DATA_FORMS)
+        && Form::within(&message.to_element()).is_some_and(|form| {
+            form.form_type.as_deref() == Some(AUTHORIZATION) && matches!(form.kind.as_str(), "submit" | "cancel")
+        })
+}
 
 /// What the form in a message decides. A cancelled form leaves the subscription pending; a message about anything else is
 /// not read.

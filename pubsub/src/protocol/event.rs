@@ -1,7 +1,9 @@
 //! Events: the messages by which the service tells of a change (XEP-0060, sections 4.3, 7 and 8).
 
+use std::time::SystemTime;
+
 use convoke_xmpp::namespace::{DELAY, PUBSUB, PUBSUB_EVENT};
-use convoke_xmpp::{Element, MessageType};
+use convoke_xmpp::{Element, Jid, MessageType};
 
 use super::answer::{identified, item_element};
 use super::form;
@@ -57,14 +59,9 @@ fn without_payload(item: &Element) -> Element {
     item.attributes().fold(element("item"), |element, (name, value)| element.attr(name.to_owned(), value))
 }
 
-/// When an item was published that is sent late (section 6.1.7; XEP-0203).
-pub(crate) fn delay(notification: &Notification) -> Option<Element> {
-    match &notification.change {
-        Change::Recalled { item } => {
-            Some(Element::new("delay", DELAY).attr("stamp", timestamp::format(item.published())))
-        }
-        _ => None,
-    }
+/// Says of what is sent late when it happened, and who kept it so long (section 6.1.7; XEP-0203).
+pub(crate) fn delay(service: &Jid, stamp: SystemTime) -> Element {
+    Element::new("delay", DELAY).attr("from", service).attr("stamp", timestamp::format(stamp))
 }
 
 fn element(name: &'static str) -> Element {

@@ -15,10 +15,11 @@ use super::clock::Clock;
 use super::commit::{Host, Undos, bounce};
 use super::host::SingleBroker;
 use super::work::Work;
-use crate::broker::{Broker, Followers, NodeId};
+use crate::broker::{Broker, Census, Followers, NodeId};
 use crate::contacts::Contacts;
 use crate::delivery::Outgoing;
 use crate::protocol;
+use crate::state::Subscription;
 use crate::{AccessModel, PubSubConfig};
 
 use audience::{Arrival, Audience, Interests, Question};
@@ -199,7 +200,23 @@ impl Accounts {
             self.expiring.insert(account.clone());
         }
         self.touched.insert(account.clone());
-        outgoing
+        outgoing.into_iter().map(|step| self.asking_resources(account, step)).collect()
+    }
+
+    /// What the account itself has to answer is asked of each of its resources: nobody knows which of them understands it.
+    fn asking_resources(&self, account: &Jid, step: Outgoing) -> Outgoing {
+        match step {
+            Outgoing::Notification { notice, recipients }
+                if notice.is_question() && self.audience.is_there(account) =>
+            {
+                let (own, others): (Vec<_>, Vec<_>) =
+                    recipients.iter().map(|(jid, by)| (jid.clone(), by.clone())).partition(|(jid, _)| jid == account);
+                let resources = own.first().into_iter().flat_map(|_| self.audience.resources(account));
+                let asked = resources.map(|resource| (resource.clone(), Subscription::default()));
+                Outgoing::Notification { notice, recipients: Arc::new(asked.chain(others).collect()) }
+            }
+            step => step,
+        }
     }
 
     /// Makes sure that the broker of an account is in memory, if it has anything or may make it.
@@ -291,8 +308,13 @@ impl Host for Accounts {
     fn retry(&mut self, work: Work) -> Option<Work> {
         if let Work::Stanza(stanza, _) = &work {
             let (who, account) = (stanza.from()?.to_owned(), stanza.to()?.to_bare());
-            // Who is known already would not be greeted again.
+            if matches!(stanza.kind(), Kind::Iq(_)) {
+                self.audience.take_back(stanza.id()?, &who, &stanza.payload()?, self.clock.time());
+                return Some(work);
+            }
+            // Who is known already would not be greeted again, and who was asked not be asked.
             self.audience.withdraw(&account, &who);
+            self.audience.not_asked(&who);
             return match self.brokers.get_mut(&account) {
                 Some(broker) => broker.retry(work),
                 None => Some(work),
@@ -320,6 +342,10 @@ impl Host for Accounts {
                 broker.undo(vec![(account, undo)], cause);
             }
         }
+    }
+
+    fn census(&self) -> Census {
+        self.brokers.values().map(Host::census).sum()
     }
 
     fn resolve_doubts(&mut self, store: &dyn Store) {

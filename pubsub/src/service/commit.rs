@@ -9,6 +9,7 @@ use convoke_xmpp::{Jid, Stanza};
 use super::clock::Clock;
 use super::landing::{Landing, Wake};
 use super::work::{Limits, Waiting, Work};
+use crate::broker::Census;
 use crate::contacts::Contacts;
 use crate::delivery::{Counters, Outbox, Outgoing};
 use crate::protocol::RequestError;
@@ -49,6 +50,9 @@ pub(super) trait Host: Send {
     /// Takes back changes that the store did not keep, for this reason.
     fn undo(&mut self, undos: Undos, cause: &StoreError);
 
+    /// How much there is.
+    fn census(&self) -> Census;
+
     /// Looks at what the store has of what it failed to keep.
     fn resolve_doubts(&mut self, store: &dyn Store);
 }
@@ -75,6 +79,10 @@ struct Core {
     postponed: Vec<Work>,
     /// Until when the service itself leaves a store alone that has failed.
     retry_at: Option<Instant>,
+    /// How many make one group at most: few only after a group was more than the store takes at once.
+    group_limit: usize,
+    /// Whether the store did not keep what it was given last.
+    is_failing: bool,
     is_closed: bool,
 }
 
@@ -101,7 +109,16 @@ impl Commits {
         counters: Arc<Counters>,
     ) -> Self {
         let waiting = Waiting::new(limits);
-        let core = Core { host, waiting, flight: None, postponed: Vec::new(), retry_at: None, is_closed: false };
+        let core = Core {
+            host,
+            waiting,
+            flight: None,
+            postponed: Vec::new(),
+            retry_at: None,
+            group_limit: usize::MAX,
+            is_failing: false,
+            is_closed: false,
+        };
         let landing = Arc::default();
         Self { core: Mutex::new(core), landing, store, counters }
     }
@@ -152,6 +169,16 @@ impl Commits {
         self.core().flight.is_some()
     }
 
+    /// Whether the store did not keep what it was given last.
+    pub(super) fn is_failing(&self) -> bool {
+        self.core().is_failing
+    }
+
+    /// What there is at present.
+    pub(super) fn census(&self) -> Census {
+        self.core().host.census()
+    }
+
     /// When [`Commits::progress`] has something to do by itself.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let core = self.core();
@@ -189,25 +216,27 @@ impl Commits {
         }
     }
 
-    /// Tells what came of a group, or refuses all of it. Under the lock of the core: otherwise two groups could
-    /// change places.
+    /// Tells what came of a group, or refuses it. Under the lock of the core: otherwise two groups could change places.
     fn land(&self, core: &mut Core, outcome: Result<(), StoreError>, now: Instant, outbox: &Outbox) {
-        let Some(group) = core.flight.take() else { return };
-        match outcome {
-            Ok(()) => {
-                self.counters.committed_groups.increment();
-                outbox.extend(group.members.into_iter().flat_map(|(_, outgoing)| outgoing));
+        let Some(Group { undo, members }) = core.flight.take() else { return };
+        let Err(error) = outcome else {
+            self.counters.committed_groups.increment();
+            core.is_failing = false;
+            return outbox.extend(members.into_iter().flat_map(|(_, outgoing)| outgoing));
+        };
+        core.host.undo(undo, &error);
+        if matches!(error, StoreError::TooLarge { .. }) {
+            if members.len() > 1 {
+                return core.divide(members);
             }
-            Err(error) => {
-                self.counters.failed_groups.increment();
-                core.host.undo(group.undo, &error);
-                if let Some(store) = &self.store {
-                    core.host.resolve_doubts(&**store);
-                }
-                outbox.extend(group.members.iter().filter_map(|(work, _)| refused(work)));
-                core.postpone(group.members, now);
-            }
+            self.counters.oversized_requests.increment();
+        } else {
+            self.counters.failed_groups.increment();
+            core.is_failing = true;
+            self.store.iter().for_each(|store| core.host.resolve_doubts(&**store));
         }
+        outbox.extend(members.iter().filter_map(|(work, _)| refused(work)));
+        core.postpone(members, now);
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
@@ -222,9 +251,12 @@ impl Core {
             self.retry_at = None;
             self.postponed.drain(..).for_each(|work| self.waiting.push_anyway(work));
         }
+        let limit = self.group_limit;
+        self.group_limit = limit.saturating_mul(2);
         let mut members = Vec::from_iter(self.expire(now));
         let mut bytes = 0;
         while bytes < GROUP_BYTES
+            && members.len() < limit
             && let Some(work) = self.waiting.pop()
         {
             bytes += work.bytes();
@@ -244,6 +276,16 @@ impl Core {
             self.retry_at = Some(now + RETRY);
         }
         Some((Work::Expire, outgoing))
+    }
+
+    /// Does a group again, in its order and in halves, that was more than the store takes at once: until the one is alone
+    /// that is too large by itself.
+    fn divide(&mut self, members: Vec<(Work, Vec<Outgoing>)>) {
+        self.group_limit = members.len() / 2;
+        for (work, _) in members.into_iter().rev() {
+            let again = if work.request().is_some() { Some(work) } else { self.host.retry(work) };
+            again.into_iter().for_each(|work| self.waiting.push_front(work));
+        }
     }
 
     /// Keeps what nobody was refused, to do it again.

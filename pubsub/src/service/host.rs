@@ -1,7 +1,7 @@
 //! One broker behind the stanzas that it is asked by.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use convoke_store::{Batch, Store, StoreError};
 use convoke_xmpp::{Jid, JidRef, Kind, Origin, Stanza};
@@ -10,11 +10,11 @@ use super::clock::Clock;
 use super::commit::{Host, Undos};
 use super::work::Work;
 use crate::broker::{
-    Answer, Broker, Change, Context, Followers, NoFollowers, NodeId, Notification, Operation, Outcome, Presence,
-    Refusal, Requester, SubscriptionInfo,
+    Answer, Broker, Census, Change, Context, Followers, NoFollowers, NodeId, Notification, Operation, Outcome,
+    Presence, Refusal, Requester, SubscriptionInfo,
 };
 use crate::contacts::{Contacts, NoContacts};
-use crate::delivery::{Notice, Outgoing};
+use crate::delivery::{Head, Notice, Outgoing};
 use crate::ids::RandomIds;
 use crate::protocol::{self, Request, RequestError};
 use crate::state::Changes;
@@ -152,9 +152,13 @@ impl SingleBroker {
     /// The answer first, then who else is told.
     fn outgoing(&self, iq: &Stanza, outcome: Outcome) -> Vec<Outgoing> {
         let answer = protocol::answer(iq, &outcome.answer, &self.config);
+        let answer = match outcome.answer {
+            Answer::Published { .. } => Outgoing::Published(answer),
+            _ => Outgoing::Answer(answer),
+        };
         let ended = self.ended_by(&outcome.answer);
         let notices = outcome.notifications.into_iter().flat_map(|notification| self.notices(notification));
-        [Outgoing::Answer(answer)].into_iter().chain(ended).chain(notices).collect()
+        [answer].into_iter().chain(ended).chain(notices).collect()
     }
 
     /// The end of a subscription of which the answer alone tells.
@@ -178,16 +182,25 @@ impl SingleBroker {
     }
 
     fn notice(&self, notification: Notification) -> Outgoing {
-        let notice = Notice {
+        let head = Head {
             from: self.address.clone(),
             kind: protocol::message_type(&notification),
             is_state: notification.style.is_singleton,
-            event: protocol::event(&notification),
-            extras: protocol::delay(&notification).into_iter().collect(),
-            node: notification.node,
-            position: notification.position,
+            is_recalled: matches!(notification.change, Change::Recalled { .. }),
+            stamp: self.stamp(&notification.change),
+            node: notification.node.clone(),
+            position: notification.position.clone(),
         };
+        let notice = Notice { head, event: protocol::event(&notification) };
         Outgoing::Notification { notice, recipients: notification.recipients }
+    }
+
+    /// When it happened.
+    fn stamp(&self, change: &Change) -> SystemTime {
+        match change {
+            Change::Published { item } | Change::Recalled { item } => item.published(),
+            _ => self.clock.time(),
+        }
     }
 }
 
@@ -238,6 +251,10 @@ impl Host for SingleBroker {
 
     fn undo(&mut self, undos: Undos, cause: &StoreError) {
         undos.into_iter().for_each(|(_, undo)| self.broker.undo(undo, cause));
+    }
+
+    fn census(&self) -> Census {
+        self.broker.census()
     }
 
     fn resolve_doubts(&mut self, store: &dyn Store) {

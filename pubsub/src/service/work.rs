@@ -89,6 +89,12 @@ impl Waiting {
         self.queue.push_back(work);
     }
 
+    /// Puts work back that was taken off: it is the next.
+    pub(super) fn push_front(&mut self, work: Work) {
+        self.bytes += work.bytes();
+        self.queue.push_front(work);
+    }
+
     pub(super) fn pop(&mut self) -> Option<Work> {
         let work = self.queue.pop_front()?;
         self.bytes -= work.bytes();

@@ -150,8 +150,13 @@ impl Audience {
 
     /// Whether a resource of the account itself is available.
     pub(super) fn is_there(&self, account: &Jid) -> bool {
-        let Some(present) = self.accounts.get(account.as_str()) else { return false };
-        present.keys().any(|who| who.bare() == account.as_str())
+        self.resources(account).next().is_some()
+    }
+
+    /// The resources of the account itself that are available.
+    pub(super) fn resources(&self, account: &Jid) -> impl Iterator<Item = &Jid> {
+        let present = self.accounts.get(account.as_str()).into_iter().flat_map(BTreeMap::keys);
+        present.filter(|who| !who.is_bare() && who.bare() == account.as_str())
     }
 
     /// Nothing is known any more of whom the account knew.
@@ -194,6 +199,24 @@ impl Audience {
             }
         }
         found.into_iter().filter_map(|(account, who)| self.arrival(&account, &who, Arc::default())).collect()
+    }
+
+    /// Makes ready for an answer that comes once more: what it has brought about was not kept.
+    pub(super) fn take_back(&mut self, id: &str, from: &Jid, info: &Element, now: SystemTime) {
+        let Some(hash) = self.known.keys().find(|hash| hash.is_hash_of(info)).cloned() else { return };
+        self.known.remove(&hash);
+        self.order.retain(|known| *known != hash);
+        let present = self.accounts.values_mut().flat_map(BTreeMap::values_mut);
+        for present in present.filter(|present| present.shown.as_ref() == Some(&hash)) {
+            present.interests = Arc::default();
+        }
+        self.asked
+            .insert(hash, Asked { id: id.to_owned(), who: from.clone(), until: now + ANSWER, before: Vec::new() });
+    }
+
+    /// A question did not go out.
+    pub(super) fn not_asked(&mut self, who: &Jid) {
+        self.asked.retain(|_, asked| asked.who != *who);
     }
 
     /// The available resources that want to hear of this node of an account.
