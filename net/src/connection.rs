@@ -77,8 +77,7 @@ impl Connection {
     /// Reads what is there; says whether the connection is alive.
     async fn read(&mut self) -> bool {
         let reader = &mut self.reader;
-        let reading = poll_fn(|cx| self.transport.poll_take::<DISCARD_BYTES>(cx, |bytes| reader.push(bytes)));
-        matches!(reading.await, Ok(length) if length > 0)
+        matches!(self.transport.read(|bytes| reader.push(bytes)).await, Ok(length) if length > 0)
     }
 
     /// Replaces the limits of the peer, now that it has authenticated.
@@ -88,12 +87,16 @@ impl Connection {
 
     /// Closes the stream with this error, without a session; takes two seconds at most.
     pub async fn close(self, error: &StreamError) {
-        self.transport.close(farewell(Some(error)).as_bytes(), CLOSE_WAIT).await;
+        self.say_farewell(Some(error)).await;
     }
 
     /// Closes the stream without an error and without a session; takes two seconds at most.
     pub async fn finish(self) {
-        self.transport.close(farewell(None).as_bytes(), CLOSE_WAIT).await;
+        self.say_farewell(None).await;
+    }
+
+    async fn say_farewell(mut self, error: Option<&StreamError>) {
+        self.transport.close(farewell(error).as_bytes(), Some(&mut self.reader), CLOSE_WAIT).await;
     }
 
     /// Sends an element ahead of the session, in two seconds at most; says whether the connection has taken it.
@@ -153,17 +156,41 @@ impl Transport {
 
     /// Sends the last words, says goodbye (`close_notify` under TLS) and waits for the peer's end, so long in all.
     ///
+    /// Where the last words close a stream, its `reader` tells when the peer has closed its own: it has half the time for that
+    /// before the connection is ended (RFC 6120, section 4.4). Who finds a connection ended may give up what it has read and
+    /// not yet looked at: ejabberd, when it is busy, forgets the error that it was just sent.
+    ///
     /// What still arrives is read and thrown away: closing a socket with unread bytes would reset the connection, and
     /// the peer might never see the error that it was just sent.
-    pub(crate) async fn close(mut self, last_words: &[u8], wait: Duration) {
+    pub(crate) async fn close(mut self, last_words: &[u8], reader: Option<&mut StreamReader>, wait: Duration) {
         let farewell = async {
             self.write_all(last_words).await?;
+            self.flush().await?;
+            if let Some(reader) = reader {
+                // Whether it has or not, the connection ends.
+                let _ = timeout(wait / 2, self.until_closed_by_peer(reader)).await;
+            }
             self.shutdown().await?;
-            while poll_fn(|cx| self.poll_take::<DISCARD_BYTES>(cx, |_| ())).await? > 0 {}
+            while self.read(|_| ()).await? > 0 {}
             io::Result::Ok(())
         };
         // Nobody is left to be told about a failure: the connection is given up either way.
         let _ = timeout(wait, farewell).await;
+    }
+
+    /// Reads until the peer has closed its stream, or the connection; where the stream makes no sense, until the latter.
+    async fn until_closed_by_peer(&mut self, reader: &mut StreamReader) -> io::Result<()> {
+        loop {
+            while matches!(reader.poll(), Ok(Some(_))) {}
+            if reader.is_closed() || self.read(|bytes| reader.push(bytes)).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads what is there and gives it to `take`; says how much it was, nothing at the end.
+    async fn read(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_take::<DISCARD_BYTES>(cx, &mut take)).await
     }
 
     /// Breaks the connection: what the peer has not read is thrown away here, not kept for it by the operating system.
@@ -230,6 +257,83 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(wire) => Pin::new(wire).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(all(test, not(convoke_simulation)))]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use socket2::SockRef;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const HEADER: &str = "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' \
+                          version='1.0' from='a.example' to='b.example'>";
+    const END: &str = "</stream:stream>";
+
+    /// Nobody waits so long: a test that had to would fail.
+    const LONG: Duration = Duration::from_secs(3_600);
+    const SOON: Duration = Duration::from_secs(60);
+
+    /// A connection on which the peer has sent this, and the peer.
+    async fn after(said: &str) -> (Transport, StreamReader, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let connecting = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(listener.accept(), connecting);
+        let mut far = far.unwrap();
+        far.write_all(said.as_bytes()).await.unwrap();
+        (Transport::Plain(Wire::new(near.unwrap().0)), StreamReader::new(Limits::default()), far)
+    }
+
+    async fn read_until_end_tag(peer: &mut TcpStream) {
+        let mut seen = Vec::new();
+        while !seen.ends_with(END.as_bytes()) {
+            seen.push(peer.read_u8().await.unwrap());
+        }
+    }
+
+    async fn read_to_end(mut peer: TcpStream) -> String {
+        let mut seen = String::new();
+        peer.read_to_string(&mut seen).await.unwrap();
+        seen
+    }
+
+    /// RFC 6120, section 4.4, rules 1 and 4.
+    #[tokio::test]
+    async fn a_connection_ends_when_the_peer_has_closed_its_stream_too_and_not_before() {
+        let (transport, mut reader, mut peer) = after(HEADER).await;
+        let peer = async {
+            read_until_end_tag(&mut peer).await;
+            let is_open = SockRef::from(&peer).peek(&mut [MaybeUninit::uninit()]);
+            assert_eq!(is_open.map_err(|error| error.kind()), Err(io::ErrorKind::WouldBlock), "it has not ended");
+            peer.write_all(format!("<late/>{END}").as_bytes()).await.unwrap();
+            read_to_end(peer).await
+        };
+        let closing = transport.close(END.as_bytes(), Some(&mut reader), LONG);
+        let ((), rest) = timeout(SOON, async { tokio::join!(closing, peer) }).await.unwrap();
+        assert_eq!(rest, "");
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_at_once_where_the_peer_had_closed_its_stream_before() {
+        let (transport, mut reader, peer) = after(&format!("{HEADER}{END}")).await;
+        let closing = transport.close(END.as_bytes(), Some(&mut reader), LONG);
+        let ((), said) = timeout(SOON, async { tokio::join!(closing, read_to_end(peer)) }).await.unwrap();
+        assert_eq!(said, END);
+    }
+
+    /// Rule 3; nor does one have to answer that does not speak XML.
+    #[tokio::test]
+    async fn a_connection_ends_without_an_answer_in_the_end() {
+        for said in [HEADER, "GET / HTTP/1.1\r\n\r\n", ""] {
+            let (transport, mut reader, peer) = after(said).await;
+            let closing = transport.close(END.as_bytes(), Some(&mut reader), Duration::from_millis(100));
+            let ((), said) = timeout(SOON, async { tokio::join!(closing, read_to_end(peer)) }).await.unwrap();
+            assert_eq!(said, END);
         }
     }
 }

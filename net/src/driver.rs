@@ -308,7 +308,7 @@ impl<N: Negotiator> Driver<'_, N> {
             (_, Some(error)) => self.close(Some(&error), transport).await,
             (Step::Close(error), None) => self.close(error.as_ref(), transport).await,
             // Anything else that was wanted is void: the negotiation has failed.
-            (_, None) => transport.close(std::mem::take(&mut self.out).as_bytes(), self.time_to_close()).await,
+            (_, None) => transport.close(std::mem::take(&mut self.out).as_bytes(), None, self.time_to_close()).await,
         }
     }
 
@@ -317,7 +317,10 @@ impl<N: Negotiator> Driver<'_, N> {
         if self.opened {
             last_words.push_str(&farewell(error));
         }
-        transport.close(last_words.as_bytes(), self.time_to_close()).await;
+        let wait = self.time_to_close();
+        // Where no stream was opened, or no time is left, nobody has to answer.
+        let reader = (self.opened && !wait.is_zero()).then_some(&mut *self.reader);
+        transport.close(last_words.as_bytes(), reader, wait).await;
     }
 
     fn deadline(&self) -> Instant {

@@ -91,6 +91,29 @@ async fn told_of(version: &'static SupportedProtocolVersion) -> Told {
     negotiated.unwrap().established
 }
 
+/// It is still sending: neither what it was told nor the end of TLS may be lost by that.
+#[tokio::test]
+async fn tells_a_client_that_is_still_sending_why_it_is_refused() {
+    let authority = CertificateAuthority::new("Test CA").unwrap();
+    let (chain, key) = issued(&authority, "b.example");
+    let tls = TlsContext::new([(b(), Credentials::new(chain, key).unwrap())]).unwrap();
+    let (near, far) = sockets().await;
+    let peer = async {
+        let mut stream = secure(far, client(&authority, &TLS13).into(), "").await;
+        stream.write_all(&header()).await.unwrap();
+        let refused = format!("<message/>{}", "<x/>".repeat(100_000));
+        stream.write_all(refused.as_bytes()).await.unwrap();
+        let mut seen = String::new();
+        // Fails where the connection ends without `close_notify`.
+        timeout(SOON, stream.read_to_string(&mut seen)).await.unwrap().unwrap();
+        seen
+    };
+    let receiving = Greeting::new(false, true).with_restarts();
+    let (outcome, seen) = tokio::join!(negotiate(receiving, near, &tls, Limits::default()), peer);
+    assert!(outcome.is_err());
+    assert!(seen.contains("<not-authorized") && seen.ends_with("</stream:stream>"), "{seen}");
+}
+
 /// Who has none is told so in the stream, not by an alert: that is for the negotiator to decide.
 #[tokio::test]
 async fn lets_a_client_without_a_certificate_come_before_the_negotiator() {

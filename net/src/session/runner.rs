@@ -443,7 +443,7 @@ impl<'a, H: SessionHandler> Runner<'a, H> {
         // As long as the closing handshake may take: the peer has closed or was to close already.
         let _ = tokio::time::timeout(self.settings.session.close_wait, self.write_rest(&mut transport)).await;
         self.writer.give_back();
-        transport.close(&[], CLOSE_WAIT).await;
+        transport.close(&[], None, CLOSE_WAIT).await;
     }
 
     async fn write_rest(&mut self, socket: &mut impl Socket) {

@@ -171,6 +171,11 @@ impl StreamReader {
         self.framer.set_max_depth(limits.depth);
     }
 
+    /// Whether the stream has been closed by its end tag, and that been told.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
     /// Begins a new stream and forgets the old one, its unread bytes included (RFC 6120, section 4.3.3); what was spent
     /// of [`Limits::total`] stays spent.
     pub fn reset(&mut self) {
