@@ -261,7 +261,8 @@ impl AsyncWrite for Transport {
     }
 }
 
-#[cfg(all(test, not(convoke_simulation)))]
+#[cfg(test)]
+#[cfg(not(convoke_simulation))]
 mod tests {
     use std::net::Ipv4Addr;
 
