@@ -112,7 +112,7 @@ impl LocalRouter {
             let item = Element::new("item", namespace::ROSTER).attr("jid", contact);
             let admission =
                 Stanza::presence(PresenceType::Subscribed).with_addresses(account.as_ref(), contact.as_ref());
-            self.tell_eventing_of_admission(&admission.with_payload(item));
+            self.tell_eventing_of_contact(&admission.with_payload(item));
         }
         is_contact
     }
@@ -209,11 +209,12 @@ impl LocalRouter {
         self.counters.local.fetch_add(1, Ordering::Relaxed);
         if matches!(stanza.kind(), Kind::Presence(_)) {
             let Some(to) = stanza.to() else { return Ok(()) };
-            let has_mailbox = self.find(to).is_some();
+            let (has_mailbox, left) = (self.find(to).is_some(), has_left(&stanza));
             let mut part = self.presence.write(to.bare());
             let effects = part.received(stanza, origin, has_mailbox);
             drop(part);
             self.carry_out(effects, origin);
+            left.iter().for_each(|left| self.tell_eventing_of_contact(left));
             return Ok(());
         }
         self.deliver(stanza, origin)
@@ -340,10 +341,10 @@ impl LocalRouter {
         }
     }
 
-    /// Personal eventing follows whom an account lets see more of it.
-    fn tell_eventing_of_admission(&self, admission: &Stanza) {
-        if admission.from().is_some_and(|from| self.is_account(from.to_bare().as_ref())) {
-            self.hand_to_eventing(admission, &Origin::Local);
+    /// Personal eventing follows whom an account lets see more or less of it.
+    fn tell_eventing_of_contact(&self, answer: &Stanza) {
+        if answer.from().is_some_and(|from| self.is_account(from.to_bare().as_ref())) {
+            self.hand_to_eventing(answer, &Origin::Local);
         }
     }
 
@@ -389,12 +390,14 @@ impl Router for LocalRouter {
                 // An account's own resources are there for it too.
                 self.tell_eventing(&stanza.with_to(&from.to_bare()), origin);
             }
-            let admission = (stanza.kind() == Kind::Presence(PresenceType::Subscribed)).then(|| stanza.clone());
+            let is_answer =
+                matches!(stanza.kind(), Kind::Presence(PresenceType::Subscribed | PresenceType::Unsubscribed));
+            let answer = is_answer.then(|| stanza.clone());
             let mut part = self.presence.write(from.bare());
             let effects = part.sent(stanza);
             drop(part);
             self.carry_out(effects, origin);
-            admission.iter().for_each(|admission| self.tell_eventing_of_admission(admission));
+            answer.iter().for_each(|answer| self.tell_eventing_of_contact(answer));
             return Ok(());
         }
         if stanza.to().is_none()
@@ -448,6 +451,13 @@ impl Router for LocalRouter {
     }
 }
 
+/// What an account would have said to a contact that wants to see its presence no longer: the outcome is the same.
+fn has_left(stanza: &Stanza) -> Option<Stanza> {
+    let is_farewell = stanza.kind() == Kind::Presence(PresenceType::Unsubscribe);
+    let (contact, account) = (stanza.from().filter(|_| is_farewell)?.to_bare(), stanza.to()?.to_bare());
+    Some(Stanza::presence(PresenceType::Unsubscribed).with_addresses(account.as_ref(), contact.as_ref()))
+}
+
 #[cfg(test)]
 #[cfg(feature = "pubsub")]
 mod tests {
@@ -469,7 +479,7 @@ mod tests {
 
     /// XEP-0060, section 13.2.
     #[tokio::test]
-    async fn personal_eventing_hears_whom_an_account_lets_see_more_of_it() {
+    async fn personal_eventing_hears_whom_an_account_lets_see_more_or_less_of_it() {
         let router = LocalRouter::new(vec![Domainpart::new("a.example").unwrap()]);
         let mailbox = Arc::new(Mailbox::for_service());
         router.set_eventing(mailbox.clone(), "question-");
@@ -480,14 +490,15 @@ mod tests {
             .route(subscribed.with_addresses(jid("alice@a.example/desk").as_ref(), bob.as_ref()), &Origin::Local)
             .unwrap();
         assert!(router.set_groups(&alice, &bob, BTreeSet::from(["Friends".to_owned()])));
+        let farewell = Stanza::presence(PresenceType::Unsubscribe);
+        router.route(farewell.with_addresses(bob.as_ref(), alice.as_ref()), &Origin::Local).unwrap();
         let heard = heard(&mailbox).await;
         let who = |stanza: &Stanza| (stanza.from().unwrap().bare().to_owned(), stanza.to().unwrap().bare().to_owned());
         let (granted, grouped) = (&heard[0], &heard[1]);
-        assert_eq!(heard.len(), 2);
-        for admission in [granted, grouped] {
-            assert_eq!(admission.kind(), Kind::Presence(PresenceType::Subscribed));
-            assert_eq!(who(admission), (alice.to_string(), bob.to_string()));
-        }
+        let kinds: Vec<_> = heard.iter().map(Stanza::kind).collect();
+        let (yes, no) = (PresenceType::Subscribed, PresenceType::Unsubscribed);
+        assert_eq!(kinds, [Kind::Presence(yes), Kind::Presence(yes), Kind::Presence(no)]);
+        heard.iter().for_each(|answer| assert_eq!(who(answer), (alice.to_string(), bob.to_string())));
         assert!(!granted.has_payload("item", namespace::ROSTER) && grouped.has_payload("item", namespace::ROSTER));
     }
 

@@ -73,8 +73,8 @@ impl PubSubService {
     ///
     /// * the requests for the nodes of accounts, and notifications that came back;
     /// * the presence that accounts and their contacts send to the accounts' bare addresses;
-    /// * the presence of type `subscribed` by which an account lets a contact see its own; the same with an element `item`
-    ///   of `jabber:iq:roster` in it where the account has put a contact into other groups;
+    /// * the presence of type `subscribed` or `unsubscribed` by which an account lets a contact see its own or not any more;
+    ///   `subscribed` with an element `item` of `jabber:iq:roster` in it where it has put a contact into other groups;
     /// * the answers to requests whose identifier begins with [`PubSubService::questions`].
     ///
     /// [`PubSubConfig::personal`] is the configuration that clients expect;
@@ -218,7 +218,7 @@ impl Service for PubSubService {
             Kind::Iq(IqType::Result | IqType::Error) if self.is_awaited(&stanza) => {
                 self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router);
             }
-            Kind::Presence(PresenceType::Unavailable | PresenceType::Subscribed) => {
+            Kind::Presence(PresenceType::Unavailable | PresenceType::Subscribed | PresenceType::Unsubscribed) => {
                 self.submit(Work::Stanza(Box::new(stanza), origin.clone()), router);
             }
             Kind::Message(MessageType::Error) => self.outbox.extend([Outgoing::Bounce(stanza)]),

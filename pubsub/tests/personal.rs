@@ -301,10 +301,9 @@ fn who_is_admitted_by_a_change_of_the_roster_is_sent_the_last_item() {
     assert!(capulet.hand_in(Stanza::parse(&forged).unwrap(), &origin).is_empty());
 }
 
-/// Section 13.2: a subscription outlives the access that it needs until something is published, and is sent the last item
-/// when that is back.
+/// XEP-0163, section 7.1: the service looks again at who has access when a roster changes.
 #[test]
-fn a_subscriber_that_is_in_the_group_again_is_sent_the_last_item() {
+fn a_subscription_ends_with_the_access_that_it_needs() {
     let capulet = Capulet::new();
     capulet.plays("1");
     let fields: &[(&str, &[&str])] =
@@ -314,15 +313,23 @@ fn a_subscriber_that_is_in_the_group_again_is_sent_the_last_item() {
     let nurse = "nurse@capulet.lit";
     let subscribe = format!("<subscribe node='{TUNE}' jid='{nurse}'/>");
     assert_eq!(verdict(&capulet.request("nurse@capulet.lit/chamber", "set", &subscribe)), "result");
-    capulet.roster.friends.lock().unwrap().remove(nurse);
-    let regroup = || {
-        let item = format!("<item xmlns='jabber:iq:roster' jid='{nurse}'/>");
-        capulet.send(&format!("<presence type='subscribed' from='{JULIET}' to='{nurse}'>{item}</presence>"))
+    let changed = |kind: &str, content: &str| {
+        capulet.send(&format!("<presence type='{kind}' from='{JULIET}' to='{nurse}'>{content}</presence>"))
     };
-    assert!(regroup().is_empty());
-    capulet.roster.friends.lock().unwrap().insert(nurse);
-    assert_eq!(told(&regroup()), ["nurse@capulet.lit 1"]);
+    let regrouped = || changed("subscribed", &format!("<item xmlns='jabber:iq:roster' jid='{nurse}'/>"));
+    assert!(regrouped().is_empty(), "it is in the group as before");
     assert_eq!(capulet.plays("2"), ["nurse@capulet.lit 2"]);
+    let ended = |told: &[Stanza]| told.len() == 1 && told[0].to_element().to_string().contains("subscription='none'");
+    capulet.roster.friends.lock().unwrap().remove(nurse);
+    assert!(ended(&regrouped()));
+    assert!(capulet.plays("3").is_empty());
+    // Back in the group, it may subscribe again, and has to.
+    capulet.roster.friends.lock().unwrap().insert(nurse);
+    assert!(regrouped().is_empty());
+    assert!(capulet.plays("4").is_empty());
+    assert_eq!(verdict(&capulet.request("nurse@capulet.lit/chamber", "set", &subscribe)), "result");
+    capulet.roster.subscribed.lock().unwrap().remove(nurse);
+    assert!(ended(&changed("unsubscribed", "")));
 }
 
 /// XEP-0163, section 3: a node is made by publishing to it, by the account alone.

@@ -124,28 +124,34 @@ impl Broker {
         followed.filter_map(|node| Some(recalled(node, jid, follower(), node.items().iter().next_back()?))).collect()
     }
 
-    /// What a contact is sent to whom this access model has just opened nodes (section 13.2): by its subscriptions, and by
-    /// what its resources follow.
+    /// What an address is sent that follows these nodes already, some of which have just been opened to it: those of these
+    /// access models (section 13.2).
     pub(crate) fn greet_admitted(
         &self,
-        contact: &Jid,
-        follows: &[(Jid, Vec<NodeId>)],
-        model: AccessModel,
+        jid: &Jid,
+        nodes: &[NodeId],
+        opened: &[AccessModel],
         context: &Context<'_>,
     ) -> Vec<Notification> {
-        let is_open_now = |node: &&Node| node.config().access_model == model;
+        let is_opened = |node: &Node| opened.contains(&node.config().access_model);
+        let nodes = nodes.iter().filter(|id| self.state.node(id).is_some_and(is_opened));
+        self.greet_follower(jid, nodes, context)
+    }
+
+    /// Ends the subscriptions of a contact that sees less of the owners than before, where it is not admitted any more, and
+    /// tells of it (XEP-0163, section 7.1).
+    pub(crate) fn settle_contact(
+        &mut self,
+        contact: &Jid,
+        context: &Context<'_>,
+    ) -> Result<Vec<Notification>, Refusal> {
+        let is_subscribed = |node: &&Node| node.subscriptions().of_bare(contact.bare()).next().is_some();
+        let nodes: Vec<_> = self.state.nodes().filter(is_subscribed).map(|node| node.id().clone()).collect();
         let mut notifications = Vec::new();
-        for node in self.state.nodes().filter(is_open_now) {
-            let subscriptions = node.subscriptions();
-            let addresses: BTreeSet<_> = subscriptions.of_bare(contact.bare()).map(|(jid, _)| jid).collect();
-            for (jid, own) in addresses.into_iter().filter_map(|jid| Some((jid, subscriptions.at(jid.as_str())?))) {
-                notifications.extend(self.greet_by(node, own, jid, None, context));
-            }
-            for (who, _) in follows.iter().filter(|(_, nodes)| nodes.contains(node.id())) {
-                notifications.extend(self.greet_follower(who, [node.id()], context));
-            }
+        for node in nodes {
+            notifications.extend(self.settle(&node, context)?);
         }
-        notifications
+        Ok(notifications)
     }
 
     /// Makes a change by which a node may admit others than before, and sends those who follow it what the change has

@@ -99,7 +99,9 @@ impl Accounts {
         let account = to.to_bare();
         match stanza.kind() {
             Kind::Presence(PresenceType::Available) => self.available(&account, &from, work, stanza),
-            Kind::Presence(PresenceType::Subscribed) => self.admitted(&from.to_bare(), &account, origin, stanza),
+            Kind::Presence(PresenceType::Subscribed | PresenceType::Unsubscribed) => {
+                self.contact_changed(&from.to_bare(), &account, origin, stanza)
+            }
             Kind::Presence(_) => self.unavailable(&account, &from, work),
             Kind::Iq(IqType::Result | IqType::Error) => self.answered(&from, stanza),
             Kind::Iq(_) | Kind::Message(_) => self.asked(&account, &from, work, stanza, origin),
@@ -170,21 +172,23 @@ impl Accounts {
         greetings.chain(question.map(|question| Outgoing::Answer(ask(&question)))).collect()
     }
 
-    /// An account lets a contact see more than before: its presence, or what a group of its roster may see (XEP-0060,
-    /// section 13.2).
-    fn admitted(&mut self, account: &Jid, contact: &Jid, origin: &Origin, stanza: &Stanza) -> Vec<Outgoing> {
+    /// An account lets a contact see more than before, or less: its presence, or what a group of its roster may see
+    /// (XEP-0060, section 13.2; XEP-0163, section 7.1).
+    fn contact_changed(&mut self, account: &Jid, contact: &Jid, origin: &Origin, stanza: &Stanza) -> Vec<Outgoing> {
         if *origin != Origin::Local {
             return Vec::new();
         }
-        let model = match stanza.has_payload("item", namespace::ROSTER) {
-            true => AccessModel::Roster,
-            false => AccessModel::Presence,
+        let opened: &[AccessModel] = match stanza.kind() {
+            Kind::Presence(PresenceType::Unsubscribed) => &[],
+            _ if stanza.has_payload("item", namespace::ROSTER) => &[AccessModel::Roster],
+            _ => &[AccessModel::Presence, AccessModel::Roster],
         };
         self.open(account, false);
         let Some(broker) = self.brokers.get_mut(account) else { return Vec::new() };
+        self.touched.insert(account.clone());
         let present = self.audience.resources_of(account, contact);
         let follows: Vec<_> = present.map(|(who, interests)| (who.clone(), nodes_of(interests))).collect();
-        broker.greet_admitted(contact, &follows, model)
+        broker.contact_changed(contact, &follows, opened)
     }
 
     fn greet(&mut self, Arrival { account, who, interests }: Arrival) -> Vec<Outgoing> {
@@ -306,6 +310,9 @@ impl Host for Accounts {
     }
 
     fn retry(&mut self, work: Work) -> Option<Work> {
+        if work.is_about_contact() {
+            return Some(work);
+        }
         if let Work::Stanza(stanza, _) = &work {
             let (who, account) = (stanza.from()?.to_owned(), stanza.to()?.to_bare());
             if matches!(stanza.kind(), Kind::Iq(_)) {

@@ -56,16 +56,21 @@ impl SingleBroker {
         greeted.unwrap_or_default()
     }
 
-    /// Sends a contact, whose resources follow these nodes, what this access model has just let it see.
-    pub(super) fn greet_admitted(
+    /// A contact, whose resources follow these nodes, sees more or less than before: nodes of these access models may have
+    /// been opened to it.
+    pub(super) fn contact_changed(
         &mut self,
         contact: &Jid,
         follows: &[(Jid, Vec<NodeId>)],
-        model: AccessModel,
+        opened: &[AccessModel],
     ) -> Vec<Outgoing> {
-        let greeted =
-            self.tell(&NoFollowers, |broker, context| Ok(broker.greet_admitted(contact, follows, model, context)));
-        greeted.unwrap_or_default()
+        let told = self.tell(&NoFollowers, |broker, context| {
+            let mut notifications = broker.settle_contact(contact, context)?;
+            let greetings = follows.iter().flat_map(|(who, nodes)| broker.greet_admitted(who, nodes, opened, context));
+            notifications.extend(greetings);
+            Ok(notifications)
+        });
+        told.unwrap_or_default()
     }
 
     /// Whether there is nothing that anybody could ask for.
@@ -230,6 +235,7 @@ impl Host for SingleBroker {
     fn retry(&mut self, work: Work) -> Option<Work> {
         match &work {
             Work::Expire => return None,
+            Work::Stanza(..) if work.is_about_contact() => {}
             Work::Stanza(stanza, _) => {
                 // Who is available already would not be greeted again.
                 let from = stanza.from()?.to_owned();

@@ -33,6 +33,12 @@ impl Work {
         }
     }
 
+    /// Whether it tells that a contact sees more or less than before. It can be done again as it is.
+    pub(super) fn is_about_contact(&self) -> bool {
+        let is_answer = |kind| matches!(kind, Kind::Presence(PresenceType::Subscribed | PresenceType::Unsubscribed));
+        matches!(self, Self::Stanza(stanza, _) if is_answer(stanza.kind()))
+    }
+
     /// Whose availability it tells, and to whom.
     fn availability(&self) -> Option<(&str, &str)> {
         match self {
