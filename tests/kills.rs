@@ -22,7 +22,6 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::network::{Papers, Site};
-use crate::support::within_deadline;
 
 const SCHEDULING: &str = "a.lan";
 const WORKING: &str = "b.lan";
@@ -32,6 +31,9 @@ const TASKS: u64 = 60;
 const KILLS: [usize; 6] = [0, 20, 50, 100, 160, 230];
 /// How long leases live: so long no node is lent to a scheduler that was killed without a word.
 const TTL: Duration = Duration::from_secs(1);
+
+/// For its next word: after each kill both domains find each other anew, beside whatever else the machine does.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where the process finds what it needs, in its environment.
 const DIRECTORY: &str = "CONVOKE_SCHEDULER_DIRECTORY";
@@ -142,7 +144,8 @@ impl SchedulerProcess {
 
     /// What it tells next; `None` once it has ended.
     async fn line(&mut self) -> Option<String> {
-        within_deadline("a word of the scheduler", self.lines.next_line()).await.unwrap()
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
+        line.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: a word of the scheduler")).unwrap()
     }
 }
 
