@@ -112,7 +112,6 @@ fn entry(item: Item) -> (String, String) {
 /// Whether a notification tells again what was told before.
 pub(super) fn is_recalled(message: &Stanza) -> bool {
     let message = message.to_element();
-    let says_so = |position: &Element| position.attribute("recalled") == Some("true");
-    let is_delayed = || message.find("delay", "urn:xmpp:delay").is_some_and(|delay| delay.attribute("from").is_none());
-    message.find("position", "urn:convoke:pubsub:0").is_some_and(says_so) || is_delayed()
+    let position = message.find("position", "urn:convoke:pubsub:0");
+    position.is_some_and(|position| position.attribute("recalled") == Some("true"))
 }
