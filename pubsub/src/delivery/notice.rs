@@ -236,14 +236,15 @@ impl Pending {
 
     /// Lets it stand for later changes as well.
     ///
-    /// Of a state the newest item is enough, and the first retraction: it may be of the item that the subscriber has.
+    /// Of a state the newest item is enough, and of the retractions the first, which may be of the item that the subscriber
+    /// was told of before, and the last: it may have asked for the item meanwhile that was there until then.
     pub(super) fn absorb(&mut self, later: Self) {
         self.earlier.extend(self.latest.entries().iter().cloned().chain(later.earlier));
         self.bytes += later.bytes;
         self.is_state &= later.is_state;
         if self.is_state {
             self.earlier.retain(|entry| entry.name() == "retract");
-            self.earlier.truncate(1);
+            keep_first_and_last(&mut self.earlier);
             self.bytes = later.latest.bytes() + self.earlier.len() * RETRACTION_BYTES;
         }
         self.is_returned |= later.is_returned;
@@ -298,6 +299,15 @@ impl Pending {
 
     fn is_single(&self) -> bool {
         self.earlier.is_empty() && self.first == self.latest.head.sequence()
+    }
+}
+
+/// Leaves the first retraction, and the last if it is of another item.
+fn keep_first_and_last(retractions: &mut Vec<Arc<Element>>) {
+    let Some(last) = retractions.pop() else { return };
+    retractions.truncate(1);
+    if retractions.first().is_none_or(|first| first.attribute("id") != last.attribute("id")) {
+        retractions.push(last);
     }
 }
 

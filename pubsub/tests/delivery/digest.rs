@@ -6,7 +6,7 @@ use convoke_pubsub::DeliveryConfig;
 use convoke_xmpp::Stanza;
 
 use super::stage::*;
-use crate::support::{NODE, form, open_config, request};
+use crate::support::{NODE, form, item_ids, open_config, request};
 
 fn digest(stage: &Stage, jid: &str, frequency: u64) {
     assert_eq!(subscribe_with_digest(stage, jid, frequency)[0].error(), None);
@@ -48,7 +48,29 @@ fn the_digest_of_a_state_tells_of_the_newest_alone() {
     stage.publish(1);
     assert_eq!(stage.pass(SECOND), ["b: +1 @1"]);
     stage.publish(5);
-    assert_eq!(stage.pass(SECOND), ["b: -1 +6 @2..=11"]);
+    assert_eq!(stage.pass(SECOND), ["b: -1 -5 +6 @2..=11"]);
+}
+
+/// Who asks for the items while its digest is being collected has one that it was not told of.
+#[test]
+fn the_digest_of_a_state_takes_back_what_was_there_when_it_was_asked_for() {
+    let stage = Stage::new(state_config(), &[]);
+    digest(&stage, B, 1_000);
+    stage.publish(1);
+    assert_eq!(stage.pass(SECOND), ["b: +1 @1"]);
+    stage.publish(1);
+    stage.hand_in(&request(B, "get", PUBSUB, &format!("<items node='{NODE}'/>")));
+    let items = std::mem::take(&mut *stage.ways.routed.lock().unwrap());
+    assert_eq!(item_ids(&items), ["2"]);
+    stage.publish(1);
+    assert_eq!(stage.pass(SECOND), ["b: -1 -2 +3 @2..=5"]);
+    // One item that comes and goes is taken back once.
+    let item = "<item id='3'><a xmlns='urn:a'/></item>";
+    for verb in ["retract", "publish", "retract"] {
+        stage.ask("hamlet@denmark.lit/x", &format!("<{verb} node='{NODE}' notify='true'>{item}</{verb}>"));
+    }
+    stage.publish(1);
+    assert_eq!(stage.pass(SECOND), ["b: -3 +4 @6..=9"]);
 }
 
 #[test]

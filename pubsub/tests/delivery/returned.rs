@@ -84,7 +84,7 @@ fn of_a_state_that_came_back_the_newest_is_sent_again() {
         .collect();
     assert_eq!(sent.len(), 5, "each state but the first retracts the one before");
     sent.iter().for_each(|stanza| stage.bounce(stanza, Condition::RemoteServerTimeout));
-    assert_eq!(stage.recovers(), ["a: -1 +3 @1..=5"]);
+    assert_eq!(stage.recovers(), ["a: -1 -2 +3 @1..=5"]);
 }
 
 #[test]
