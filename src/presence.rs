@@ -115,12 +115,14 @@ impl PresenceTable {
     }
 
     /// Whether the contact is subscribed to the presence of the account, which it is itself as well.
+    #[cfg(feature = "pubsub")]
     pub(crate) fn shares_presence(&self, account: &Jid, contact: &Jid) -> bool {
         let is_subscribed = |entity: &Entity| entity.roster.subscription(contact).from;
         account.bare() == contact.bare() || self.entities.get(account.bare()).is_some_and(is_subscribed)
     }
 
     /// Whether the account has the contact in one of these groups.
+    #[cfg(feature = "pubsub")]
     pub(crate) fn is_in_group(&self, account: &Jid, contact: &Jid, groups: &BTreeSet<String>) -> bool {
         self.entities.get(account.bare()).is_some_and(|entity| entity.roster.is_in_group(contact, groups))
     }
@@ -138,6 +140,7 @@ impl PresenceTable {
     }
 
     /// The way is there again: the probes that ask once for each of those who were lost sight of.
+    #[cfg(any(test, feature = "s2s"))]
     pub(crate) fn resync(&self, local: &Domainpart, remote: &Domainpart) -> Vec<Stanza> {
         let of_local = self.entities.iter().filter(|(bare, _)| is_of(bare, local));
         let lost = of_local.flat_map(|(_, entity)| entity.sight.lost(remote));

@@ -70,6 +70,7 @@ impl Roster {
     }
 
     /// Whether the contact is in one of these groups.
+    #[cfg(feature = "pubsub")]
     pub(super) fn is_in_group(&self, contact: &Jid, groups: &BTreeSet<String>) -> bool {
         self.groups.get(contact.bare()).is_some_and(|of_contact| !of_contact.is_disjoint(groups))
     }

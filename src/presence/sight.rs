@@ -47,6 +47,7 @@ impl Sight {
     }
 
     /// Who of a domain was lost sight of and not heard of since, and by which address.
+    #[cfg(any(test, feature = "s2s"))]
     pub(super) fn lost(&self, remote: &Domainpart) -> impl Iterator<Item = (&Jid, &Jid)> {
         let there = self.seen.iter().filter(move |(who, seen)| who.domain() == remote.as_str() && seen.suspended);
         there.map(|(who, seen)| (who, &seen.by))
