@@ -30,8 +30,13 @@ pub(crate) fn run() -> ExitCode {
     report::run(STEPS)
 }
 
+/// The whole with all that is optional, and the library with only some of that.
 fn clippy() -> Result<(), String> {
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    ["ring", "ring,s2s", "ring,pubsub"].iter().try_for_each(|features| {
+        let library = ["clippy", "--package", "convoke", "--lib", "--no-default-features", "--features", features];
+        cargo(&[&library[..], &["--", "-D", "warnings"]].concat())
+    })
 }
 
 /// The examples are run by a test, as programs; `--all-targets` builds them as test harnesses alone.
