@@ -305,8 +305,9 @@ impl Delivery {
         }
     }
 
+    /// A subscription has ended; one of a bare address for its resources, too, some of which may be told by it.
     fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId), subid: SubId) {
-        self.digests.take_for(subscriber, source, subid);
+        self.digests.end(subscriber, source, subid);
         self.backlogs.end(subscriber, source, subid);
         self.sent.end(subscriber, source, self.ids.count());
     }
@@ -315,6 +316,11 @@ impl Delivery {
     fn room(&self) -> usize {
         self.config.max_waiting_bytes_together.saturating_sub(self.backlogs.bytes() + self.digests.bytes())
     }
+}
+
+/// Whether an address is the subscriber's, or that of one of its resources.
+fn is_at(address: &Jid, subscriber: &Jid) -> bool {
+    address == subscriber || (subscriber.is_bare() && address.bare() == subscriber.as_str())
 }
 
 /// Whether it may help to send a notification again that came back with this error: not where it is the notification that

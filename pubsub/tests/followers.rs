@@ -1,12 +1,16 @@
 //! Who follows the nodes of an account, and who does not: what XEP-0060, sections 6.5.1, 9 and 15.3, XEP-0163, sections
 //! 4.3 and 7.1, and XEP-0115, sections 5.4 and 8.4, demand beyond the plain case.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use convoke_xmpp::capabilities::Capabilities;
-use convoke_xmpp::namespace;
+use convoke_xmpp::{Kind, Stanza, namespace};
 
 use crate::personal::{Capulet, JULIET, TUNE, WANTS, info, told};
-use crate::support::{form, verdict};
+use crate::support::{ManualClock, form, verdict};
 
+const ROMEO: &str = "romeo@montague.lit";
 const ORCHARD: &str = "romeo@montague.lit/orchard";
 const GARDEN: &str = "romeo@montague.lit/garden";
 const CHAMBER: &str = "nurse@capulet.lit/chamber";
@@ -52,6 +56,104 @@ fn the_subscription_of_one_resource_silences_no_other() {
     let mut heard = capulet.plays("2");
     heard.sort();
     assert_eq!(heard, [format!("{GARDEN} 2"), format!("{ORCHARD} 2")]);
+}
+
+/// Has Romeo subscribe by this address, with these options if there are any.
+fn subscribe(capulet: &Capulet, jid: &str, options: &[(&str, &[&str])]) -> Vec<String> {
+    let form = form("http://jabber.org/protocol/pubsub#subscribe_options", options);
+    let verb = format!("<subscribe node='{TUNE}' jid='{jid}'/><options>{form}</options>");
+    let answers = capulet.request(ORCHARD, "set", &verb);
+    assert_eq!(verdict(&answers), "result");
+    told(&answers[1..])
+}
+
+/// Has somebody arrive whose capabilities nobody knows, and answer: what it is sent.
+fn arrives_unknown(capulet: &Capulet, who: &str) -> Vec<String> {
+    let (asked, mut sent): (Vec<_>, Vec<_>) =
+        capulet.arrives(who, &WANTS).into_iter().partition(|stanza| matches!(stanza.kind(), Kind::Iq(_)));
+    sent.extend(capulet.answers(who, &asked[0], &WANTS));
+    told(&sent)
+}
+
+fn in_order(mut told: Vec<String>) -> Vec<String> {
+    told.sort();
+    told
+}
+
+/// XEP-0163, section 4.3.2: who wants to hear is known, so nobody else is told, and nobody twice.
+#[test]
+fn a_bare_address_that_is_subscribed_is_told_at_its_resources_that_want_to_hear() {
+    let capulet = Capulet::new();
+    capulet.plays("1");
+    assert_eq!(subscribe(&capulet, ROMEO, &[]), ["romeo@montague.lit 1"]);
+    assert_eq!(capulet.plays("2"), ["romeo@montague.lit 2"], "nothing is known of it");
+    assert_eq!(arrives_unknown(&capulet, ORCHARD), [format!("{ORCHARD} 2")]);
+    assert_eq!(told(&capulet.arrives(GARDEN, &WANTS)), [format!("{GARDEN} 2")]);
+    capulet.send(&format!("<presence from='romeo@montague.lit/hall' to='{JULIET}'/>"));
+    assert_eq!(in_order(capulet.plays("3")), [format!("{GARDEN} 3"), format!("{ORCHARD} 3")]);
+    subscribe(&capulet, GARDEN, &[]);
+    assert_eq!(in_order(capulet.plays("4")), [format!("{GARDEN} 4"), format!("{ORCHARD} 4")]);
+    for gone in [ORCHARD, GARDEN] {
+        capulet.send(&format!("<presence type='unavailable' from='{gone}' to='{JULIET}'/>"));
+    }
+    assert_eq!(in_order(capulet.plays("5")), ["romeo@montague.lit 5".to_owned(), format!("{GARDEN} 5")]);
+}
+
+/// Section 4.3.2 of XEP-0163 for what is told besides publications: the last item, and the end of the node.
+#[test]
+fn what_a_bare_address_is_told_at_its_resources_is_all_of_it() {
+    let capulet = Capulet::new();
+    capulet.plays("1");
+    arrives_unknown(&capulet, ORCHARD);
+    assert_eq!(subscribe(&capulet, ROMEO, &[]), [format!("{ORCHARD} 1")]);
+    let delete = format!(
+        "<iq type='set' from='{JULIET}/balcony' to='{JULIET}' id='r'><pubsub xmlns='{}'><delete node='{TUNE}'/></pubsub></iq>",
+        namespace::PUBSUB_OWNER
+    );
+    let told = capulet.send(&delete);
+    let [_, end] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(end.to().unwrap().as_str(), ORCHARD);
+}
+
+/// The options of the subscription are for the resources that are told by it, too.
+#[test]
+fn the_options_of_a_bare_address_hold_for_its_resources() {
+    for (show, expected) in [("chat", vec![]), ("online", vec![format!("{ORCHARD} 1")])] {
+        let capulet = Capulet::new();
+        capulet.plays("0");
+        arrives_unknown(&capulet, ORCHARD);
+        subscribe(&capulet, ROMEO, &[("pubsub#show-values", &[show])]);
+        // It would be told for the sake of this resource, which does not want to hear.
+        let hall = "romeo@montague.lit/hall";
+        capulet.send(&format!("<presence from='{hall}' to='{JULIET}'><show>chat</show></presence>"));
+        assert_eq!(capulet.plays("1"), expected, "{show}");
+    }
+    let capulet = Capulet::new();
+    capulet.plays("0");
+    arrives_unknown(&capulet, ORCHARD);
+    subscribe(&capulet, ROMEO, &[("pubsub#deliver", &["0"])]);
+    assert!(capulet.plays("1").is_empty());
+}
+
+/// What is collected for a resource by the subscription of its bare address ends with that.
+#[test]
+fn a_digest_of_a_bare_address_is_for_its_resources() {
+    let clock = Arc::new(ManualClock::new());
+    let capulet = Capulet::new().timed(clock.clone());
+    let minute = Duration::from_secs(60);
+    let pass = || -> Vec<Stanza> {
+        clock.pass(minute);
+        capulet.advance()
+    };
+    capulet.plays("0");
+    arrives_unknown(&capulet, ORCHARD);
+    subscribe(&capulet, ROMEO, &[("pubsub#digest", &["1"]), ("pubsub#digest_frequency", &["60000"])]);
+    assert!(capulet.plays("1").is_empty());
+    assert_eq!(told(&pass()), [format!("{ORCHARD} 1")]);
+    assert!(capulet.plays("2").is_empty());
+    capulet.request(ORCHARD, "set", &format!("<unsubscribe node='{TUNE}' jid='{ROMEO}'/>"));
+    assert!(pass().is_empty());
+    assert_eq!(capulet.plays("3"), [format!("{ORCHARD} 3")]);
 }
 
 /// Section 6.5.1: subscribed to the owner's presence, and in the group.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use convoke_pubsub::{Contacts, PubSubConfig, PubSubService};
+use convoke_pubsub::{Clock, Contacts, PubSubConfig, PubSubService};
 use convoke_store::{MemoryStore, Store};
 use convoke_xmpp::capabilities::Capabilities;
 use convoke_xmpp::{Domainpart, Element, Jid, Origin, Service, Stanza, namespace};
@@ -53,6 +53,17 @@ impl Capulet {
         let (roster, domain) = (Arc::new(roster), Jid::new("capulet.lit").unwrap());
         let service = PubSubService::personal(domain, PubSubConfig::personal(), store, roster.clone());
         Self { service, router: Recorder::default(), roster }
+    }
+
+    /// The same domain by this clock.
+    pub(crate) fn timed(self, clock: Arc<dyn Clock>) -> Self {
+        Self { service: self.service.with_clock(clock), ..self }
+    }
+
+    /// Lets the service do what is due; gives what comes out.
+    pub(crate) fn advance(&self) -> Vec<Stanza> {
+        self.service.advance(&self.router);
+        self.router.take()
     }
 
     pub(crate) fn send(&self, text: &str) -> Vec<Stanza> {

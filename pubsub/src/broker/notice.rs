@@ -36,10 +36,11 @@ impl Broker {
         if audience == Audience::Subscribers && !entry.config().deliver_notifications {
             return Ok(None);
         }
-        let recipients = match audience {
-            Audience::Everybody => with_followers(entry, entry.subscriptions().clone(), context),
-            Audience::Subscribers => with_followers(entry, self.listeners(entry, context), context),
+        let subscribers = match audience {
+            Audience::Everybody => entry.subscriptions().clone(),
+            Audience::Subscribers => self.listeners(entry, context),
         };
+        let recipients = self.with_followers(entry, subscribers, audience, context);
         let notification = || notification(entry, change, Some(position), recipients.clone());
         Ok((!recipients.is_empty()).then(notification))
     }
@@ -64,6 +65,47 @@ impl Broker {
             && may_still_hear(node, jid, context)
     }
 
+    /// Adds those who follow the node.
+    fn with_followers(
+        &self,
+        node: &Node,
+        subscribers: Arc<Subscriptions>,
+        audience: Audience,
+        context: &Context<'_>,
+    ) -> Arc<Subscriptions> {
+        let mut followers = context.followers.of(node.id());
+        if followers.is_empty() {
+            return subscribers;
+        }
+        let mut all = Arc::unwrap_or_clone(subscribers);
+        self.address_resources(node, &mut all, &followers, audience, context);
+        followers.retain(|who| may_follow(node, who, context));
+        all.extend(followers.into_iter().map(|who| (who, Subscription::default())));
+        Arc::new(all)
+    }
+
+    /// Puts resources in the place of the bare address by whose subscription they are told: those of them that follow the
+    /// node (XEP-0163, section 4.3.2). One with a subscription of its own is told by that alone.
+    pub(super) fn address_resources(
+        &self,
+        node: &Node,
+        recipients: &mut Subscriptions,
+        followers: &[Jid],
+        audience: Audience,
+        context: &Context<'_>,
+    ) {
+        let is_told = |who: &Jid, by: &Subscription| match audience {
+            Audience::Everybody => true,
+            Audience::Subscribers => self.listens(node, who, by, context),
+        };
+        let told = |who: &Jid| recipients.at(who.bare())?.filtered(|by| is_told(who, by));
+        let resources = || followers.iter().filter(|who| is_account_resource(who));
+        let alone = resources().filter(|who| node.subscriptions().at(who.as_str()).is_none());
+        let told: Vec<_> = alone.filter_map(|who| Some((who.clone(), told(who)?))).collect();
+        resources().for_each(|who| recipients.leave_out(who.bare()));
+        told.into_iter().for_each(|(who, by)| recipients.put(who, by));
+    }
+
     fn is_in_reach(&self, config: &NodeConfig, jid: &Jid, subscription: &Subscription) -> bool {
         if !config.presence_based_delivery && !subscription.options.needs_presence() {
             return true;
@@ -72,15 +114,10 @@ impl Broker {
     }
 }
 
-/// Adds those who follow the node.
-fn with_followers(node: &Node, subscribers: Arc<Subscriptions>, context: &Context<'_>) -> Arc<Subscriptions> {
-    let followers = followers(node, context);
-    if followers.is_empty() {
-        return subscribers;
-    }
-    let mut all = Arc::unwrap_or_clone(subscribers);
-    all.extend(followers.into_iter().map(|who| (who, Subscription::default())));
-    Arc::new(all)
+/// Whether it is one of the resources that an account may have several of: a domain has one address that counts (XEP-0163,
+/// section 4.3.2).
+fn is_account_resource(who: &Jid) -> bool {
+    !who.is_bare() && who.local().is_some()
 }
 
 /// Those who follow the node without a subscription of their own, as far as they may hear of it.

@@ -6,7 +6,7 @@ use convoke_xmpp::Jid;
 
 use super::access::Admission;
 use super::form::{self, Submission};
-use super::notice::{notice_to_owners, notification, told_owners};
+use super::notice::{Audience, notice_to_owners, notification, told_owners};
 use super::{
     Answer, Broker, Change, Context, NodeId, Notification, Outcome, Page, Refusal, Requester, SubId, SubscriptionInfo,
     SubscriptionName, SubscriptionState,
@@ -112,7 +112,11 @@ impl Broker {
         let SubscriptionInfo { jid, subid, .. } = subscription;
         let is_new = |entry: &Subscription| entry.subid == *subid && self.listens(node, jid, entry, context);
         let new = node.subscriptions().at(jid.as_str())?.filtered(is_new)?;
-        Some(recalled(node, jid, new, node.items().iter().next_back()?))
+        let mut recipients = Subscriptions::of_one(jid.clone(), new);
+        let followers = context.followers.of(node.id());
+        self.address_resources(node, &mut recipients, &followers, Audience::Subscribers, context);
+        let item = node.items().iter().next_back()?;
+        (!recipients.is_empty()).then(|| recalled_to(node, recipients, item))
     }
 
     pub(super) fn unsubscribe(
@@ -203,7 +207,10 @@ impl Broker {
 
 /// An item that was published before, for an address that has not had it by these subscriptions.
 pub(super) fn recalled(node: &Node, to: &Jid, by: OfAddress, item: &Arc<Item>) -> Notification {
-    let recipients = Subscriptions::of_one(to.clone(), by);
+    recalled_to(node, Subscriptions::of_one(to.clone(), by), item)
+}
+
+fn recalled_to(node: &Node, recipients: Subscriptions, item: &Arc<Item>) -> Notification {
     notification(node, Change::Recalled { item: item.clone() }, Some(node.position()), Arc::new(recipients))
 }
 

@@ -9,6 +9,7 @@ use convoke_xmpp::{Condition, ErrorType, Jid, StanzaError};
 
 use super::agenda::Agenda;
 use super::config::{DeliveryConfig, pause};
+use super::is_at;
 use super::notice::Pending;
 use crate::broker::{NodeId, SubId};
 
@@ -257,9 +258,15 @@ impl Backlogs {
         backlog.waiting.len()
     }
 
-    /// Forgets what waits for a subscription to a node, and for no other of the subscriber; says how much.
-    pub(super) fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId), subid: SubId) -> usize {
-        self.retain(subscriber, |pending| pending.source() != source || pending.outlives(subid))
+    /// Forgets what waits for a subscription to a node, at its address and at the resources of that, and for no other of
+    /// the subscriber.
+    pub(super) fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId), subid: SubId) {
+        let from_bare_on = self.subscribers.range::<str, _>((Bound::Included(subscriber.as_str()), Bound::Unbounded));
+        let own = from_bare_on.map(|(jid, _)| jid).take_while(|jid| jid.as_str().starts_with(subscriber.as_str()));
+        let own: Vec<_> = own.filter(|jid| is_at(jid, subscriber)).cloned().collect();
+        for jid in own {
+            self.retain(&jid, |pending| pending.source() != source || pending.outlives(subid));
+        }
     }
 
     /// Gives up everything that waits; says how much.

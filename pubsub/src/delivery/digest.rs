@@ -7,6 +7,7 @@ use convoke_xmpp::Jid;
 
 use super::agenda::Agenda;
 use super::config::DeliveryConfig;
+use super::is_at;
 use super::notice::Pending;
 use crate::broker::{NodeId, SubId};
 
@@ -120,6 +121,21 @@ impl Digests {
         let key = Key::new(subscriber, source, subid);
         self.agenda.cancel(&key);
         self.take(&key)
+    }
+
+    /// Forgets what is collected for a subscription to a node, at its address and at the resources of that.
+    pub(super) fn end(&mut self, subscriber: &Jid, source: (&Jid, &NodeId), subid: SubId) {
+        let first = Key::new(subscriber, source, SubId::default());
+        let from_first_on = self.collected.range(first..).map(|(key, _)| key);
+        let own = from_first_on.take_while(|key| key.subscriber.as_str().starts_with(subscriber.as_str()));
+        let is_ended = |key: &&Key| {
+            is_at(&key.subscriber, subscriber) && (&key.service, &key.node) == source && key.subid == subid
+        };
+        let ended: Vec<_> = own.filter(is_ended).cloned().collect();
+        for key in ended {
+            self.agenda.cancel(&key);
+            self.take(&key);
+        }
     }
 
     fn take(&mut self, key: &Key) -> Option<Pending> {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use convoke_xmpp::Jid;
 
 use super::config::DeliveryConfig;
+use super::is_at;
 use super::notice::Pending;
 use crate::broker::NodeId;
 
@@ -70,7 +71,9 @@ impl Sent {
         let at = self.entries.partition_point(|entry| entry.last < count);
         let pending = &self.entries.get(at).filter(|entry| entry.first <= count)?.pending;
         let ended = self.ended.iter().any(|ended| {
-            ended.count >= count && ended.subscriber == *subscriber && (&ended.service, &ended.node) == pending.source()
+            ended.count >= count
+                && is_at(subscriber, &ended.subscriber)
+                && (&ended.service, &ended.node) == pending.source()
         });
         (!ended).then_some(pending)
     }

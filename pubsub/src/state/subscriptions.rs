@@ -142,6 +142,18 @@ impl Subscriptions {
         None
     }
 
+    /// Adds what an address has that is not here.
+    pub(crate) fn put(&mut self, address: Jid, own: OfAddress) {
+        self.count += own.entries.len();
+        let before = self.by_address.insert(address, own);
+        self.count -= before.map_or(0, |before| before.entries.len());
+    }
+
+    /// Leaves out those of this very address.
+    pub(crate) fn leave_out(&mut self, address: &str) {
+        self.count -= self.by_address.remove(address).map_or(0, |own| own.entries.len());
+    }
+
     /// Removes the one of this address with this SubID, and gives it back.
     pub(super) fn remove(&mut self, address: &Jid, subid: SubId) -> Option<Subscription> {
         let own = self.by_address.get_mut(address)?;
