@@ -17,7 +17,7 @@ const HAMLET: &str = "hamlet@denmark.lit/x";
 
 /// A store whose commits the test completes or fails, one by one.
 #[derive(Default)]
-struct HeldStore {
+pub(crate) struct HeldStore {
     memory: MemoryStore,
     held: Mutex<VecDeque<(Batch, OnDurable)>>,
     commits: AtomicUsize,
@@ -28,12 +28,12 @@ impl HeldStore {
         self.held.lock().unwrap().len()
     }
 
-    fn complete(&self) {
+    pub(crate) fn complete(&self) {
         let (batch, on_durable) = self.held.lock().unwrap().pop_front().expect("no commit is under way");
         self.memory.commit(batch, on_durable);
     }
 
-    fn fail(&self, error: StoreError) {
+    pub(crate) fn fail(&self, error: StoreError) {
         let (_, on_durable) = self.held.lock().unwrap().pop_front().expect("no commit is under way");
         on_durable(Err(error));
     }
@@ -126,7 +126,7 @@ fn timed_house(node: NodeConfig) -> (House, Arc<HeldStore>, Arc<ManualClock>) {
     (house, store, clock)
 }
 
-fn full_disk() -> StoreError {
+pub(crate) fn full_disk() -> StoreError {
     StoreError::Write { path: "/full".into(), cause: Arc::new(std::io::Error::from(std::io::ErrorKind::StorageFull)) }
 }
 

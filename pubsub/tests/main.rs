@@ -7,6 +7,7 @@
 
 use convoke_counting_allocator::CountingAllocator;
 
+mod accounts;
 mod approval;
 mod client;
 mod commit;

@@ -164,7 +164,7 @@ impl Accounts {
 
     /// Somebody has told what its hash stands for, or will not.
     fn answered(&mut self, from: &Jid, stanza: &Stanza) -> Vec<Outgoing> {
-        let info = stanza.payload().filter(|_| stanza.kind() == Kind::Iq(IqType::Result));
+        let info = told_info(stanza);
         let (questions, now) = (&mut self.questions, self.clock.time());
         let id = stanza.id().unwrap_or_default();
         let (arrivals, question) = self.audience.answered(id, from, info.as_ref(), || questions.next(), now);
@@ -309,21 +309,23 @@ impl Host for Accounts {
         self.expiring.iter().filter_map(|account| self.brokers.get(account)?.next_expiry()).min()
     }
 
-    fn retry(&mut self, work: Work) -> Option<Work> {
+    fn retry(&mut self, work: Work, unsent: &[Outgoing]) -> Option<Work> {
+        unsent.iter().filter_map(question_id).for_each(|id| self.audience.not_asked(id));
         if work.is_about_contact() {
             return Some(work);
         }
         if let Work::Stanza(stanza, _) = &work {
             let (who, account) = (stanza.from()?.to_owned(), stanza.to()?.to_bare());
             if matches!(stanza.kind(), Kind::Iq(_)) {
-                self.audience.take_back(stanza.id()?, &who, &stanza.payload()?, self.clock.time());
+                if let Some(info) = told_info(stanza) {
+                    self.audience.take_back(stanza.id()?, &who, &info, self.clock.time());
+                }
                 return Some(work);
             }
-            // Who is known already would not be greeted again, and who was asked not be asked.
+            // Who is known already would not be greeted again.
             self.audience.withdraw(&account, &who);
-            self.audience.not_asked(&who);
             return match self.brokers.get_mut(&account) {
-                Some(broker) => broker.retry(work),
+                Some(broker) => broker.retry(work, unsent),
                 None => Some(work),
             };
         }
@@ -381,6 +383,19 @@ fn refusal(stanza: &Stanza, condition: Condition) -> Vec<Outgoing> {
 fn is_about_the_account(stanza: &Stanza) -> bool {
     let is_info = stanza.kind() == Kind::Iq(IqType::Get) && stanza.has_payload("query", namespace::DISCO_INFO);
     is_info && stanza.payload().is_some_and(|query| query.attribute("node").is_none_or(str::is_empty))
+}
+
+/// What the answer to a question tells, unless it is an error.
+fn told_info(answer: &Stanza) -> Option<Element> {
+    answer.payload().filter(|_| answer.kind() == Kind::Iq(IqType::Result))
+}
+
+/// The identifier of a question, if it is one.
+fn question_id(outgoing: &Outgoing) -> Option<&str> {
+    match outgoing {
+        Outgoing::Answer(stanza) if stanza.kind() == Kind::Iq(IqType::Get) => stanza.id(),
+        _ => None,
+    }
 }
 
 /// Asks for what a hash of capabilities stands for (XEP-0115, section 6.2), as the account to which it was shown.

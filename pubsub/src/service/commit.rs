@@ -41,8 +41,9 @@ pub(super) trait Host: Send {
     /// When it is, if ever.
     fn next_expiry(&self) -> Option<Instant>;
 
-    /// Makes ready to do something again that the store did not keep; `None` if it comes up by itself.
-    fn retry(&mut self, work: Work) -> Option<Work>;
+    /// Makes ready to do something again that the store did not keep, and of which this was not sent; `None` if it comes up
+    /// by itself.
+    fn retry(&mut self, work: Work, unsent: &[Outgoing]) -> Option<Work>;
 
     /// All changes since the last call; `None` if there are none.
     fn take_changes(&mut self) -> Option<(Batch, Undos)>;
@@ -282,8 +283,8 @@ impl Core {
     /// that is too large by itself.
     fn divide(&mut self, members: Vec<(Work, Vec<Outgoing>)>) {
         self.group_limit = members.len() / 2;
-        for (work, _) in members.into_iter().rev() {
-            let again = if work.request().is_some() { Some(work) } else { self.host.retry(work) };
+        for (work, unsent) in members.into_iter().rev() {
+            let again = if work.request().is_some() { Some(work) } else { self.host.retry(work, &unsent) };
             again.into_iter().for_each(|work| self.waiting.push_front(work));
         }
     }
@@ -291,9 +292,9 @@ impl Core {
     /// Keeps what nobody was refused, to do it again.
     fn postpone(&mut self, members: Vec<(Work, Vec<Outgoing>)>, now: Instant) {
         self.retry_at = Some(now + RETRY);
-        for (work, _) in members {
+        for (work, unsent) in members {
             if self.postponed.len() < MAX_POSTPONED && work.request().is_none() {
-                self.postponed.extend(self.host.retry(work));
+                self.postponed.extend(self.host.retry(work, &unsent));
             }
         }
     }

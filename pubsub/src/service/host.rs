@@ -232,7 +232,7 @@ impl Host for SingleBroker {
         Some(self.clock.now() + pause.min(LONGEST_PAUSE))
     }
 
-    fn retry(&mut self, work: Work) -> Option<Work> {
+    fn retry(&mut self, work: Work, _: &[Outgoing]) -> Option<Work> {
         match &work {
             Work::Expire => return None,
             Work::Stanza(..) if work.is_about_contact() => {}

@@ -67,8 +67,17 @@ struct Asked {
     id: String,
     who: Jid,
     until: SystemTime,
-    /// Those who were asked before and did not say.
-    before: Vec<Jid>,
+    /// Those who were asked before and did not say, each with the identifier of its question.
+    before: Vec<(String, Jid)>,
+}
+
+impl Asked {
+    /// Makes the one before the one who is asked; `false` if there is none.
+    fn step_back(&mut self) -> bool {
+        let Some((id, who)) = self.before.pop() else { return false };
+        (self.id, self.who) = (id, who);
+        true
+    }
 }
 
 /// Somebody is to be asked for its disco#info, at this node and on behalf of an account.
@@ -214,9 +223,9 @@ impl Audience {
             .insert(hash, Asked { id: id.to_owned(), who: from.clone(), until: now + ANSWER, before: Vec::new() });
     }
 
-    /// A question did not go out.
-    pub(super) fn not_asked(&mut self, who: &Jid) {
-        self.asked.retain(|_, asked| asked.who != *who);
+    /// The question of this identifier did not go out: it is still with whoever was asked before, if anybody was.
+    pub(super) fn not_asked(&mut self, id: &str) {
+        self.asked.retain(|_, asked| asked.id != id || asked.step_back());
     }
 
     /// The available resources that want to hear of this node of an account.
@@ -266,11 +275,11 @@ impl Audience {
     fn ask_another(
         &mut self,
         hash: Hash,
-        Asked { who, mut before, .. }: Asked,
+        Asked { id: asked, who, mut before, .. }: Asked,
         id: impl FnOnce() -> String,
         now: SystemTime,
     ) -> Option<Question> {
-        before.push(who);
+        before.push((asked, who));
         if before.len() >= MAX_TRIES {
             return None;
         }
@@ -279,7 +288,7 @@ impl Audience {
             .accounts
             .iter()
             .flat_map(|(account, present)| present.iter().filter(shows).map(move |(who, _)| (account, who)));
-        let (account, who) = showing.find(|(_, who)| !before.contains(who))?;
+        let (account, who) = showing.find(|(_, who)| before.iter().all(|(_, asked)| asked != *who))?;
         let (account, who) = (Jid::new(account).ok()?, who.clone());
         Some(self.question(&account, hash, Asked { id: id(), who, until: now + ANSWER, before }))
     }
