@@ -1,17 +1,51 @@
-//! Accounts and their store: what it did not keep is done again.
+//! Accounts and their store: what it alone has is read back, and what it did not keep is done again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use convoke_store::{MemoryStore, Store};
 use convoke_xmpp::capabilities::Capabilities;
 use convoke_xmpp::{Kind, Stanza};
 
 use crate::commit::{HeldStore, full_disk};
 use crate::personal::{Capulet, JULIET, TUNE, WANTS, info, told};
-use crate::support::ManualClock;
+use crate::support::{ManualClock, form, verdict};
 
 const GARDEN: &str = "romeo@montague.lit/garden";
 const ORCHARD: &str = "romeo@montague.lit/orchard";
+
+/// An account that has the node with one item, to which Romeo is subscribed, after the service was started again.
+fn restarted(options: &[(&str, &[&str])]) -> Capulet {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let capulet = Capulet::with(Some(store.clone()));
+    let form = form("http://jabber.org/protocol/pubsub#publish-options", options);
+    capulet.plays_with("1", &format!("<publish-options>{form}</publish-options>"));
+    let subscribe = format!("<subscribe node='{TUNE}' jid='romeo@montague.lit'/>");
+    assert_eq!(verdict(&capulet.request(ORCHARD, "set", &subscribe)), "result");
+    drop(capulet);
+    Capulet::with(Some(store))
+}
+
+/// XEP-0163, section 4.3.4: also where nobody has asked the account for anything since.
+#[test]
+fn who_has_subscribed_is_sent_the_last_item_by_an_account_that_the_store_alone_has() {
+    let capulet = restarted(&[]);
+    let presence = format!("<presence from='{ORCHARD}' to='{JULIET}'/>");
+    assert_eq!(told(&capulet.send(&presence)), [format!("{ORCHARD} 1")]);
+    assert!(capulet.send(&presence).is_empty());
+}
+
+/// XEP-0060, section 13.5.
+#[test]
+fn who_has_shown_its_presence_to_an_account_that_the_store_alone_has_is_available() {
+    let options: &[(&str, &[&str])] =
+        &[("pubsub#presence_based_delivery", &["1"]), ("pubsub#send_last_published_item", &["never"])];
+    let capulet = restarted(options);
+    assert!(capulet.send(&format!("<presence from='{ORCHARD}' to='{JULIET}'/>")).is_empty());
+    assert_eq!(capulet.plays("2"), ["romeo@montague.lit 2"]);
+    capulet.send(&gone(ORCHARD));
+    assert!(capulet.plays("3").is_empty());
+}
 
 /// Juliet's domain with a store that keeps what the test lets it, and a node with one item.
 struct Held {

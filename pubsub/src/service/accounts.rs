@@ -132,9 +132,8 @@ impl Accounts {
 
     fn available(&mut self, account: &Jid, who: &Jid, work: &Work, stanza: &Stanza) -> Vec<Outgoing> {
         let (arrival, question) = self.note_arrival(account, who, stanza);
-        if who.bare() == account.as_str() {
-            self.open(account, false);
-        }
+        // Whoever has subscribed counts as available from now on, and is greeted: where there are nodes.
+        self.open(account, false);
         let mut outgoing = self.perform_at(account, work);
         outgoing.extend(arrival.into_iter().flat_map(|arrival| self.greet(arrival)));
         outgoing.extend(question.map(|question| Outgoing::Answer(ask(&question))));
@@ -404,4 +403,42 @@ fn ask(question: &Question) -> Stanza {
     Stanza::iq(IqType::Get, &question.id)
         .with_addresses(question.from.as_ref(), question.to.as_ref())
         .with_payload(query)
+}
+
+#[cfg(test)]
+mod tests {
+    use convoke_store::MemoryStore;
+
+    use super::*;
+    use crate::NoContacts;
+    use crate::service::SystemClock;
+
+    fn at(account: &str, from: &str, content: &str) -> Work {
+        let text = match content {
+            "" => format!("<presence from='{from}' to='{account}'/>"),
+            content => format!("<iq type='set' id='r' from='{from}' to='{account}'>{content}</iq>"),
+        };
+        Work::Stanza(Box::new(Stanza::parse(&text).unwrap()), Origin::Local)
+    }
+
+    fn accounts(store: &Arc<MemoryStore>) -> Accounts {
+        let config = PubSubConfig::personal();
+        Accounts::new(config, Some(store.clone()), Arc::new(SystemClock), Arc::new(NoContacts), Questions::new())
+    }
+
+    #[test]
+    fn presence_brings_back_the_accounts_alone_of_which_the_store_has_nodes() {
+        let store = Arc::new(MemoryStore::new());
+        let mut before = accounts(&store);
+        let create = format!("<pubsub xmlns='{}'><create node='n'/></pubsub>", namespace::PUBSUB);
+        before.perform(&at("a@x", "a@x/1", &create));
+        store.commit(before.take_changes().unwrap().0, Box::new(|outcome| outcome.unwrap()));
+        let mut after = accounts(&store);
+        for number in 0..100 {
+            after.perform(&at(&format!("b{number}@x"), "stranger@y/1", ""));
+        }
+        assert!(after.brokers.is_empty());
+        after.perform(&at("a@x", "stranger@y/1", ""));
+        assert_eq!(after.brokers.keys().map(Jid::as_str).collect::<Vec<_>>(), ["a@x"]);
+    }
 }
