@@ -45,6 +45,26 @@ fn another_who_shows_the_same_capabilities_is_asked_when_one_does_not_tell_them(
     assert_eq!(capulet.plays("1"), [format!("{GARDEN} 1"), format!("{ORCHARD} 1")]);
 }
 
+/// XEP-0115, section 5.4: a hash that cannot be checked is asked for, and its answer believed of that resource alone.
+#[test]
+fn a_hash_by_an_unknown_algorithm_stands_for_one_resource() {
+    let capulet = Capulet::new();
+    capulet.plays("1");
+    let c = format!("<c xmlns='{}' hash='sha-512' node='urn:software' ver='v'/>", namespace::CAPABILITIES);
+    let arrives = |who: &str| capulet.send(&format!("<presence from='{who}' to='{JULIET}'>{c}</presence>"));
+    let asked = [ORCHARD, GARDEN].map(arrives);
+    for (asked, who) in asked.iter().zip([ORCHARD, GARDEN]) {
+        assert_eq!(asked[0].to().unwrap().as_str(), who);
+        assert_eq!(asked[0].payload().unwrap().attribute("node"), Some("urn:software#v"));
+    }
+    assert!(capulet.answers(GARDEN, &asked[0][0], &WANTS).is_empty(), "it was not asked that");
+    assert_eq!(told(&capulet.answers(ORCHARD, &asked[0][0], &WANTS)), [format!("{ORCHARD} 1")]);
+    assert_eq!(capulet.plays("2"), [format!("{ORCHARD} 2")]);
+    assert!(arrives(ORCHARD).is_empty(), "it has told");
+    assert!(capulet.answers(GARDEN, &asked[1][0], &["urn:other"]).is_empty());
+    assert_eq!(capulet.plays("3"), [format!("{ORCHARD} 3")]);
+}
+
 /// XEP-0163, section 4.3.2: what one resource subscribes to by its full address is for that one.
 #[test]
 fn the_subscription_of_one_resource_silences_no_other() {

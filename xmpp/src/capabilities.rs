@@ -81,13 +81,10 @@ impl Capabilities {
     }
 
     /// What a presence shows. `None` without `<c/>`, for the legacy format without `hash` (section 4), and for algorithms
-    /// that are not known here.
+    /// that are not known here ([`UncheckedCapabilities::read`]).
     pub fn read(presence: &Stanza) -> Option<Self> {
-        let tree = presence.to_element();
-        let c = tree.find("c", namespace::CAPABILITIES)?;
-        let attribute = |name| c.attribute(name).filter(|value: &&str| !value.is_empty());
-        let hash = CapabilityHash::parse(attribute("hash")?)?;
-        Some(Self { hash, node: attribute("node")?.to_owned(), ver: attribute("ver")?.to_owned() })
+        let [hash, node, ver] = shown(presence)?;
+        Some(Self { hash: CapabilityHash::parse(&hash)?, node, ver })
     }
 
     /// The element of a presence.
@@ -108,6 +105,35 @@ impl Capabilities {
     pub fn is_hash_of(&self, info: &Element) -> bool {
         verification_string(info).is_ok_and(|text| self.hash.of(&text) == self.ver)
     }
+}
+
+/// What a presence shows by an algorithm that is not known here: the answer of the entity cannot be checked, and stands for
+/// that one alone (section 5.4).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UncheckedCapabilities {
+    disco_node: String,
+}
+
+impl UncheckedCapabilities {
+    /// What a presence shows. `None` without `<c/>`, for the legacy format without `hash` (section 4), and for algorithms
+    /// that are known ([`Capabilities::read`]).
+    pub fn read(presence: &Stanza) -> Option<Self> {
+        let [hash, node, ver] = shown(presence)?;
+        CapabilityHash::parse(&hash).is_none().then(|| Self { disco_node: format!("{node}#{ver}") })
+    }
+
+    /// The node at which the entity is asked what the hash stands for (section 6.2).
+    pub fn disco_node(&self) -> &str {
+        &self.disco_node
+    }
+}
+
+/// The attributes `hash`, `node` and `ver` of what a presence shows; `None` unless it has all of them.
+fn shown(presence: &Stanza) -> Option<[String; 3]> {
+    let tree = presence.to_element();
+    let c = tree.find("c", namespace::CAPABILITIES)?;
+    let attribute = |name| c.attribute(name).filter(|value: &&str| !value.is_empty()).map(str::to_owned);
+    Some([attribute("hash")?, attribute("node")?, attribute("ver")?])
 }
 
 /// The text that is hashed (section 5.1).
@@ -244,6 +270,26 @@ mod tests {
         let c = Capabilities::read(&Stanza::parse(&presence).unwrap()).unwrap();
         assert!(c.is_hash_of(&one) && c.is_hash_of(&other));
         assert!(!c.is_hash_of(&info(&features(&["a"]))));
+    }
+
+    /// Section 5.4.
+    #[test]
+    fn what_a_presence_shows_is_checked_or_not_by_its_algorithm() {
+        for (attributes, checked, unchecked) in [
+            ("hash='sha-1' node='n' ver='v'", Some("n#v"), None),
+            ("hash='sha-512' node='n' ver='v'", None, Some("n#v")),
+            ("hash='sha-512' node='n' ver=''", None, None),
+            ("node='n' ver='v'", None, None),
+            ("hash='' node='n' ver='v'", None, None),
+        ] {
+            let presence = format!("<presence><c xmlns='{}' {attributes}/></presence>", namespace::CAPABILITIES);
+            let presence = Stanza::parse(&presence).unwrap();
+            let nodes = (
+                Capabilities::read(&presence).map(|c| c.disco_node()),
+                UncheckedCapabilities::read(&presence).map(|c| c.disco_node),
+            );
+            assert_eq!((nodes.0.as_deref(), nodes.1.as_deref()), (checked, unchecked), "{attributes}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A broker for each account, at the account's bare address (XEP-0163).
 
 mod audience;
+mod claim;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use convoke_store::{Batch, Change, Store, StoreError};
-use convoke_xmpp::capabilities::Capabilities;
 use convoke_xmpp::{Condition, Element, IqType, Jid, JidRef, Kind, Origin, PresenceType, Stanza, namespace};
 
 use super::clock::Clock;
@@ -23,6 +23,7 @@ use crate::state::Subscription;
 use crate::{AccessModel, PubSubConfig};
 
 use audience::{Arrival, Audience, Interests, Question};
+use claim::Claim;
 
 /// Accounts with nodes, or at work, at a time. Beyond it, an account that has none cannot make any.
 const MAX_ACCOUNTS: usize = 10_000;
@@ -146,7 +147,7 @@ impl Accounts {
             return (None, None);
         }
         let (questions, now) = (&mut self.questions, self.clock.time());
-        self.audience.available(account, who, Capabilities::read(presence), || questions.next(), now)
+        self.audience.available(account, who, Claim::read(who, presence), || questions.next(), now)
     }
 
     fn unavailable(&mut self, account: &Jid, who: &Jid, work: &Work) -> Vec<Outgoing> {

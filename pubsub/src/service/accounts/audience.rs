@@ -2,14 +2,15 @@
 //!
 //! An entity says by its capabilities what it wants: the feature `NODE+notify` stands for the node of that name. Its presence
 //! shows a hash of them alone, so that whoever shows an unknown one is asked once, and its answer stands for all who show the
-//! same, provided that it fits the hash.
+//! same, provided that it fits the hash. Where that cannot be checked it stands for that one alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use convoke_xmpp::capabilities::Capabilities;
 use convoke_xmpp::{Element, Jid, namespace};
+
+use super::claim::Claim;
 
 /// Resources that are known for one account; of further ones nothing is kept, and they hear nothing unasked.
 const MAX_RESOURCES: usize = 10_000;
@@ -21,7 +22,7 @@ const MAX_PRESENT: usize = 50_000;
 /// How many of those who show a hash are asked for it, one after the other, as long as nobody says what it stands for.
 const MAX_TRIES: usize = 16;
 
-/// Hashes that are known at a time, the oldest of which make room: there are about as many as kinds of software.
+/// Claims whose answers are known at a time, the oldest of which make room: there are about as many as kinds of software.
 const MAX_KNOWN: usize = 1_000;
 
 /// Questions that wait for their answers; no more are asked meanwhile.
@@ -43,22 +44,19 @@ pub(super) struct Audience {
     accounts: HashMap<Box<str>, BTreeMap<Jid, Present>>,
     /// How many resources these are together.
     present: usize,
-    known: HashMap<Hash, Arc<Interests>>,
-    /// The hashes that are known, oldest first.
-    order: VecDeque<Hash>,
-    /// By the hash that was asked for.
-    asked: HashMap<Hash, Asked>,
+    known: HashMap<Claim, Arc<Interests>>,
+    /// What is known, oldest first.
+    order: VecDeque<Claim>,
+    /// By what was asked for.
+    asked: HashMap<Claim, Asked>,
 }
 
 /// The names of nodes.
 pub(super) type Interests = BTreeSet<Box<str>>;
 
-/// What stands for a set of capabilities.
-type Hash = Capabilities;
-
 #[derive(Debug)]
 struct Present {
-    shown: Option<Hash>,
+    shown: Option<Claim>,
     interests: Arc<Interests>,
 }
 
@@ -104,7 +102,7 @@ impl Audience {
         &mut self,
         account: &Jid,
         who: &Jid,
-        shown: Option<Capabilities>,
+        shown: Option<Claim>,
         id: impl FnOnce() -> String,
         now: SystemTime,
     ) -> (Option<Arrival>, Option<Question>) {
@@ -141,9 +139,9 @@ impl Audience {
     ) -> Option<Question> {
         self.withdraw(account, who);
         let is_asked = |asked: &Asked| asked.who == *who || (who.is_bare() && asked.who.bare() == who.as_str());
-        let hash = self.asked.iter().find(|(_, asked)| is_asked(asked)).map(|(hash, _)| hash.clone())?;
-        let asked = self.asked.remove(&hash)?;
-        self.ask_another(hash, asked, id, now)
+        let claim = self.asked.iter().find(|(_, asked)| is_asked(asked)).map(|(claim, _)| claim.clone())?;
+        let asked = self.asked.remove(&claim)?;
+        self.ask_another(claim, asked, id, now)
     }
 
     /// A resource, or all of a bare address, counts no more for an account.
@@ -187,22 +185,22 @@ impl Audience {
         now: SystemTime,
     ) -> (Vec<Arrival>, Option<Question>) {
         let answers = |asked: &Asked| asked.id == id && asked.who == *from;
-        let hash = self.asked.iter().find(|(_, asked)| answers(asked)).map(|(hash, _)| hash.clone());
-        let Some((hash, asked)) = hash.and_then(|hash| self.asked.remove_entry(&hash)) else {
+        let claim = self.asked.iter().find(|(_, asked)| answers(asked)).map(|(claim, _)| claim.clone());
+        let Some((claim, asked)) = claim.and_then(|claim| self.asked.remove_entry(&claim)) else {
             return (Vec::new(), None);
         };
-        match info.filter(|info| hash.is_hash_of(info)) {
-            Some(info) => (self.believe(&hash, &Arc::new(interests(info))), None),
-            None => (Vec::new(), self.ask_another(hash, asked, next_id, now)),
+        match info.filter(|info| claim.is_told_by(from, info)) {
+            Some(info) => (self.believe(&claim, &Arc::new(interests(info))), None),
+            None => (Vec::new(), self.ask_another(claim, asked, next_id, now)),
         }
     }
 
     /// It is known what a hash stands for.
-    fn believe(&mut self, hash: &Hash, interests: &Arc<Interests>) -> Vec<Arrival> {
-        self.learn(hash.clone(), interests.clone());
+    fn believe(&mut self, claim: &Claim, interests: &Arc<Interests>) -> Vec<Arrival> {
+        self.learn(claim.clone(), interests.clone());
         let mut found = Vec::new();
         for (account, present) in &mut self.accounts {
-            for (who, present) in present.iter_mut().filter(|(_, present)| present.shown.as_ref() == Some(hash)) {
+            for (who, present) in present.iter_mut().filter(|(_, present)| present.shown.as_ref() == Some(claim)) {
                 present.interests = interests.clone();
                 found.extend(Jid::new(account).map(|account| (account, who.clone())));
             }
@@ -212,15 +210,15 @@ impl Audience {
 
     /// Makes ready for an answer that comes once more: what it has brought about was not kept.
     pub(super) fn take_back(&mut self, id: &str, from: &Jid, info: &Element, now: SystemTime) {
-        let Some(hash) = self.known.keys().find(|hash| hash.is_hash_of(info)).cloned() else { return };
-        self.known.remove(&hash);
-        self.order.retain(|known| *known != hash);
+        let Some(claim) = self.known.keys().find(|claim| claim.is_told_by(from, info)).cloned() else { return };
+        self.known.remove(&claim);
+        self.order.retain(|known| *known != claim);
         let present = self.accounts.values_mut().flat_map(BTreeMap::values_mut);
-        for present in present.filter(|present| present.shown.as_ref() == Some(&hash)) {
+        for present in present.filter(|present| present.shown.as_ref() == Some(&claim)) {
             present.interests = Arc::default();
         }
         self.asked
-            .insert(hash, Asked { id: id.to_owned(), who: from.clone(), until: now + ANSWER, before: Vec::new() });
+            .insert(claim, Asked { id: id.to_owned(), who: from.clone(), until: now + ANSWER, before: Vec::new() });
     }
 
     /// The question of this identifier did not go out: it is still with whoever was asked before, if anybody was.
@@ -256,11 +254,11 @@ impl Audience {
         &mut self,
         account: &Jid,
         who: &Jid,
-        hash: Hash,
+        claim: Claim,
         id: impl FnOnce() -> String,
         now: SystemTime,
     ) -> Option<Question> {
-        if self.asked.get(&hash).is_some_and(|asked| asked.until > now) {
+        if self.asked.get(&claim).is_some_and(|asked| asked.until > now) {
             return None;
         }
         self.asked.retain(|_, asked| asked.until > now);
@@ -268,13 +266,13 @@ impl Audience {
             return None;
         }
         let asked = Asked { id: id(), who: who.clone(), until: now + ANSWER, before: Vec::new() };
-        Some(self.question(account, hash, asked))
+        Some(self.question(account, claim, asked))
     }
 
     /// Asks somebody who shows the same and was not asked for it yet.
     fn ask_another(
         &mut self,
-        hash: Hash,
+        claim: Claim,
         Asked { id: asked, who, mut before, .. }: Asked,
         id: impl FnOnce() -> String,
         now: SystemTime,
@@ -283,30 +281,30 @@ impl Audience {
         if before.len() >= MAX_TRIES {
             return None;
         }
-        let shows = |(_, present): &(&Jid, &Present)| present.shown.as_ref() == Some(&hash);
+        let shows = |(_, present): &(&Jid, &Present)| present.shown.as_ref() == Some(&claim);
         let mut showing = self
             .accounts
             .iter()
             .flat_map(|(account, present)| present.iter().filter(shows).map(move |(who, _)| (account, who)));
         let (account, who) = showing.find(|(_, who)| before.iter().all(|(_, asked)| asked != *who))?;
         let (account, who) = (Jid::new(account).ok()?, who.clone());
-        Some(self.question(&account, hash, Asked { id: id(), who, until: now + ANSWER, before }))
+        Some(self.question(&account, claim, Asked { id: id(), who, until: now + ANSWER, before }))
     }
 
-    fn question(&mut self, account: &Jid, hash: Hash, asked: Asked) -> Question {
-        let (id, to, node) = (asked.id.clone(), asked.who.clone(), hash.disco_node());
-        self.asked.insert(hash, asked);
+    fn question(&mut self, account: &Jid, claim: Claim, asked: Asked) -> Question {
+        let (id, to, node) = (asked.id.clone(), asked.who.clone(), claim.disco_node());
+        self.asked.insert(claim, asked);
         Question { id, from: account.clone(), to, node }
     }
 
-    fn learn(&mut self, hash: Hash, interests: Arc<Interests>) {
+    fn learn(&mut self, claim: Claim, interests: Arc<Interests>) {
         if self.order.len() >= MAX_KNOWN
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
         }
-        self.order.push_back(hash.clone());
-        self.known.insert(hash, interests);
+        self.order.push_back(claim.clone());
+        self.known.insert(claim, interests);
     }
 }
 
@@ -319,6 +317,8 @@ fn interests(info: &Element) -> Interests {
 
 #[cfg(test)]
 mod tests {
+    use convoke_xmpp::capabilities::Capabilities;
+
     use super::*;
 
     const THEN: SystemTime = SystemTime::UNIX_EPOCH;
@@ -332,8 +332,8 @@ mod tests {
         Element::new("query", namespace::DISCO_INFO).with_children(features.iter().map(feature))
     }
 
-    fn shown(features: &[&str]) -> Option<Capabilities> {
-        Some(Capabilities::of(&info(features), "urn:software").unwrap())
+    fn shown(features: &[&str]) -> Option<Claim> {
+        Some(Claim::Hash(Capabilities::of(&info(features), "urn:software").unwrap()))
     }
 
     fn interested(audience: &Audience, account: &str, node: &str) -> Vec<String> {
