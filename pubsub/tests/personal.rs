@@ -306,6 +306,11 @@ fn who_is_admitted_by_a_change_of_the_roster_is_sent_the_last_item() {
     assert!(admission("paris@montague.lit", group).is_empty());
     capulet.roster.friends.lock().unwrap().insert("paris@montague.lit");
     assert_eq!(told(&admission("paris@montague.lit", group)), both);
+    // Who is admitted when it says what it wants is sent that, and not once more by the word of its admission.
+    capulet.roster.subscribed.lock().unwrap().insert("romeo@montague.lit");
+    capulet.roster.friends.lock().unwrap().insert("romeo@montague.lit");
+    assert_eq!(told(&capulet.arrives("romeo@montague.lit/orchard", &WANTS)), ["romeo@montague.lit/orchard 1"]);
+    assert!(admission("romeo@montague.lit", "").is_empty());
     // Nobody else tells whom an account admits.
     let forged = format!("<presence type='subscribed' from='{JULIET}' to='paris@montague.lit'>{group}</presence>");
     let origin = Origin::Remote(Domainpart::new("capulet.lit").unwrap());

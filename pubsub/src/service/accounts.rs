@@ -178,20 +178,33 @@ impl Accounts {
         if *origin != Origin::Local {
             return Vec::new();
         }
+        let is_grouped = stanza.has_payload("item", namespace::ROSTER);
         let opened: &[AccessModel] = match stanza.kind() {
             Kind::Presence(PresenceType::Unsubscribed) => &[],
-            _ if stanza.has_payload("item", namespace::ROSTER) => &[AccessModel::Roster],
+            _ if is_grouped => &[AccessModel::Roster],
             _ => &[AccessModel::Presence, AccessModel::Roster],
+        };
+        let follows: Vec<_> = match is_grouped {
+            true => {
+                let present = self.audience.resources_of(account, contact);
+                present.map(|(who, interests)| (who.clone(), nodes_of(interests))).collect()
+            }
+            false => {
+                // Access is asked for when it matters: who is admitted may have been greeted before this is told.
+                let is_contact = self.contacts.shares_presence(account, contact);
+                let admitted = self.audience.admitted(account, contact, is_contact);
+                admitted.into_iter().map(|(who, interests)| (who, nodes_of(&interests))).collect()
+            }
         };
         self.open(account, false);
         let Some(broker) = self.brokers.get_mut(account) else { return Vec::new() };
         self.touched.insert(account.clone());
-        let present = self.audience.resources_of(account, contact);
-        let follows: Vec<_> = present.map(|(who, interests)| (who.clone(), nodes_of(interests))).collect();
         broker.contact_changed(contact, &follows, opened)
     }
 
     fn greet(&mut self, Arrival { account, who, interests }: Arrival) -> Vec<Outgoing> {
+        let is_contact = self.contacts.shares_presence(&account, &who.to_bare());
+        self.audience.greeted(&account, &who, is_contact);
         self.open(&account, false);
         let Some(broker) = self.brokers.get_mut(&account) else { return Vec::new() };
         broker.greet(&who, &nodes_of(&interests))
@@ -311,7 +324,10 @@ impl Host for Accounts {
 
     fn retry(&mut self, work: Work, unsent: &[Outgoing]) -> Option<Work> {
         unsent.iter().filter_map(question_id).for_each(|id| self.audience.not_asked(id));
-        if work.is_about_contact() {
+        if let Work::Stanza(stanza, _) = &work
+            && work.is_about_contact()
+        {
+            self.audience.admitted(&stanza.from()?.to_bare(), &stanza.to()?.to_bare(), false);
             return Some(work);
         }
         if let Work::Stanza(stanza, _) = &work {

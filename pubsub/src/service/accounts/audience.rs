@@ -58,6 +58,8 @@ pub(super) type Interests = BTreeSet<Box<str>>;
 struct Present {
     shown: Option<Claim>,
     interests: Arc<Interests>,
+    /// Whether it was greeted as one who sees the presence of the account.
+    is_greeted_contact: bool,
 }
 
 #[derive(Debug)]
@@ -117,7 +119,9 @@ impl Audience {
         let known = shown.as_ref().and_then(|shown| self.known.get(shown)).cloned();
         let is_known = known.is_some();
         let interests = known.or_else(|| Some(before.as_ref().filter(|it| it.shown == shown)?.interests.clone()));
-        present.insert(who.clone(), Present { shown: shown.clone(), interests: interests.unwrap_or_default() });
+        let is_greeted_contact = before.as_ref().is_some_and(|before| before.is_greeted_contact);
+        let interests = interests.unwrap_or_default();
+        present.insert(who.clone(), Present { shown: shown.clone(), interests, is_greeted_contact });
         let arrival = self.arrival(account, who, before.map(|before| before.interests).unwrap_or_default());
         let question = shown.filter(|_| !is_known).and_then(|shown| self.ask(account, who, shown, id, now));
         (arrival, question)
@@ -216,6 +220,7 @@ impl Audience {
         let present = self.accounts.values_mut().flat_map(BTreeMap::values_mut);
         for present in present.filter(|present| present.shown.as_ref() == Some(&claim)) {
             present.interests = Arc::default();
+            present.is_greeted_contact = false;
         }
         self.asked
             .insert(claim, Asked { id: id.to_owned(), who: from.clone(), until: now + ANSWER, before: Vec::new() });
@@ -224,6 +229,24 @@ impl Audience {
     /// The question of this identifier did not go out: it is still with whoever was asked before, if anybody was.
     pub(super) fn not_asked(&mut self, id: &str) {
         self.asked.retain(|_, asked| asked.id != id || asked.step_back());
+    }
+
+    /// A resource is sent what it has missed, as one who sees the presence of the account or not.
+    pub(super) fn greeted(&mut self, account: &Jid, who: &Jid, is_contact: bool) {
+        let present = self.accounts.get_mut(account.as_str()).and_then(|present| present.get_mut(who));
+        present.into_iter().for_each(|present| present.is_greeted_contact = is_contact);
+    }
+
+    /// A contact sees the presence of the account from now on, or no longer; gives those of its resources that were not
+    /// greeted as ones who see it.
+    pub(super) fn admitted(&mut self, account: &Jid, contact: &Jid, is_contact: bool) -> Vec<(Jid, Arc<Interests>)> {
+        let present = self.accounts.get_mut(account.as_str()).into_iter().flatten();
+        let own = present.filter(|(who, _)| who.bare() == contact.as_str());
+        let told = own.map(|(who, present)| {
+            let was_greeted = std::mem::replace(&mut present.is_greeted_contact, is_contact);
+            (!was_greeted).then(|| (who.clone(), present.interests.clone()))
+        });
+        told.flatten().collect()
     }
 
     /// The available resources that want to hear of this node of an account.
